@@ -1,0 +1,41 @@
+# sipsieve. `make help` lists what there is; each part's targets stand in make/*.mk.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+VENV ?= .venv
+PYTHON := $(VENV)/bin/python
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+APT_PACKAGES := kamailio kamailio-python3-modules kamailio-extra-modules sipsak sip-tester python3-venv
+
+help: ## this list
+	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  %-16s %s\n", $$1, $$2 }'
+
+deps: ## install the Debian packages that are missing
+	@missing=$$(for p in $(APT_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+		echo "installing $$(echo $$missing)"; \
+		$(SUDO) apt-get update -qq; \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+
+venv: deps $(VENV)/.done ## the Python packages, in a venv of Debian's own Python
+
+# Kamailio embeds Debian's Python, so the venv must be made by that one.
+$(VENV)/.done: requirements-dev.txt kemi/requirements.txt pyproject.toml
+	@test -x $(PYTHON) || /usr/bin/python3 -m venv $(VENV)
+	@$(VENV)/bin/pip install -q --disable-pip-version-check -r requirements-dev.txt
+	@$(VENV)/bin/pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+lint: venv ## ruff and mypy
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+test: lint ## everything, against the real thing
+	@$(PYTHON) -m pytest
+
+.PHONY: help deps venv lint test
+
+include $(wildcard make/*.mk)

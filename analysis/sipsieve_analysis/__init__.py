@@ -1,0 +1,1 @@
+"""What an analyst and an operator run beside the guard: never inside Kamailio."""

@@ -1,0 +1,1 @@
+"""One module for each subcommand of `sipsieve`; the module's `command` is what runs."""

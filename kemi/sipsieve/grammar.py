@@ -1,0 +1,102 @@
+"""RFC 3261's character classes and productions, each under the grammar that it implements."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+# token = 1*(alphanum / "-" / "." / "!" / "%" / "*" / "_" / "+" / "`" / "'" / "~" )   (25.1)
+TOKEN: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")
+
+# Request-Line = Method SP Request-URI SP SIP-Version CRLF   (7.1)
+# SIP-Version  = "SIP" "/" 1*DIGIT "." 1*DIGIT
+# Tolerant: more than one space (RFC 4475 3.1.2.8 asks for a 400 or for tolerance), any version.
+REQUEST_LINE: Final = re.compile(
+    rb"([^\s:]{1,64})[ \t]+([^\r\n]{0,65000}?)[ \t]+(SIP/[0-9]{1,20}\.[0-9]{1,20})[ \t]*\Z", re.I
+)
+
+# Status-Line = SIP-Version SP Status-Code SP Reason-Phrase CRLF   (7.2)
+STATUS_LINE: Final = re.compile(rb"(SIP/[0-9]{1,20}\.[0-9]{1,20})[ \t]+([0-9]{1,10})(?:[ \t]([^\r\n]*))?\Z", re.I)
+
+# header-name = token; HCOLON = *( SP / HTAB ) ":" SWS   (25.1)
+# Compact forms: RFC 3261 7.3.3 and 20, RFC 3265 (o, u), 3515 (r), 3841 (a, j, d), 3892 (b),
+# 4028 (x), 4474 (y, n).
+COMPACT: Final = {
+    b"a": "accept-contact",
+    b"b": "referred-by",
+    b"c": "content-type",
+    b"d": "request-disposition",
+    b"e": "content-encoding",
+    b"f": "from",
+    b"i": "call-id",
+    b"j": "reject-contact",
+    b"k": "supported",
+    b"l": "content-length",
+    b"m": "contact",
+    b"n": "identity-info",
+    b"o": "event",
+    b"r": "refer-to",
+    b"s": "subject",
+    b"t": "to",
+    b"u": "allow-events",
+    b"v": "via",
+    b"x": "session-expires",
+    b"y": "identity",
+}
+
+# name-addr / addr-spec headers: value = ( name-addr / addr-spec ) *( SEMI param )   (25.1)
+ADDRESS_HEADERS: Final = frozenset(
+    {
+        "from",
+        "to",
+        "contact",
+        "route",
+        "record-route",
+        "reply-to",
+        "refer-to",
+        "referred-by",
+        "p-asserted-identity",
+        "p-preferred-identity",
+        "remote-party-id",
+        "diversion",
+        "history-info",
+        "p-called-party-id",
+        "p-associated-uri",
+        "path",
+        "service-route",
+        "alert-info",
+        "call-info",
+        "error-info",
+        "accept-contact-uri",
+        "permission-missing",
+        "trigger-consent",
+        "p-served-user",
+        "p-profile-key",
+        "p-user-database",
+    }
+)
+
+# Of these a request or reply may have one only (RFC 3261 7.3.1 with table 2).
+SINGLE_HEADERS: Final = frozenset({"from", "to", "call-id", "cseq", "content-length", "max-forwards", "content-type"})
+
+# Digest = "Digest" LWS digest-param *(COMMA digest-param)   (25.1)
+CREDENTIAL_HEADERS: Final = frozenset(
+    {"authorization", "proxy-authorization", "www-authenticate", "proxy-authenticate", "authentication-info"}
+)
+
+# Content-Length = ( "Content-Length" / "l" ) HCOLON 1*DIGIT   (25.1)
+CONTENT_LENGTH: Final = re.compile(rb"[0-9]{1,20}\Z")
+
+# CSeq = "CSeq" HCOLON 1*DIGIT LWS Method   (25.1); the number fits 31 bits (8.1.1.5)
+CSEQ: Final = re.compile(rb"([0-9]{1,20})[ \t\r\n]+([^\s]{1,64})\Z")
+
+# tag-param = "tag" EQUAL token   (25.1)
+TAG: Final = re.compile(rb";[ \t\r\n]*tag[ \t\r\n]*=[ \t\r\n]*([^;,\s>\"]*)", re.I)
+
+# via-branch = "branch" EQUAL token   (25.1)
+BRANCH: Final = re.compile(rb";[ \t\r\n]*branch[ \t\r\n]*=[ \t\r\n]*([^;,\s]*)", re.I)
+
+
+def is_token(value: bytes) -> bool:
+    """Whether `value` is a non-empty RFC 3261 token."""
+    return bool(value) and TOKEN.issuperset(value)

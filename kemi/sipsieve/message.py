@@ -1,0 +1,114 @@
+"""Reads bytes into a `Message`: bounded, tolerant, and silent about errors, which become defects."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from . import grammar
+from .model import Defect, Header, Kind, Message
+
+#: Header fields read of one message. Real messages have 10 to 40; the rest is a defect.
+MAX_HEADERS: Final = 256
+
+_HEADER_END: Final = re.compile(rb"\r?\n\r?\n")
+#: Bytes that mean nothing inside a header name but that parsers skip or stop at.
+_NAME_EDGE: Final = b" \t\r\n"
+_FOLD: Final = re.compile(rb"[ \t]*\r?\n[ \t]+")
+
+
+def canonical(name: bytes) -> str:
+    """A header name in lower case with its compact form expanded; foreign bytes as `\\xNN`."""
+    lower = name.lower()
+    return grammar.COMPACT.get(lower) or lower.decode("ascii", "backslashreplace")
+
+
+def unfold(value: bytes) -> bytes:
+    """A header value on one line: each fold becomes a space (RFC 3261 7.3.1)."""
+    return _FOLD.sub(b" ", value).strip(b" \t\r\n") if b"\n" in value else value.strip(b" \t\r")
+
+
+def parse(raw: bytes) -> Message:
+    """Reads one message.
+
+    Never raises. Costs time linear in `len(raw)`. Lines end with CRLF or LF, as Kamailio takes them;
+    leading empty lines are skipped (RFC 3261 7.5).
+    """
+    start = 0
+    while start < len(raw) and raw[start] in b"\r\n":
+        start += 1
+    line_end = raw.find(b"\n", start)
+    if line_end < 0:
+        line_end = len(raw)
+    first = raw[start:line_end].rstrip(b"\r")
+    message = _first_line(raw, first, start)
+
+    end = _HEADER_END.search(raw, max(start, line_end - 1))
+    if end is None:
+        head_end = message.body_start = len(raw)
+        message.defects.append(Defect("header-unfinished", "message", "no empty line ends the header section"))
+    else:
+        head_end = end.start()
+        message.body_start = end.end()
+    message.headers = _headers(message, line_end + 1, head_end)
+    if message.kind is Kind.REPLY:
+        cseq = message.get("cseq")
+        match = grammar.CSEQ.match(cseq.value) if cseq else None
+        message.method = match[2].decode("ascii", "backslashreplace") if match else ""
+    return message
+
+
+def _first_line(raw: bytes, first: bytes, start: int) -> Message:
+    if (request := grammar.REQUEST_LINE.match(first)) is not None:
+        return Message(
+            raw,
+            Kind.REQUEST,
+            method=request[1].decode("ascii", "backslashreplace"),
+            uri=request[2],
+            uri_start=start + request.start(2),
+        )
+    if (reply := grammar.STATUS_LINE.match(first)) is not None:
+        return Message(raw, Kind.REPLY, status=min(int(reply[2]), 9999))
+    message = Message(raw, Kind.MALFORMED)
+    word = first[:64].split(b" ", 1)[0]
+    if grammar.is_token(word):
+        message.method = word.decode("ascii")
+    message.defects.append(Defect("first-line", "first_line", "neither a request line nor a status line", first[:128]))
+    return message
+
+
+def _headers(message: Message, position: int, end: int) -> tuple[Header, ...]:
+    raw = message.raw
+    headers: list[Header] = []
+    while position < end:
+        if len(headers) >= MAX_HEADERS:
+            message.defects.append(Defect("header-count", "message", f"more than {MAX_HEADERS} header fields"))
+            break
+        line_end = raw.find(b"\n", position, end)
+        stop = end if line_end < 0 else line_end
+        folded = False
+        while line_end >= 0 and line_end + 1 < end and raw[line_end + 1] in b" \t":
+            folded = True
+            line_end = raw.find(b"\n", line_end + 1, end)
+            stop = end if line_end < 0 else line_end
+        next_position = stop + 1
+        if stop > position and raw[stop - 1] == 0x0D:
+            stop -= 1
+        colon = raw.find(b":", position, stop)
+        if colon < 0:
+            if raw[position:stop].strip(_NAME_EDGE):
+                message.defects.append(
+                    Defect(
+                        "header-colon",
+                        "message",
+                        "a header line without a colon",
+                        raw[position : min(stop, position + 128)],
+                    )
+                )
+        else:
+            name = raw[position:colon].rstrip(_NAME_EDGE)
+            headers.append(
+                Header(canonical(name), name, unfold(raw[colon + 1 : stop]), position, colon + 1, stop, folded)
+            )
+        position = next_position
+    return tuple(headers)

@@ -1,0 +1,270 @@
+"""Splits header values into the parts that rules are scoped to, with their place in the raw message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from . import grammar
+from .model import Header, Message, Part, PartKind
+
+#: Entries read of one comma-joined header value.
+MAX_ENTRIES: Final = 64
+
+_SPACE: Final = b" \t\r\n"
+
+
+def parts(message: Message) -> Iterator[Part]:
+    """All parts of a message: request line, then header fields in their order.
+
+    Every byte of every header value is in at least one part, so that nothing is left unread: what
+    does not follow its header's grammar comes as `TEXT`.
+    """
+    raw = message.raw
+    if message.method:
+        yield Part(PartKind.METHOD, "method", "method", 0, 0, message.method.encode("ascii", "replace"))
+    if message.uri:
+        yield from _uri(raw, message.uri_start, message.uri_start + len(message.uri), "request_uri", "request_uri")
+    seen: dict[str, int] = {}
+    for header in message.headers:
+        index = seen.get(header.name, 0)
+        seen[header.name] = index + 1
+        field = header.name if index == 0 else f"{header.name}[{index}]"
+        if not grammar.is_token(header.raw_name):
+            yield Part(PartKind.NAME, "header_name", header.name, header.start, header.start, header.raw_name)
+        yield from _header(raw, header, field)
+
+
+def _header(raw: bytes, header: Header, field: str) -> Iterator[Part]:
+    start, end = _trim(raw, header.value_start, header.end)
+    if start >= end:
+        return
+    if header.name in grammar.ADDRESS_HEADERS:
+        for number, (low, high) in enumerate(split(raw, start, end, b",")):
+            yield from _address(raw, low, high, field if number == 0 else f"{field}.{number}", header.name)
+    elif header.name == "via":
+        for number, (low, high) in enumerate(split(raw, start, end, b",")):
+            yield from _via(raw, low, high, field if number == 0 else f"{field}.{number}")
+    elif header.name in grammar.CREDENTIAL_HEADERS:
+        yield from _credentials(raw, start, end, field, header.name)
+    else:
+        yield Part(PartKind.TEXT, field, header.name, start, end, raw[start:end])
+
+
+def split(raw: bytes, start: int, end: int, separator: bytes) -> list[tuple[int, int]]:
+    """The spans between separators that stand outside quotes and angle brackets, outer space trimmed."""
+    if raw.find(separator, start, end) < 0:
+        return [(start, end)]
+    spans: list[tuple[int, int]] = []
+    mark = separator[0]
+    quoted = angle = False
+    low = position = start
+    while position < end:
+        byte = raw[position]
+        if quoted:
+            if byte == 0x5C:
+                position += 1
+            elif byte == 0x22:
+                quoted = False
+        elif byte == 0x22:
+            quoted = True
+        elif byte == 0x3C:
+            angle = True
+        elif byte == 0x3E:
+            angle = False
+        elif byte == mark and not angle:
+            if len(spans) == MAX_ENTRIES - 1:
+                break
+            spans.append(_trim(raw, low, position))
+            low = position + 1
+        position += 1
+    spans.append(_trim(raw, low, end))
+    return [span for span in spans if span[0] < span[1]]
+
+
+def _trim(raw: bytes, start: int, end: int) -> tuple[int, int]:
+    while start < end and raw[start] in _SPACE:
+        start += 1
+    while end > start and raw[end - 1] in _SPACE:
+        end -= 1
+    return start, end
+
+
+def _closing_quote(raw: bytes, start: int, end: int) -> int:
+    """The offset of the quote that closes a string opened just before `start`; -1 if none does."""
+    position = start
+    while position < end:
+        byte = raw[position]
+        if byte == 0x5C:
+            position += 1
+        elif byte == 0x22:
+            return position
+        position += 1
+    return -1
+
+
+def _address(raw: bytes, start: int, end: int, field: str, header: str) -> Iterator[Part]:
+    # name-addr = [ display-name ] LAQUOT addr-spec RAQUOT;  display-name = *(token LWS) / quoted-string
+    if raw[start] == 0x22:
+        close = _closing_quote(raw, start + 1, end)
+        if close < 0:
+            yield Part(PartKind.TEXT, field, header, start, end, raw[start:end])
+            return
+        yield Part(
+            PartKind.DISPLAY_NAME, f"{field}.display_name", header, start + 1, close, raw[start + 1 : close], True
+        )
+        low = raw.find(b"<", close + 1, end)
+        between = (close + 1, low if low >= 0 else end)
+    else:
+        low = raw.find(b"<", start, end)
+        between = (start, start)
+        if low > start:
+            name_start, name_end = _trim(raw, start, low)
+            if name_start < name_end:
+                yield Part(
+                    PartKind.DISPLAY_NAME,
+                    f"{field}.display_name",
+                    header,
+                    name_start,
+                    name_end,
+                    raw[name_start:name_end],
+                )
+    if low < 0:
+        # addr-spec without brackets: what follows a semicolon are header parameters (20.10, 20.20)
+        if between[0] != between[1]:
+            yield from _rest(raw, between[0], between[1], field, header)
+            return
+        semicolon = raw.find(b";", start, end)
+        stop = end if semicolon < 0 else semicolon
+        uri_start, uri_end = _trim(raw, start, stop)
+        yield from _uri(raw, uri_start, uri_end, field, header)
+        if semicolon >= 0:
+            yield from _parameters(raw, semicolon + 1, end, field, header, PartKind.PARAMETER)
+        return
+    if between[0] != between[1]:
+        yield from _rest(raw, between[0], between[1], field, header)
+    high = raw.find(b">", low, end)
+    if high < 0:
+        yield Part(PartKind.TEXT, field, header, low, end, raw[low:end])
+        return
+    yield from _uri(raw, low + 1, high, field, header)
+    rest_start, rest_end = _trim(raw, high + 1, end)
+    if rest_start < rest_end:
+        if raw[rest_start] == 0x3B:
+            yield from _parameters(raw, rest_start + 1, rest_end, field, header, PartKind.PARAMETER)
+        else:
+            yield from _rest(raw, rest_start, rest_end, field, header)
+
+
+def _rest(raw: bytes, start: int, end: int, field: str, header: str) -> Iterator[Part]:
+    start, end = _trim(raw, start, end)
+    if start < end:
+        yield Part(PartKind.TEXT, field, header, start, end, raw[start:end])
+
+
+def _uri(raw: bytes, start: int, end: int, field: str, header: str) -> Iterator[Part]:
+    # SIP-URI = "sip:" [ userinfo ] hostport uri-parameters [ headers ]   (25.1)
+    # telephone-subscriber stands in for userinfo in a tel URI (RFC 3966).
+    start, end = _trim(raw, start, end)
+    colon = raw.find(b":", start, end)
+    scheme = raw[start:colon].lower() if 0 <= colon - start <= 8 else b""
+    if scheme == b"tel":
+        semicolon = raw.find(b";", colon + 1, end)
+        stop = end if semicolon < 0 else semicolon
+        yield Part(PartKind.USERINFO, f"{field}.userinfo", header, colon + 1, stop, raw[colon + 1 : stop])
+        if semicolon >= 0:
+            yield from _parameters(raw, semicolon + 1, end, field, header, PartKind.URI_PARAMETER)
+        return
+    if scheme not in (b"sip", b"sips"):
+        if start < end:
+            yield Part(PartKind.TEXT, field, header, start, end, raw[start:end])
+        return
+    position = colon + 1
+    # The user part may hold ";", "?" and "/" (25.1), so it ends at the last "@": an earlier one
+    # has no place in any part and is read as belonging to the user.
+    at = raw.rfind(b"@", position, end)
+    if at >= 0:
+        split_at = raw.find(b":", position, at)
+        user_end = at if split_at < 0 else split_at
+        yield Part(PartKind.USERINFO, f"{field}.userinfo", header, position, user_end, raw[position:user_end])
+        if split_at >= 0:
+            yield Part(PartKind.PASSWORD, f"{field}.password", header, split_at + 1, at, raw[split_at + 1 : at])
+        position = at + 1
+    question = raw.find(b"?", position, end)
+    stop = end if question < 0 else question
+    semicolon = raw.find(b";", position, stop)
+    host_end = stop if semicolon < 0 else semicolon
+    yield from _hostport(raw, position, host_end, field, header)
+    if semicolon >= 0:
+        yield from _parameters(raw, semicolon + 1, stop, field, header, PartKind.URI_PARAMETER)
+    if question >= 0:
+        yield Part(PartKind.URI_HEADER, f"{field}.uri_header", header, question + 1, end, raw[question + 1 : end])
+
+
+def _hostport(raw: bytes, start: int, end: int, field: str, header: str) -> Iterator[Part]:
+    start, end = _trim(raw, start, end)
+    if start >= end:
+        return
+    bracket = raw.find(b"]", start, end) if raw[start] == 0x5B else -1
+    colon = raw.find(b":", max(bracket, start), end)
+    host_end = end if colon < 0 else colon
+    yield Part(PartKind.HOST, f"{field}.host", header, start, host_end, raw[start:host_end].rstrip(_SPACE))
+    if colon >= 0:
+        yield Part(PartKind.PORT, f"{field}.port", header, colon + 1, end, raw[colon + 1 : end].strip(_SPACE))
+
+
+def _parameters(raw: bytes, start: int, end: int, field: str, header: str, kind: PartKind) -> Iterator[Part]:
+    # generic-param = token [ EQUAL gen-value ];  gen-value = token / host / quoted-string   (25.1)
+    for low, high in split(raw, start, end, b";"):
+        equals = raw.find(b"=", low, high)
+        name = raw[low : high if equals < 0 else equals].strip(_SPACE)
+        if equals < 0 or not grammar.is_token(name) or len(name) > 64:
+            yield Part(kind, f"{field}.{kind}", header, low, high, raw[low:high])
+            continue
+        value_start, value_end = _trim(raw, equals + 1, high)
+        quoted = value_end - value_start >= 2 and raw[value_start] == 0x22 and raw[value_end - 1] == 0x22
+        if quoted:
+            value_start, value_end = value_start + 1, value_end - 1
+        yield Part(
+            kind,
+            f"{field}.{name.decode('ascii').lower()}",
+            header,
+            value_start,
+            value_end,
+            raw[value_start:value_end],
+            quoted,
+        )
+
+
+def _via(raw: bytes, start: int, end: int, field: str) -> Iterator[Part]:
+    # via-parm = sent-protocol LWS sent-by *( SEMI via-params )   (25.1)
+    semicolon = raw.find(b";", start, end)
+    stop = end if semicolon < 0 else semicolon
+    slash = raw.rfind(b"/", start, stop)
+    position = slash + 1 if slash >= 0 else start
+    while position < stop and raw[position] in _SPACE:
+        position += 1
+    while position < stop and raw[position] not in _SPACE:
+        position += 1
+    if position >= stop:
+        # No sent-by after a protocol: read as a whole.
+        yield Part(PartKind.TEXT, field, "via", start, stop, raw[start:stop])
+    else:
+        yield Part(PartKind.TEXT, f"{field}.protocol", "via", start, position, raw[start:position])
+        yield from _hostport(raw, position, stop, field, "via")
+    if semicolon >= 0:
+        yield from _parameters(raw, semicolon + 1, end, field, "via", PartKind.PARAMETER)
+
+
+def _credentials(raw: bytes, start: int, end: int, field: str, header: str) -> Iterator[Part]:
+    # credentials = ("Digest" LWS digest-response) / other-response   (25.1)
+    space = start
+    while space < end and raw[space] not in _SPACE:
+        space += 1
+    scheme_end = space
+    if b"=" in raw[start:space]:  # Authentication-Info has no scheme
+        space = start
+    else:
+        yield Part(PartKind.TEXT, f"{field}.scheme", header, start, scheme_end, raw[start:scheme_end])
+    for low, high in split(raw, space, end, b","):
+        yield from _parameters(raw, low, high, field, header, PartKind.PARAMETER)

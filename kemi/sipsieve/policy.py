@@ -1,0 +1,227 @@
+"""The deployment's policy: TOML decoded into typed, checked values, with errors an operator can act on."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+Action = Literal["reject", "drop", "scrub", "log"]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+PerMinute = Annotated[int, Meta(ge=0, le=10_000_000)]
+Seconds = Annotated[int, Meta(ge=1, le=31_536_000)]
+
+
+class PolicyError(ValueError):
+    """A policy that can't be used: names file and key, what is wrong, and what is allowed."""
+
+
+class NetworkPolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Who is who."""
+
+    trusted: tuple[str, ...] = ()
+
+
+class Actions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="kebab"):
+    """What a finding of each family leads to once a message's score reaches the threshold."""
+
+    sql: Action = "reject"
+    shell: Action = "reject"
+    path: Action = "reject"
+    xss: Action = "reject"
+    template: Action = "reject"
+    jndi: Action = "reject"
+    ldap: Action = "reject"
+    nosql: Action = "reject"
+    xml: Action = "reject"
+    code: Action = "reject"
+    ssi: Action = "reject"
+    format: Action = "reject"
+    control: Action = "reject"
+    sip: Action = "reject"
+    scanner: Action = "reject"
+    structure: Action = "reject"
+
+
+class Detection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """From which score on a message is rejected or scrubbed."""
+
+    reject_score: Annotated[int, Meta(ge=1, le=100)] = 5
+    scrub_score: Annotated[int, Meta(ge=1, le=100)] = 3
+    max_bytes: Annotated[int, Meta(ge=1024, le=65535)] = 65535
+
+
+class ContentLengthZero(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What becomes of an INVITE without a body."""
+
+    invite: Literal["reject", "reject-initial", "allow"] = "reject"
+
+
+class Limit(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How many a source may have in a minute. 0 switches the limit off."""
+
+    per_minute: PerMinute
+
+
+class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What one source may send in a minute."""
+
+    enabled: bool = True
+    action: Literal["reject", "drop"] = "reject"
+    invite: Limit = Limit(per_minute=120)
+    register: Limit = Limit(per_minute=240)
+    other: Limit = Limit(per_minute=600)
+    dialog: Limit = Limit(per_minute=1200)
+    malformed: Limit = Limit(per_minute=20)
+    source_ports: Limit = Limit(per_minute=5)
+
+
+class Bans(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How long a source stays shut out that went over a limit."""
+
+    enabled: bool = True
+    seconds: Seconds = 60
+
+
+class Log(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where decisions are written and how much of the clean traffic."""
+
+    path: str = "/var/log/sipsieve/decisions.jsonl"
+    allow: Annotated[str, Meta(pattern=r"^(each|summary|sample:[1-9][0-9]{0,8})$")] = "each"
+    summary_seconds: Annotated[int, Meta(ge=1, le=3600)] = 10
+    excerpt_bytes: Annotated[int, Meta(ge=16, le=4096)] = 256
+
+
+class Failure(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What becomes of a message when the guard itself fails."""
+
+    strangers: Literal["closed", "open"] = "closed"
+    trusted: Literal["closed", "open"] = "open"
+
+
+class Policy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The whole policy file. Every key has a default; an empty file is a valid policy."""
+
+    mode: Literal["enforce", "observe"] = "enforce"
+    network: NetworkPolicy = NetworkPolicy()
+    actions: Actions = Actions()
+    detection: Detection = Detection()
+    content_length_zero: ContentLengthZero = ContentLengthZero()
+    limits: Limits = Limits()
+    bans: Bans = Bans()
+    log: Log = Log()
+    failure: Failure = Failure()
+
+    @property
+    def trusted(self) -> tuple[Network, ...]:
+        """`network.trusted`, parsed."""
+        return tuple(ipaddress.ip_network(text, strict=False) for text in self.network.trusted)
+
+    @property
+    def version(self) -> str:
+        """Twelve hex digits that change when any value does."""
+        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()[:12]
+
+
+def load(path: str | Path) -> Policy:
+    """Reads and checks a policy file. Raises `PolicyError`."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise PolicyError(
+            f"{path}: cannot be read: {error.strerror}. Name the policy file in SIPSIEVE_POLICY."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise PolicyError(f"{path}: is not UTF-8 at byte {error.start}. Save it as UTF-8.") from error
+    return loads(text, str(path))
+
+
+def loads(text: str, name: str = "policy") -> Policy:
+    """Decodes and checks a policy text. Raises `PolicyError`, with `name` as the file's name."""
+    try:
+        policy = msgspec.toml.decode(text, type=Policy)
+    except msgspec.ValidationError as error:
+        raise PolicyError(f"{name}: {_explain(str(error))}") from error
+    except (msgspec.DecodeError, ValueError) as error:
+        raise PolicyError(f"{name}: is not valid TOML: {error}") from error
+    for index, network in enumerate(policy.network.trusted):
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError as error:
+            raise PolicyError(
+                f"{name}: network.trusted[{index}]: {network!r} is no address or network; "
+                'allowed: an IPv4 or IPv6 address or prefix, as in "192.0.2.7" or "2001:db8::/32"'
+            ) from error
+    if policy.detection.scrub_score > policy.detection.reject_score:
+        raise PolicyError(
+            f"{name}: detection.scrub_score: {policy.detection.scrub_score} is above "
+            f"detection.reject_score ({policy.detection.reject_score}); allowed: up to that"
+        )
+    return policy
+
+
+_AT: Final = re.compile(r"^(.*?) - at `(?:key in )?`?\$\.?([^`]*)`$", re.S)
+
+
+def _explain(error: str) -> str:
+    """msgspec's sentence with the key in front and what is allowed there behind."""
+    match = _AT.match(error)
+    what, key = (match[1], match[2]) if match else (error, "")
+    unknown = re.search(r"unknown field `(.*?)`", what)
+    if unknown:
+        known = _keys_of(key)
+        close = difflib.get_close_matches(unknown[1], known, 1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        full = f"{key}.{unknown[1]}" if key else unknown[1]
+        return f"{full}: no such key.{hint} Allowed here: {', '.join(known)}"
+    return f"{key}: {what[:1].lower()}{what[1:]}; allowed: {_allowed(key)}"
+
+
+def _node(key: str) -> Any:
+    node: Any = Policy
+    for name in re.sub(r"\[.*?\]", "", key).split("."):
+        if not name:
+            continue
+        if not (isinstance(node, type) and issubclass(node, Struct)):
+            return None
+        names = {f.encode_name: f.name for f in msgspec.structs.fields(node)}
+        node = get_type_hints(node, include_extras=True).get(names.get(name, ""))
+    return node
+
+
+def _keys_of(key: str) -> list[str]:
+    node = _node(key)
+    if isinstance(node, type) and issubclass(node, Struct):
+        return [f.encode_name for f in msgspec.structs.fields(node)]
+    return []
+
+
+def _allowed(key: str) -> str:
+    node = _node(key)
+    if isinstance(node, type) and issubclass(node, Struct):
+        return f"a table with {', '.join(_keys_of(key))}"
+    if get_origin(node) is Annotated:
+        base, *metas = get_args(node)
+        for meta in metas:
+            if isinstance(meta, Meta):
+                if meta.pattern:
+                    return (
+                        '"each", "summary" or "sample:N" with N from 1'
+                        if key == "log.allow"
+                        else f"text like {meta.pattern}"
+                    )
+                return f"a whole number from {meta.ge} to {meta.le}" if base is int else f"{base.__name__}"
+    if get_origin(node) is Literal:
+        return " or ".join(f'"{value}"' for value in get_args(node))
+    if node is bool:
+        return "true or false"
+    if get_origin(node) is tuple:
+        return 'a list of texts, as in ["192.0.2.0/24"]'
+    return "text" if node is str else "see docs/policy.md"

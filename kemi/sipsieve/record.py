@@ -1,0 +1,164 @@
+"""Turns decisions into lines of the decision log (see docs/decision-log.md)."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Mapping
+from typing import Final
+
+from .model import Decision, Finding, Kind, Source
+
+#: The schema's version; raised when a field changes its meaning.
+SCHEMA: Final = 1
+
+#: Findings written of one message.
+MAX_FINDINGS: Final = 8
+
+#: Bytes of a Call-ID or User-Agent that are written.
+MAX_VALUE: Final = 256
+
+_CALL_ID: Final = re.compile(rb"\n(?:call-id|i)[ \t]*:[ \t]*([^\r\n]{0,1024})", re.I)
+_USER_AGENT: Final = re.compile(rb"\n(?:user-agent|server)[ \t]*:[ \t]*([^\r\n]{0,1024})", re.I)
+_CSEQ: Final = re.compile(rb"\ncseq[ \t]*:[ \t]*([0-9]{1,10})", re.I)
+_FROM: Final = re.compile(rb"\n(?:from|f)[ \t]*:[^\r\n]*?(sips?:[^\r\n>;]{1,256}|tel:[^\r\n>;]{1,256})", re.I)
+_TO: Final = re.compile(rb"\n(?:to|t)[ \t]*:[^\r\n]*?(sips?:[^\r\n>;]{1,256}|tel:[^\r\n>;]{1,256})", re.I)
+_SECRET: Final = re.compile(rb"\b((?:c?nonce|response|rspauth|nextnonce)\s*=\s*)(?:\"[^\"]*\"?|[^,;\s]*)", re.I)
+
+
+def escaped(value: bytes, limit: int = MAX_VALUE) -> str:
+    """Foreign bytes as text: UTF-8 where it is, `\\xNN` where it is not, cut at `limit` bytes.
+
+    Digest secrets are replaced by `…`. JSON's own escapes do the rest, so that nothing but printable
+    ASCII reaches the file.
+    """
+    cut = value[:limit]
+    text = _SECRET.sub(rb"\1...", cut).decode("utf-8", "backslashreplace")
+    return f"{text}…" if len(value) > limit else text
+
+
+def timestamp(now: float) -> str:
+    """Seconds since the epoch as RFC 3339 in UTC, to the microsecond."""
+    whole = int(now)
+    micro = round((now - whole) * 1e6)
+    if micro == 1_000_000:
+        whole, micro = whole + 1, 0
+    stamp = time.gmtime(whole)
+    return f"{stamp.tm_year:04d}-{stamp.tm_mon:02d}-{stamp.tm_mday:02d}T{stamp.tm_hour:02d}:{stamp.tm_min:02d}:{stamp.tm_sec:02d}.{micro:06d}Z"
+
+
+def _first(pattern: re.Pattern[bytes], head: bytes) -> str | None:
+    match = pattern.search(head)
+    return escaped(match[1]) if match else None
+
+
+class Recorder:
+    """Formats records; knows what is the same in all of them."""
+
+    def __init__(self, rules: str, policy: str, mode: str, excerpt_bytes: int = 256) -> None:
+        self._rules = rules
+        self._policy = policy
+        self._mode = mode
+        self._excerpt = excerpt_bytes
+
+    def decision(self, decision: Decision, raw: bytes, source: Source, now: float, identity: str) -> bytes:
+        """One message's record: a line of JSON, ASCII only, with its line end.
+
+        Fields that the guard knows by itself stand before any that the sender controls.
+        """
+        end = raw.find(b"\r\n\r\n")
+        head = raw[: end + 2 if end >= 0 else 8192]
+        sip: dict[str, object] = {
+            "type": str(decision.kind),
+            "method": escaped(decision.method.encode("utf-8", "replace"), 32),
+        }
+        status = decision.status
+        if decision.kind is Kind.REPLY and head[8:11].isdigit():
+            status = int(head[8:11])
+        if status:
+            sip["status"] = status
+        finding = _worst(decision.findings)
+        record: dict[str, object] = {
+            "@timestamp": timestamp(now),
+            "source": {"ip": source.ip, "port": source.port},
+            "network": {"transport": source.transport},
+            "event": {
+                "kind": "event",
+                "action": "error" if decision.error else str(decision.verdict),
+                "id": identity,
+                "reason": escaped(decision.reason.encode("utf-8", "replace"), 256),
+            },
+            "rule": {"id": [f.rule for f in decision.findings[:MAX_FINDINGS]], "version": self._rules},
+            "policy": {"version": self._policy, "mode": self._mode, "enforced": decision.enforced},
+            "counters": dict(decision.counters),
+        }
+        if decision.ban is not None:
+            record["ban"] = {"source": decision.ban.key, "seconds": decision.ban.seconds, "rule": decision.ban.rule}
+        if finding is not None:
+            sip["field"] = finding.field
+            sip["excerpt"] = escaped(finding.excerpt, self._excerpt)
+        sip["bytes"] = len(raw)
+        if decision.kind is Kind.REQUEST:
+            line = head.lstrip(b"\r\n").split(b"\r\n", 1)[0].split(b" ")
+            sip["uri"] = escaped(b" ".join(line[1:-1]))
+        for name, pattern in (("call_id", _CALL_ID), ("cseq", _CSEQ), ("from", _FROM), ("to", _TO)):
+            if (value := _first(pattern, head)) is not None:
+                sip[name] = value
+        record["sip"] = sip
+        if (agent := _first(_USER_AGENT, head)) is not None:
+            record["user_agent"] = {"original": agent}
+        if decision.findings:
+            record["findings"] = [
+                {
+                    "rule": f.rule,
+                    "family": f.family,
+                    "score": f.score,
+                    "field": f.field,
+                    "reason": f.reason,
+                    "excerpt": escaped(f.excerpt, self._excerpt),
+                }
+                for f in decision.findings[:MAX_FINDINGS]
+            ]
+        return line_of(record)
+
+    def summary(self, ip: str, method: str, verdict: str, count: int, first: float, last: float, now: float) -> bytes:
+        """A count of messages that have no record of their own."""
+        return line_of(
+            {
+                "@timestamp": timestamp(now),
+                "source": {"ip": ip},
+                "event": {
+                    "kind": "metric",
+                    "action": verdict,
+                    "count": count,
+                    "start": timestamp(first),
+                    "end": timestamp(last),
+                },
+                "rule": {"version": self._rules},
+                "policy": {"version": self._policy, "mode": self._mode},
+                "sip": {"method": method},
+            }
+        )
+
+    def notice(self, action: str, now: float, detail: Mapping[str, object]) -> bytes:
+        """Something about the guard itself: a start, records lost, a failure."""
+        return line_of(
+            {
+                "@timestamp": timestamp(now),
+                "event": {"kind": "state", "action": action, **detail},
+                "rule": {"version": self._rules},
+                "policy": {"version": self._policy, "mode": self._mode},
+            }
+        )
+
+
+def _worst(findings: tuple[Finding, ...]) -> Finding | None:
+    return max(findings, key=lambda f: (f.score, f.family != "structure"), default=None)
+
+
+def line_of(record: Mapping[str, object]) -> bytes:
+    """A record as one line. JSON's ASCII escapes keep DEL out too, which JSON itself would let through."""
+    return (
+        json.dumps(record, separators=(",", ":"), ensure_ascii=True).replace("\x7f", "\\u007f").encode("ascii") + b"\n"
+    )

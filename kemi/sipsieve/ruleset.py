@@ -1,0 +1,140 @@
+"""Loads detection rules from TOML, refuses broken ones, and compiles them for Hyperscan."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+import hyperscan
+import msgspec
+from msgspec import Meta, Struct
+
+from .model import PartKind
+
+#: Patterns see bytes, match in any case, and `.` matches a line end, which only an attack carries here.
+FLAGS: Final = hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_SINGLEMATCH
+
+RULES_FOLDER: Final = Path(__file__).with_name("rules")
+
+
+class RuleError(ValueError):
+    """A rule that can't be used: names file and id, and what is wrong."""
+
+
+class _Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    id: Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)+$", max_length=64)]
+    pattern: str
+    score: Annotated[int, Meta(ge=1, le=10)]
+    reason: Annotated[str, Meta(min_length=3, max_length=200)]
+    hits: Annotated[tuple[str, ...], Meta(min_length=1)]
+    misses: Annotated[tuple[str, ...], Meta(min_length=1)]
+    parts: tuple[PartKind, ...] = ()
+    headers: tuple[str, ...] = ()
+    prefilter: str = ""
+
+
+class _File(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    family: str
+    rule: tuple[_Rule, ...]
+
+
+@dataclass(slots=True, frozen=True)
+class Rule:
+    """One detection. `parts` empty: any part but `NAME` and `METHOD`; `headers` empty: any header."""
+
+    id: str
+    family: str
+    pattern: str
+    score: int
+    reason: str
+    hits: tuple[str, ...]
+    misses: tuple[str, ...]
+    parts: frozenset[PartKind]
+    headers: frozenset[str]
+    #: What stage one looks for in the raw message. Holds wherever `pattern` holds in a part.
+    prefilter: str
+
+
+class Ruleset:
+    """Rules and their Hyperscan database. Immutable; built once, before Kamailio forks."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self.rules: tuple[Rule, ...] = tuple(rules)
+        if not self.rules:
+            raise RuleError("no rules")
+        self.version: str = hashlib.sha256(repr(self.rules).encode()).hexdigest()[:12]
+        self._database = compile_patterns([(rule.id, rule.pattern) for rule in self.rules])
+
+    def match(self, text: bytes) -> list[Rule]:
+        """The rules whose pattern is in `text`, whatever their parts; in linear time."""
+        if not text:
+            return []
+        found: list[int] = []
+        self._database.scan(text, _collect, 0, found)
+        return [self.rules[index] for index in sorted(set(found))]
+
+
+def _collect(identity: int, start: int, end: int, flags: int, found: object) -> None:
+    found.append(identity)  # type: ignore[attr-defined]
+
+
+def compile_patterns(patterns: list[tuple[str, str]], flags: int = FLAGS) -> hyperscan.Database:
+    """A block-mode database of `(name, pattern)`, ids counted from 0. Raises `RuleError` by name."""
+    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    try:
+        database.compile(
+            expressions=[pattern.encode() for _, pattern in patterns],
+            ids=list(range(len(patterns))),
+            elements=len(patterns),
+            flags=flags,
+        )
+    except hyperscan.error:
+        for name, pattern in patterns:
+            single = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+            try:
+                single.compile(expressions=[pattern.encode()], ids=[0], elements=1, flags=flags)
+            except hyperscan.error as error:
+                raise RuleError(f"{name}: pattern: {error}") from error
+        raise
+    return database
+
+
+def load_file(path: Path) -> list[Rule]:
+    """Reads one rule file. Raises `RuleError`."""
+    try:
+        decoded = msgspec.toml.decode(path.read_bytes(), type=_File)
+    except OSError as error:
+        raise RuleError(f"{path}: cannot be read: {error.strerror}") from error
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise RuleError(f"{path}: {error}") from error
+    return [
+        Rule(
+            raw.id,
+            decoded.family,
+            raw.pattern,
+            raw.score,
+            raw.reason,
+            raw.hits,
+            raw.misses,
+            frozenset(raw.parts),
+            frozenset(raw.headers),
+            raw.prefilter or raw.pattern,
+        )
+        for raw in decoded.rule
+    ]
+
+
+def load(folder: Path = RULES_FOLDER) -> Ruleset:
+    """All rule files of a folder, in the order of their names. Raises `RuleError`."""
+    rules: list[Rule] = []
+    owner: dict[str, Path] = {}
+    for path in sorted(folder.glob("*.toml")):
+        for rule in load_file(path):
+            if rule.id in owner:
+                raise RuleError(f"{path}: {rule.id}: this id is already used in {owner[rule.id]}")
+            owner[rule.id] = path
+            rules.append(rule)
+    return Ruleset(rules)

@@ -1,0 +1,55 @@
+"""The memory that all workers share, mapped before Kamailio forks."""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+from typing import Final
+
+from .journal import SHARED_BYTES
+from .ledger import Ledger
+from .retransmission import RetransmissionFilter
+
+#: Workers that get a page of their own in the ledger; Kamailio numbers its SIP workers from 1.
+WORKERS: Final = 128
+
+#: Messages remembered to tell retransmissions: 2 MiB, 30 s at 4,000 new requests a second.
+_RETRANSMISSIONS: Final = 131072
+
+
+class Shared:
+    """One mapping, cut into the parts that need it.
+
+    `ledger_path` names a file for the ledger's part, so that counts survive `kill -9`; where it can't
+    be had (not writable, held by another server) anonymous memory serves.
+    """
+
+    def __init__(self, interval: int, ledger_path: str = "") -> None:
+        size = RetransmissionFilter.bytes_for(_RETRANSMISSIONS)
+        memory = memoryview(mmap.mmap(-1, size + SHARED_BYTES))
+        self.retransmissions = RetransmissionFilter(memory[:size])
+        self.journal = memory[size:]
+        self.durable = False
+        self.ledger = Ledger(memoryview(self._ledger(ledger_path)), WORKERS, interval)
+
+    def _ledger(self, path: str) -> mmap.mmap:
+        size = Ledger.bytes_for(WORKERS)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+        except OSError:
+            return mmap.mmap(-1, size)
+        try:
+            # Kept open, and so locked, for as long as any process of this server lives.
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(descriptor).st_size != size:
+                os.ftruncate(descriptor, 0)
+                # Reserved now: writing to a hole on a full disk would kill the worker with SIGBUS.
+                os.posix_fallocate(descriptor, 0, size)
+            mapped = mmap.mmap(descriptor, size)
+        except OSError:
+            os.close(descriptor)
+            return mmap.mmap(-1, size)
+        self._descriptor = descriptor
+        self.durable = True
+        return mapped

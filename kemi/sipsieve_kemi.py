@@ -1,0 +1,397 @@
+"""sipsieve inside Kamailio: reads each message, asks the engine, carries its decision out.
+
+The only file that touches KSR. Every entry point returns a positive integer, whatever happens:
+`PASS` lets the host's routing go on, `STOP` ends the message here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+HERE: Final = Path(__file__).resolve().parent
+
+
+def _find_packages() -> None:
+    """Puts this folder and the venv's packages on the path, behind the standard library's first entry."""
+    folders = [str(HERE)]
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    candidates = [os.environ.get("SIPSIEVE_VENV", ""), str(HERE.parent / ".venv"), "/usr/lib/sipsieve/venv"]
+    for candidate in candidates:
+        if candidate and (packages := Path(candidate, "lib", version, "site-packages")).is_dir():
+            folders.append(str(packages))
+            break
+    for folder in reversed(folders):
+        if folder not in sys.path:
+            sys.path.insert(1, folder)
+
+
+_find_packages()
+
+import KSR  # noqa: E402
+
+try:
+    from sipsieve import journal, ledger, model, network, policy, record, ruleset, shared
+    from sipsieve.engine import Engine
+except ImportError as _error:
+    raise ImportError(
+        f"sipsieve: {_error}. Its packages must stand in a venv of this very Python "
+        f"({sys.version_info.major}.{sys.version_info.minor}): `/usr/bin/python3 -m venv DIR`, "
+        f"`DIR/bin/pip install -r {HERE}/requirements.txt`, and SIPSIEVE_VENV=DIR in Kamailio's environment."
+    ) from _error
+
+PASS: Final = 1
+STOP: Final = 2
+
+#: The htables of sipsieve.cfg.
+COUNTS: Final = "sipsieve_counts"
+DIALOGS: Final = "sipsieve_dialogs"
+BANS: Final = "sipsieve_bans"
+BANNED: Final = "sipsieve_banned"
+
+#: Summaries that could not be written yet, kept by the timer process; older ones are given up and counted.
+_PENDING: Final = 10_000
+
+
+class _Counters:
+    """The engine's counters, kept in Kamailio's htables: atomic, and shared by all workers."""
+
+    __slots__ = ("_filter", "_get", "_inc", "_set")
+
+    def __init__(self, retransmissions: Any) -> None:
+        self._filter = retransmissions
+        self._inc = KSR.htable.sht_inc
+        self._get = KSR.htable.sht_get
+        self._set = KSR.htable.sht_seti
+
+    def add(self, key: str) -> int:
+        # -255 or None tell of a missing table or full memory: counting fails open, and the log shows 0.
+        return max(self._inc(COUNTS, key) or 0, 0)
+
+    def copies(self, identity: int, now: float) -> int:
+        return int(self._filter.copies(identity, now))
+
+    def remember_dialog(self, key: str) -> None:
+        self._set(DIALOGS, key, 1)
+
+    def knows_dialog(self, key: str) -> bool:
+        return self._get(DIALOGS, key) is not None
+
+
+class Sipsieve:
+    """The handler that Kamailio's app_python3 calls. A host's own KEMI class inherits it.
+
+    A host class that has its own `__init__` or `child_init` calls ours from it.
+    """
+
+    def __init__(self) -> None:
+        path = os.environ.get("SIPSIEVE_POLICY") or str(HERE / "sipsieve.toml")
+        loaded = policy.load(path)
+        self._log_path = os.environ.get("SIPSIEVE_LOG") or loaded.log.path
+        rules = ruleset.load()
+        self._networks = network.Networks(loaded)
+        self._engine = Engine(loaded, rules, self._networks)
+        self._recorder = record.Recorder(rules.version, loaded.version, loaded.mode, loaded.log.excerpt_bytes)
+        self._policy = loaded
+        self._every = _allow_every(loaded.log.allow)
+        self._shared = shared.Shared(loaded.log.summary_seconds, f"{self._log_path}.ledger")
+        # Counts that a killed server left behind; the timer process writes them with its first tick.
+        self._pending: list[ledger.Entry] = self._shared.ledger.drain(time.time(), everything=True)
+        self._shared.ledger.attach(0)
+        self._counters = _Counters(self._shared.retransmissions)
+        self._journal = journal.Journal(self._log_path, self._shared.journal)
+        self._sources: dict[str, model.Source] = {}
+        self._sequence = 0
+        self._allowed = 0
+        self._result = 0
+        self._banned: dict[str, int] = {}
+        self._given_up = 0
+        self._failures = 0
+        self._prefix = ""
+        self._say_start()
+
+    # Kamailio's life
+
+    def child_init(self, rank: int) -> int:
+        """Called in every process after the fork."""
+        try:
+            if 0 < rank < shared.WORKERS:
+                self._shared.ledger.attach(rank)
+            self._prefix = f"{int(time.time()):x}-{os.getpid():x}"
+        except BaseException as error:
+            self._failed(error)
+        return 0
+
+    def sipsieve_ready(self, msg: Any = None, parameter: str = "") -> int:
+        """Asked by sipsieve.cfg at start: a host class that does not inherit this one has no such method."""
+        return PASS
+
+    def sipsieve_tick(self, msg: Any = None, parameter: str = "") -> int:
+        """Once a second, in a timer process: writes summaries."""
+        try:
+            self._tick(time.time())
+        except BaseException as error:
+            self._failed(error)
+        return PASS
+
+    # Messages
+
+    def sipsieve_message(self, msg: Any, where: str = "") -> int:
+        """Decides on the message at hand. `where` is `proto|address|port`; read from KSR where empty."""
+        self._result = 0
+        try:
+            result = self._message(where)
+        except BaseException as error:
+            result = self._broken(error)
+        self._result = result
+        return result
+
+    def sipsieve_again(self, msg: Any, where: str = "") -> int:
+        """Asked when `sipsieve_message` gave no usable code: an exception that the host's last call left
+        pending makes the interpreter report ours as failed, though it had done its work."""
+        return self._result or self.sipsieve_message(msg, where)
+
+    def sipsieve_unparsable(self, msg: Any, where: str = "") -> int:
+        """Records a message that Kamailio's parser refused. Never answers: that would crash the server."""
+        try:
+            now = time.time()
+            raw = _raw()
+            source = self._source(where)
+            decision = self._engine.decide(raw, source, now, self._counters, unparsable=True)
+            self._ban(decision, source, now)
+            self._record(decision, raw, source, now)
+        except BaseException as error:
+            self._failed(error)
+        return PASS
+
+    def ksr_request_route(self, msg: Any) -> int:
+        """For `cfgengine "python"` without own routing: decides, then lets `sipsieve_accepted` go on."""
+        if self.sipsieve_message(msg) == PASS:
+            try:
+                self.sipsieve_accepted(msg)
+            except BaseException as error:
+                self._failed(error)
+        return PASS
+
+    def ksr_reply_route(self, msg: Any) -> int:
+        """For `cfgengine "python"`: decides on a reply."""
+        if self.sipsieve_message(msg) != PASS:
+            KSR.set_drop()
+        return PASS
+
+    def sipsieve_accepted(self, msg: Any) -> None:
+        """What becomes of an accepted request under `cfgengine "python"`: a host overrides this."""
+        KSR.sl.sl_send_reply(200, "OK")
+
+    # What the entry points do
+
+    def _message(self, where: str) -> int:
+        now = time.time()
+        raw = _raw()
+        source = self._sources.get(where) or self._source(where)
+        decision = self._engine.decide(raw, source, now, self._counters, _in_transaction)
+        if decision.verdict is model.Verdict.ALLOW and not decision.findings:
+            if decision.ban is not None:
+                self._ban(decision, source, now)
+            self._allow(decision, raw, source, now)
+            return PASS
+        result = self._carry_out(decision, raw)
+        self._ban(decision, source, now)
+        self._record(decision, raw, source, now)
+        return result
+
+    def _source(self, where: str) -> model.Source:
+        if not where:
+            where = f"{KSR.pv.get('$proto')}|{KSR.pv.get('$si')}|{KSR.pv.get('$sp')}"
+        proto, ip, port = where.split("|")
+        if len(self._sources) >= 65536:
+            self._sources.clear()
+        source = self._sources[where] = self._networks.source(ip, int(port), proto.lower())
+        return source
+
+    def _carry_out(self, decision: model.Decision, raw: bytes) -> int:
+        if not decision.enforced or decision.verdict is model.Verdict.ALLOW:
+            return PASS
+        if decision.verdict is model.Verdict.SCRUB:
+            return self._replace(decision.replacement or b"")
+        if decision.verdict is model.Verdict.REJECT and decision.status:
+            self._answer(decision.status, decision.phrase, decision.retry_after)
+        return STOP
+
+    def _replace(self, replacement: bytes) -> int:
+        KSR.textopsx.msg_set_buffer(replacement.decode("utf-8"))
+        return PASS
+
+    def _answer(self, status: int, phrase: str, retry_after: int) -> None:
+        # A reply to a message without a Via crashes Kamailio 5.6; None may also mean that an earlier
+        # header could not be read, and then no reply can be built either.
+        if KSR.hdr.get("Via") is None or KSR.hdr.get("To") is None:
+            return
+        if retry_after:
+            KSR.hdr.append_to_reply(f"Retry-After: {retry_after}\r\n")
+        KSR.sl.sl_send_reply(status, phrase)
+
+    def _ban(self, decision: model.Decision, source: model.Source, now: float) -> None:
+        if decision.ban is None:
+            return
+        KSR.htable.sht_setxs(
+            BANS,
+            decision.ban.key,
+            f"{decision.ban.rule}|{int(now)}|{int(now) + decision.ban.seconds}",
+            decision.ban.seconds,
+        )
+
+    # Accounts
+
+    def _allow(self, decision: model.Decision, raw: bytes, source: model.Source, now: float) -> None:
+        self._allowed += 1
+        if self._every == 1 or (self._every and self._allowed % self._every == 0):
+            self._record(decision, raw, source, now)
+        else:
+            self._count(source.ip, decision.method, "allow", now)
+
+    def _record(self, decision: model.Decision, raw: bytes, source: model.Source, now: float) -> None:
+        self._sequence += 1
+        line = self._recorder.decision(decision, raw, source, now, f"{self._prefix}-{self._sequence:x}")
+        if not self._journal.append(line, now):
+            # What has no record becomes a count, and the count is written when writing works again.
+            self._count(source.ip, decision.method, "error" if decision.error else str(decision.verdict), now)
+
+    def _count(self, ip: str, method: str, verdict: str, now: float) -> None:
+        for entry in self._shared.ledger.tally(ip, method, verdict, now):
+            self._summary(entry, now)
+
+    def _summary(self, entry: ledger.Entry, now: float) -> bool:
+        line = self._recorder.summary(
+            entry.ip, entry.method, entry.verdict, entry.messages, entry.first, entry.last, now
+        )
+        return self._journal.append(line, now)
+
+    def _tick(self, now: float) -> None:
+        self._pending += self._shared.ledger.drain(now)
+        self._pending += self._drops(now)
+        done = 0
+        for entry in self._pending:
+            if not self._summary(entry, now):
+                break
+            done += 1
+        del self._pending[:done]
+        if len(self._pending) > _PENDING:
+            given_up = self._pending[:-_PENDING]
+            del self._pending[:-_PENDING]
+            self._given_up += sum(entry.messages for entry in given_up)
+        if self._given_up and self._journal.append(
+            self._recorder.notice(
+                "lost", now, {"count": self._given_up, "reason": "the decision log could not be written"}
+            ),
+            now,
+        ):
+            self._given_up = 0
+
+    def _drops(self, now: float) -> list[ledger.Entry]:
+        """What the native ban check dropped since the last look."""
+        counts: dict[str, int] = {}
+        KSR.htable.sht_iterator_start("sipsieve", BANNED)
+        try:
+            while KSR.htable.sht_iterator_next("sipsieve") > 0:
+                key = KSR.pv.get("$shtitkey(sipsieve)")
+                value = KSR.pv.get("$shtitval(sipsieve)")
+                if key is not None and value is not None:
+                    counts[str(key)] = int(value)
+        finally:
+            KSR.htable.sht_iterator_end("sipsieve")
+        entries = []
+        for key, count in counts.items():
+            # An entry that expired and began anew stands lower than before.
+            before = self._banned.get(key, 0)
+            more = count - before if count >= before else count
+            if more:
+                entries.append(ledger.Entry(key, "", "banned", more, now - 1, now))
+        self._banned = counts
+        return entries
+
+    # Failures
+
+    def _broken(self, error: BaseException) -> int:
+        """A message on which the guard itself failed: `[failure]` says what becomes of it."""
+        self._failed(error)
+        try:
+            now = time.time()
+            raw = _raw()
+            source = self._source("")
+            setting = self._policy.failure.trusted if source.trusted else self._policy.failure.strangers
+            is_reply = raw[:4].upper() == b"SIP/"
+            is_open = setting == "open" or self._policy.mode == "observe" or is_reply
+            decision = model.Decision(
+                model.Verdict.ALLOW if is_open else model.Verdict.REJECT,
+                model.Kind.REPLY if is_reply else model.Kind.REQUEST,
+                "",
+                status=0 if is_open else 503,
+                reason=f"{type(error).__name__}: {error}"[:200],
+                error=True,
+            )
+            self._record(decision, raw, source, now)
+            if is_open:
+                return PASS
+            if raw[:4] != b"ACK ":
+                self._answer(503, "Service Unavailable", 0)
+        except BaseException as second:
+            self._failed(second)
+        return STOP
+
+    def _failed(self, error: BaseException) -> None:
+        self._failures += 1
+        try:
+            # Text from the wire does not belong in syslog: the type and place suffice there.
+            frame = error.__traceback__
+            while frame is not None and frame.tb_next is not None:
+                frame = frame.tb_next
+            place = f"{Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno}" if frame else "?"
+            KSR.err(f"sipsieve: {type(error).__name__} at {place}\n")
+        except BaseException:
+            self._failures += 1
+
+    def _say_start(self) -> None:
+        now = time.time()
+        detail = {"policy_mode": self._policy.mode, "rules": len(self._engine.ruleset.rules)}
+        if not self._journal.append(self._recorder.notice("start", now, detail), now):
+            KSR.warn(
+                f"sipsieve: {self._log_path}: cannot be written by this user; decisions are counted, not recorded, "
+                "until it can. Make its folder writable for Kamailio's user, or set SIPSIEVE_LOG.\n"
+            )
+        # Each process opens the log for itself.
+        self._journal.close()
+
+
+def _allow_every(setting: str) -> int:
+    """`[log] allow` as a number: 1 each, N one in N, 0 none."""
+    if setting.startswith("sample:"):
+        return int(setting.partition(":")[2])
+    return 1 if setting == "each" else 0
+
+
+def _raw() -> bytes:
+    """The message as received, byte for byte."""
+    try:
+        return KSR.pv.get("$mb").encode()
+    except UnicodeDecodeError as error:
+        return error.object
+
+
+def _in_transaction() -> bool | None:
+    """Whether the reply at hand answers a transaction of this server; None without the tm module."""
+    tm = getattr(KSR, "tm", None)
+    return None if tm is None else tm.t_check_trans() > 0
+
+
+def mod_init() -> Sipsieve:
+    """What app_python3 calls to get its handler."""
+    try:
+        return Sipsieve()
+    except (policy.PolicyError, ruleset.RuleError) as error:
+        # app_python3 prints a traceback; the line that matters comes last and readable.
+        KSR.err(f"sipsieve: {error}\n")
+        raise SystemExit(f"sipsieve: {error}") from None

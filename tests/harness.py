@@ -1,0 +1,239 @@
+"""Starts a real Kamailio with sipsieve and talks to it: what the end-to-end tests and benches share."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+KEMI = ROOT / "kemi"
+SITE = ROOT / ".venv"
+
+#: Seconds that a condition may take on a busy machine before a test gives up.
+DEADLINE = 20.0
+
+
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = DEADLINE) -> Any:
+    """The first true value of `condition`; fails with `what` after the deadline."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds:g} s: {what}")
+        time.sleep(0.02)
+
+
+def free_port(address: str = "127.0.0.1") -> int:
+    """A port that is free for UDP and TCP, below the range that the kernel hands out."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    for _ in range(200):
+        port = random.randint(15000, 30000)
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as udp, socket.socket(family, socket.SOCK_STREAM) as tcp:
+                udp.bind((address, port))
+                tcp.bind((address, port))
+        except OSError:
+            continue
+        return port
+    raise AssertionError("no free port")
+
+
+def _bound(port: int) -> bool:
+    """Whether some process has bound the UDP port."""
+    return any(f":{port:04X} " in Path(f"/proc/net/{table}").read_text() for table in ("udp", "udp6"))
+
+
+class Server:
+    """One Kamailio, with sipsieve or without, in a folder of its own."""
+
+    def __init__(
+        self,
+        folder: Path,
+        policy: str = "",
+        config: Path | str = ROOT / "kamailio.cfg",
+        *,
+        port: int = 0,
+        listen: str = "",
+        backend: str = "none",
+        workers: int = 4,
+        environment: dict[str, str] | None = None,
+        arguments: tuple[str, ...] = (),
+    ) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.port = port or free_port()
+        self.log = folder / "decisions.jsonl"
+        self.output = folder / "kamailio.out"
+        self.policy = folder / "policy.toml"
+        self.policy.write_text(policy)
+        self.config = Path(config)
+        self.arguments = arguments
+        self.environment = {
+            **os.environ,
+            "SIPSIEVE_LISTEN": listen or f"udp:127.0.0.1:{self.port} tcp:127.0.0.1:{self.port}",
+            "SIPSIEVE_BACKEND": backend,
+            "SIPSIEVE_POLICY": str(self.policy),
+            "SIPSIEVE_LOG": str(self.log),
+            "SIPSIEVE_WORKERS": str(workers),
+            "SIPSIEVE_PYTHON": str(KEMI / "sipsieve_kemi.py"),
+            "SIPSIEVE_VENV": str(SITE),
+            "SIPSIEVE_RUN": str(folder),
+            **(environment or {}),
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Server:
+        """Starts and waits until the socket is bound."""
+        with self.output.open("ab") as output:
+            self.process = subprocess.Popen(
+                ["kamailio", "-f", str(self.config), "-DD", "-E", "-e", "-x", "tlsf", "-X", "tlsf", "-m", "64", "-M", "8",
+                 "-w", str(self.folder), "-Y", str(self.folder), "-P", str(self.folder / "kamailio.pid"), *self.arguments],
+                env=self.environment, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                cwd=self.folder, start_new_session=True,
+            )  # fmt: skip
+        process = self.process
+        wait_for(lambda: process.poll() is not None or _bound(self.port), f"Kamailio listens; {self.output}")
+        if process.poll() is not None:
+            raise AssertionError(f"Kamailio ended with {process.returncode}:\n{self.text()[-4000:]}")
+        return self
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Ends the server and returns its exit code."""
+        if self.process is None:
+            return 0
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait(5)
+        # Workers of a killed main process live on; the session is ours alone.
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        return self.process.returncode
+
+    def __enter__(self) -> Server:
+        return self.start()
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def alive(self) -> bool:
+        """Whether the main process runs."""
+        return self.process is not None and self.process.poll() is None
+
+    def text(self) -> str:
+        """What Kamailio wrote to its standard error."""
+        return self.output.read_text(errors="replace") if self.output.exists() else ""
+
+    def records(self, kind: str = "event") -> list[dict[str, Any]]:
+        """The decision log so far, whole lines only, of one `event.kind` ("" for all)."""
+        if not self.log.exists():
+            return []
+        lines = self.log.read_bytes().split(b"\n")[:-1]
+        decoded = [json.loads(line) for line in lines if line]
+        return [record for record in decoded if not kind or record["event"]["kind"] == kind]
+
+    def wait_record(self, wanted: Callable[[dict[str, Any]], bool], what: str = "a record") -> dict[str, Any]:
+        """The first record that `wanted` accepts, as soon as it is there."""
+        found: dict[str, Any] = wait_for(lambda: next((r for r in self.records("") if wanted(r)), None), what)
+        return found
+
+    def record_of(self, call_id: str) -> dict[str, Any]:
+        """The record of the message with that Call-ID."""
+        return self.wait_record(lambda r: r.get("sip", {}).get("call_id") == call_id, f"a record of {call_id}")
+
+
+_serial = 0
+
+
+def request(
+    method: str = "OPTIONS",
+    *,
+    uri: str = "sip:bob@example.com",
+    from_: str = '"Alice" <sip:alice@example.com>;tag=a1',
+    to: str = "<sip:bob@example.com>",
+    call_id: str = "",
+    cseq: str = "",
+    branch: str = "",
+    via: str = "",
+    headers: tuple[str, ...] = (),
+    body: bytes = b"",
+    length: str | None = "",
+    transport: str = "UDP",
+) -> bytes:
+    """A request. `length`: "" the right Content-Length, None no such header, else that text."""
+    global _serial
+    _serial += 1
+    unique = f"{os.getpid()}x{_serial}x{random.randrange(1 << 30):x}"
+    lines = [
+        f"{method} {uri} SIP/2.0",
+        via or f"Via: SIP/2.0/{transport} 127.0.0.1:5060;branch={branch or 'z9hG4bK' + unique};rport",
+        "Max-Forwards: 70",
+        f"From: {from_}",
+        f"To: {to}",
+        f"Call-ID: {call_id or unique}",
+        f"CSeq: {cseq or f'1 {method}'}",
+        *headers,
+    ]
+    if length is not None:
+        lines.append(f"Content-Length: {length or len(body)}")
+    return "\r\n".join(lines).encode("utf-8", "surrogateescape") + b"\r\n\r\n" + body
+
+
+SDP = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n"
+
+
+def invite(**changes: Any) -> bytes:
+    """An INVITE with an SDP offer."""
+    headers = (*tuple(changes.pop("headers", ())), "Contact: <sip:alice@127.0.0.1>", "Content-Type: application/sdp")
+    return request("INVITE", headers=headers, body=changes.pop("body", SDP), **changes)
+
+
+@contextmanager
+def peer(
+    address: str, port: int, *, source: str = "127.0.0.1", source_port: int = 0, transport: str = "udp"
+) -> Iterator[socket.socket]:
+    """A socket bound to `source` and connected to the server."""
+    kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind) as sock:
+        sock.bind((source, source_port))
+        sock.settimeout(5)
+        sock.connect((address, port))
+        yield sock
+
+
+def exchange(
+    server: Server,
+    data: bytes,
+    *,
+    source: str = "127.0.0.1",
+    source_port: int = 0,
+    transport: str = "udp",
+    seconds: float = 5.0,
+) -> bytes | None:
+    """Sends one message and returns the first answer, None where none comes in time."""
+    with peer("127.0.0.1", server.port, source=source, source_port=source_port, transport=transport) as sock:
+        sock.send(data)
+        sock.settimeout(seconds)
+        try:
+            return sock.recv(65535) or None
+        except (TimeoutError, ConnectionError):
+            return None
+
+
+def status(answer: bytes | None) -> int:
+    """The status code of an answer; 0 where there is none."""
+    return int(answer[8:11]) if answer else 0

@@ -34,7 +34,8 @@ lint: venv ## ruff and mypy
 	@$(VENV)/bin/mypy
 
 test: lint ## everything, against the real thing
-	@$(PYTHON) -m pytest
+	@mkdir -p build
+	@$(PYTHON) -m pytest --junitxml=build/junit-test.xml
 
 .PHONY: help deps venv lint test
 

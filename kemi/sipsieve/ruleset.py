@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from .model import PartKind
+from .patterns import Pattern, compile_set
 
 #: Patterns see bytes, match in any case, and `.` matches a line end, which only an attack carries here.
 FLAGS: Final = hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_SINGLEMATCH
@@ -83,23 +84,15 @@ def _collect(identity: int, start: int, end: int, flags: int, found: object) -> 
 
 def compile_patterns(patterns: list[tuple[str, str]], flags: int = FLAGS) -> hyperscan.Database:
     """A block-mode database of `(name, pattern)`, ids counted from 0. Raises `RuleError` by name."""
-    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
     try:
-        database.compile(
-            expressions=[pattern.encode() for _, pattern in patterns],
-            ids=list(range(len(patterns))),
-            elements=len(patterns),
-            flags=flags,
-        )
+        return compile_set([Pattern(number, pattern, flags) for number, (_, pattern) in enumerate(patterns)])
     except hyperscan.error:
         for name, pattern in patterns:
-            single = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
             try:
-                single.compile(expressions=[pattern.encode()], ids=[0], elements=1, flags=flags)
+                compile_set([Pattern(0, pattern, flags)])
             except hyperscan.error as error:
                 raise RuleError(f"{name}: pattern: {error}") from error
         raise
-    return database
 
 
 def load_file(path: Path) -> list[Rule]:

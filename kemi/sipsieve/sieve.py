@@ -6,6 +6,7 @@ from typing import Final
 
 import hyperscan
 
+from .patterns import Pattern, compile_set
 from .ruleset import FLAGS, RuleError, Ruleset
 
 #: Nothing to look at: every mandatory header is there once, in its common spelling, and nothing odd.
@@ -98,14 +99,8 @@ class Sieve:
         entries.append((_TO_TAG, r"\nto:[^\n]*;[ \t]*tag[ \t]*=", single))
         entries += [(_TRIGGERS + number, pattern, single) for number, pattern in enumerate(TRIGGERS)]
         entries += [(_RULES + number, rule.prefilter, single) for number, rule in enumerate(ruleset.rules)]
-        self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
         try:
-            self._database.compile(
-                expressions=[pattern.encode() for _, pattern, _ in entries],
-                ids=[number for number, _, _ in entries],
-                elements=len(entries),
-                flags=[flags for _, _, flags in entries],
-            )
+            self._database = compile_set([Pattern(*entry) for entry in entries])
         except hyperscan.error as error:
             raise RuleError(f"the rules' prefilters do not compile together: {error}") from error
 

@@ -203,9 +203,7 @@ class Engine:
         """A limit was passed: what was let through before is refused, and the source banned."""
         finding = Finding(excess.rule, "limits", 5, "source", excess.reason)
         ban = self._ban(source, excess)
-        decision = decision._replace(
-            findings=(*decision.findings, finding), ban=ban, enforced=self._enforce or not decision.enforced
-        )
+        decision = decision._replace(findings=(*decision.findings, finding), ban=ban)
         if decision.verdict in (Verdict.REJECT, Verdict.DROP):
             return decision
         if self.policy.limits.action == "drop" or decision.method == "ACK":

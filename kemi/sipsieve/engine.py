@@ -87,6 +87,10 @@ class Engine:
             Verdict.ALLOW, Kind.REQUEST, method, True, 0, "", 0, "", (), {name: count} if count else _NO_COUNTS
         )
 
+    def _enforces(self, source: Source) -> bool:
+        """Whether decisions on this source are carried out: its network's `mode`, or the policy's."""
+        return self._enforce if source.enforced is None else source.enforced
+
     def _reply(
         self, raw: bytes, head_end: int, now: float, counters: Counters, in_transaction: Callable[[], bool | None]
     ) -> Decision:
@@ -162,12 +166,12 @@ class Engine:
             message.kind,
             message.method,
             # What the server's parser refused is gone, whatever the mode.
-            enforced=self._enforce or unparsable or verdict is Verdict.ALLOW,
+            enforced=self._enforces(source) or unparsable or verdict is Verdict.ALLOW,
             status=status,
             phrase=phrase,
             reason=reason,
             findings=tuple(findings),
-            ban=ban if self._enforce else None,
+            ban=ban if self._enforces(source) else None,
             replacement=replacement,
         )
         if message.kind is Kind.REPLY or source.trusted or not self._limits.enabled:
@@ -208,7 +212,7 @@ class Engine:
             return decision
         if self.policy.limits.action == "drop" or decision.method == "ACK":
             return decision._replace(
-                verdict=Verdict.DROP, reason=excess.reason, enforced=self._enforce, replacement=None
+                verdict=Verdict.DROP, reason=excess.reason, enforced=self._enforces(source), replacement=None
             )
         return decision._replace(
             verdict=Verdict.REJECT,
@@ -216,14 +220,14 @@ class Engine:
             phrase="Too Many Requests From Your Address",
             retry_after=ban.seconds if ban else WINDOW,
             reason=excess.reason,
-            enforced=self._enforce,
+            enforced=self._enforces(source),
             replacement=None,
         )
 
     def _ban(self, source: Source, excess: Excess) -> Ban | None:
-        if not self.policy.bans.enabled or not self._enforce:
+        if not self.policy.bans.enabled or not self._enforces(source):
             return None
-        return Ban(source.key, self.policy.bans.seconds, excess.rule)
+        return Ban(source.key, self.policy.bans.seconds[0], excess.rule)
 
     def _content_length_zero(self, message: Message, source: Source, in_dialog: bool) -> Finding | None:
         """An INVITE without an offer is legal (RFC 3261 13.2.1), and what fuzzers send."""

@@ -56,6 +56,13 @@ class Source(NamedTuple):
     key: str
     #: Neither limited nor banned; still inspected.
     trusted: bool = False
+    #: Whether its network's own `mode` says to enforce; None where it has none.
+    enforced: bool | None = None
+    #: Index of its `[[network]]`, -1 for none.
+    network: int = -1
+    #: What its counters' names begin with. Datagrams, whose source can be forged, are counted apart
+    #: from connections, so that nobody can use up another's share.
+    cell: str = ""
 
 
 @dataclass(slots=True, frozen=True)

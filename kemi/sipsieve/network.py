@@ -1,4 +1,4 @@
-"""Says who an address is: trusted or not, and what it is counted under."""
+"""Says who an address is: what it is counted under, and what the policy grants its network."""
 
 from __future__ import annotations
 
@@ -6,21 +6,27 @@ import ipaddress
 from typing import Final
 
 from .model import Source
-from .policy import Network, Policy
+from .policy import NetworkRule, Policy
 
-#: Sources kept ready. A flood of forged addresses empties the table now and then; nothing else.
-_CACHE: Final = 65536
+#: Sources kept ready, about 3 MB a worker. A flood of forged addresses empties the table now and then,
+#: which costs a look-up; nothing else.
+_CACHE: Final = 8192
 
-#: An IPv6 customer holds a /64 at least (RFC 6177), so one host can use any address in it.
-_V6_GROUPS: Final = 4
+#: Transports whose handshake shows that the peer receives what is sent to its address.
+CONNECTED: Final = frozenset({"tcp", "tls", "ws", "wss", "sctp"})
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Known = tuple[str, bool, bool | None, int, str]
 
 
 class Networks:
-    """The policy's networks, ready to be asked."""
+    """The policy's networks, ready to be asked. `rules` stand by falling prefix length."""
 
     def __init__(self, policy: Policy) -> None:
-        self._trusted: tuple[Network, ...] = policy.trusted
-        self._known: dict[str, tuple[str, bool]] = {}
+        self.rules = policy.networks
+        self._v4 = policy.limits.ipv4_prefix
+        self._v6 = policy.limits.ipv6_prefix
+        self._known: dict[str, _Known] = {}
         self._sources: dict[tuple[str, int, str], Source] = {}
 
     def source(self, ip: str, port: int, transport: str) -> Source:
@@ -35,26 +41,49 @@ class Networks:
             known = self._known[ip] = self._look_up(ip)
         if len(self._sources) >= _CACHE:
             self._sources.clear()
-        source = self._sources[ip, port, transport] = Source(ip, port, transport, *known)
+        key, trusted, enforced, network, cell = known
+        cell += ":t" if transport in CONNECTED else ":u"
+        source = self._sources[ip, port, transport] = Source(ip, port, transport, key, trusted, enforced, network, cell)
         return source
 
-    def _look_up(self, ip: str) -> tuple[str, bool]:
+    def rule(self, address: _Address) -> tuple[int, NetworkRule | None]:
+        """The `[[network]]` with the longest prefix around an address: its index in `rules`, -1 for none."""
+        for index, (network, rule) in enumerate(self.rules):
+            if address.version == network.version and address in network:
+                return index, rule
+        return -1, None
+
+    def key(self, address: _Address) -> str:
+        """What an address is counted and banned under, by the policy's prefix lengths."""
+        return key(address, self._v4 if address.version == 4 else self._v6)
+
+    def _look_up(self, ip: str) -> _Known:
         try:
             address = ipaddress.ip_address(ip.strip("[]"))
         except ValueError:
-            return ip, False
+            return ip, False, None, -1, _cell(ip)
         mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-        real = mapped or address
-        trusted = any(real in network for network in self._trusted if network.version == real.version)
-        return key(address), trusted
+        index, rule = self.rule(mapped or address)
+        name = self.key(address)
+        if rule is None:
+            return name, False, None, index, _cell(name)
+        enforced = None if rule.mode is None else rule.mode == "enforce"
+        return name, rule.trusted, enforced, index, _cell(name)
 
 
-def key(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
-    """What an address is counted and banned under: itself, or its /64 as `2001:db8:0:1`.
+def _cell(name: str) -> str:
+    # Kamailio's hash can be foreseen. Python's has a secret, the same in all workers of a server, so
+    # that nobody can choose addresses whose counters fall on one bucket.
+    return f"{hash(name) & 0xFFFFFFFF:08x}:{name}"
 
-    Groups in lower-case hexadecimal without leading zeros, as `kemi/sipsieve.cfg` builds them natively.
+
+def key(address: _Address, prefix: int = 0) -> str:
+    """What an address is counted and banned under: `203.0.113.7`, or its /64 as `2001:db8:0:1`.
+
+    `prefix` (0: 32 and 64) is cut at whole octets of IPv4 and at whole groups of IPv6, lower-case
+    hexadecimal without leading zeros: as `kemi/sipsieve.cfg` builds the key natively.
     """
     if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
-    groups = address.exploded.split(":")[:_V6_GROUPS]
+        return ".".join(str(address).split(".")[: (prefix or 32) // 8])
+    groups = address.exploded.split(":")[: (prefix or 64) // 16]
     return ":".join(f"{int(group, 16):x}" for group in groups)

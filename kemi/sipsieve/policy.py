@@ -7,7 +7,8 @@ import hashlib
 import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
@@ -24,7 +25,7 @@ class PolicyError(ValueError):
 
 
 class NetworkPolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Who is who."""
+    """Who is who, the short form: `[network] trusted = [...]`."""
 
     trusted: tuple[str, ...] = ()
 
@@ -65,9 +66,10 @@ class ContentLengthZero(Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class Limit(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How many a source may have in a minute. 0 switches the limit off."""
+    """How many a source may have in a minute, and how many more once in a while. 0 a minute switches it off."""
 
     per_minute: PerMinute
+    burst: PerMinute = 0
 
 
 class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -75,19 +77,53 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     enabled: bool = True
     action: Literal["reject", "drop"] = "reject"
-    invite: Limit = Limit(per_minute=120)
-    register: Limit = Limit(per_minute=240)
-    other: Limit = Limit(per_minute=600)
-    dialog: Limit = Limit(per_minute=1200)
+    status: Literal[403, 503] = 503
+    ipv4_prefix: Literal[16, 24, 32] = 32
+    ipv6_prefix: Literal[32, 48, 64, 128] = 64
+    capacity: Annotated[int, Meta(ge=1024, le=1_000_000)] = 32768
+    ban_factor: Annotated[int, Meta(ge=0, le=1000)] = 2
+    invite: Limit = Limit(per_minute=120, burst=120)
+    register: Limit = Limit(per_minute=240, burst=240)
+    other: Limit = Limit(per_minute=600, burst=600)
+    dialog: Limit = Limit(per_minute=1200, burst=1200)
+    targets: Limit = Limit(per_minute=120)
+    auth_failures: Limit = Limit(per_minute=20)
     malformed: Limit = Limit(per_minute=20)
+    findings: Limit = Limit(per_minute=50)
     source_ports: Limit = Limit(per_minute=5)
 
 
+class LimitChanges(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a network has instead of `[limits]`; what is not written stays."""
+
+    invite: Limit | None = None
+    register: Limit | None = None
+    other: Limit | None = None
+    dialog: Limit | None = None
+    targets: Limit | None = None
+    auth_failures: Limit | None = None
+    malformed: Limit | None = None
+    findings: Limit | None = None
+    source_ports: Limit | None = None
+
+
+class NetworkRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One `[[network]]`: what is different for the addresses in it. The longest prefix that fits wins."""
+
+    cidr: str
+    trusted: bool = False
+    mode: Literal["enforce", "observe"] | None = None
+    limits: LimitChanges = LimitChanges()
+
+
 class Bans(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How long a source stays shut out that went over a limit."""
+    """How long a source stays shut out that went far over a limit."""
 
     enabled: bool = True
-    seconds: Seconds = 60
+    seconds: Annotated[tuple[Seconds, ...], Meta(min_length=1, max_length=16)] = (60, 600, 3600, 86400)
+    udp_max_seconds: Seconds = 600
+    forget_seconds: Seconds = 86400
+    capacity: Annotated[int, Meta(ge=1, le=100_000)] = 4096
 
 
 class Log(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -110,7 +146,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole policy file. Every key has a default; an empty file is a valid policy."""
 
     mode: Literal["enforce", "observe"] = "enforce"
-    network: NetworkPolicy = NetworkPolicy()
+    network: NetworkPolicy | tuple[NetworkRule, ...] = ()
     actions: Actions = Actions()
     detection: Detection = Detection()
     content_length_zero: ContentLengthZero = ContentLengthZero()
@@ -120,9 +156,14 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     failure: Failure = Failure()
 
     @property
-    def trusted(self) -> tuple[Network, ...]:
-        """`network.trusted`, parsed."""
-        return tuple(ipaddress.ip_network(text, strict=False) for text in self.network.trusted)
+    def networks(self) -> tuple[tuple[Network, NetworkRule], ...]:
+        """Both forms of `network` as rules with their parsed prefix, the longest prefix first."""
+        if isinstance(self.network, NetworkPolicy):
+            rules = tuple(NetworkRule(cidr=text, trusted=True) for text in self.network.trusted)
+        else:
+            rules = self.network
+        parsed = ((ipaddress.ip_network(rule.cidr, strict=False), rule) for rule in rules)
+        return tuple(sorted(parsed, key=lambda pair: -pair[0].prefixlen))
 
     @property
     def version(self) -> str:
@@ -151,20 +192,32 @@ def loads(text: str, name: str = "policy") -> Policy:
         raise PolicyError(f"{name}: {_explain(str(error))}") from error
     except (msgspec.DecodeError, ValueError) as error:
         raise PolicyError(f"{name}: is not valid TOML: {error}") from error
-    for index, network in enumerate(policy.network.trusted):
-        try:
-            ipaddress.ip_network(network, strict=False)
-        except ValueError as error:
-            raise PolicyError(
-                f"{name}: network.trusted[{index}]: {network!r} is no address or network; "
-                'allowed: an IPv4 or IPv6 address or prefix, as in "192.0.2.7" or "2001:db8::/32"'
-            ) from error
+    _check_networks(policy, name)
     if policy.detection.scrub_score > policy.detection.reject_score:
         raise PolicyError(
             f"{name}: detection.scrub_score: {policy.detection.scrub_score} is above "
             f"detection.reject_score ({policy.detection.reject_score}); allowed: up to that"
         )
     return policy
+
+
+def _check_networks(policy: Policy, name: str) -> None:
+    if isinstance(policy.network, NetworkPolicy):
+        written = [(f"network.trusted[{index}]", text) for index, text in enumerate(policy.network.trusted)]
+    else:
+        written = [(f"network[{index}].cidr", rule.cidr) for index, rule in enumerate(policy.network)]
+    seen: dict[Network, str] = {}
+    for key, text in written:
+        try:
+            network = ipaddress.ip_network(text, strict=False)
+        except ValueError as error:
+            raise PolicyError(
+                f"{name}: {key}: {text!r} is no address or network; "
+                'allowed: an IPv4 or IPv6 address or prefix, as in "192.0.2.7" or "2001:db8::/32"'
+            ) from error
+        if network in seen and key.endswith("cidr"):
+            raise PolicyError(f"{name}: {key}: {network} stands in {seen[network]} already; write it once")
+        seen[network] = key
 
 
 _AT: Final = re.compile(r"^(.*?) - at `(?:key in )?`?\$\.?([^`]*)`$", re.S)
@@ -186,14 +239,24 @@ def _explain(error: str) -> str:
 
 def _node(key: str) -> Any:
     node: Any = Policy
-    for name in re.sub(r"\[.*?\]", "", key).split("."):
+    for name in key.split("."):
         if not name:
             continue
         if not (isinstance(node, type) and issubclass(node, Struct)):
             return None
         names = {f.encode_name: f.name for f in msgspec.structs.fields(node)}
-        node = get_type_hints(node, include_extras=True).get(names.get(name, ""))
+        bare = name.partition("[")[0]
+        node = _among(get_type_hints(node, include_extras=True).get(names.get(bare, "")), "[" in name)
     return node
+
+
+def _among(node: Any, indexed: bool) -> Any:
+    """Of a key that may be one of several types the one that is meant; of a list, where indexed, its members' type."""
+    members = get_args(node) if get_origin(node) in (Union, UnionType) else (node,)
+    lists = [member for member in members if get_origin(member) is tuple]
+    if indexed and lists:
+        return get_args(lists[0])[0]
+    return next((member for member in members if member not in lists and member is not type(None)), node)
 
 
 def _keys_of(key: str) -> list[str]:
@@ -209,6 +272,8 @@ def _allowed(key: str) -> str:
         return f"a table with {', '.join(_keys_of(key))}"
     if get_origin(node) is Annotated:
         base, *metas = get_args(node)
+        if get_origin(base) is tuple:
+            return "a list of seconds, as in [60, 600]"
         for meta in metas:
             if isinstance(meta, Meta):
                 if meta.pattern:
@@ -219,7 +284,7 @@ def _allowed(key: str) -> str:
                     )
                 return f"a whole number from {meta.ge} to {meta.le}" if base is int else f"{base.__name__}"
     if get_origin(node) is Literal:
-        return " or ".join(f'"{value}"' for value in get_args(node))
+        return " or ".join(f'"{value}"' if isinstance(value, str) else str(value) for value in get_args(node))
     if node is bool:
         return "true or false"
     if get_origin(node) is tuple:

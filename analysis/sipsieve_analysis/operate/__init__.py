@@ -1,0 +1,1 @@
+"""What works on a deployment: a running server, its configuration and its policy."""

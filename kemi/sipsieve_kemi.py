@@ -1,11 +1,13 @@
 """sipsieve inside Kamailio: reads each message, asks the engine, carries its decision out.
 
 The only file that touches KSR. Every entry point returns a positive integer, whatever happens:
-`PASS` lets the host's routing go on, `STOP` ends the message here.
+`PASS` lets the host's routing go on, `STOP` ends the message here, `REPLACE` asks sipsieve.cfg to put
+new bytes in place and to come back with `sipsieve_replaced`.
 """
 
 from __future__ import annotations
 
+import base64
 import os
 import sys
 import time
@@ -45,6 +47,7 @@ except ImportError as _error:
 
 PASS: Final = 1
 STOP: Final = 2
+REPLACE: Final = 3
 
 #: The htables of sipsieve.cfg.
 COUNTS: Final = "sipsieve_counts"
@@ -107,6 +110,7 @@ class Sipsieve:
         self._sequence = 0
         self._allowed = 0
         self._result = 0
+        self._scrubbed: tuple[model.Decision, bytes, model.Source, float] | None = None
         self._banned: dict[str, int] = {}
         self._given_up = 0
         self._failures = 0
@@ -154,6 +158,23 @@ class Sipsieve:
         pending makes the interpreter report ours as failed, though it had done its work."""
         return self._result or self.sipsieve_message(msg, where)
 
+    def sipsieve_replaced(self, msg: Any, where: str = "") -> int:
+        """Asked after sipsieve.cfg put the scrubbed bytes in place: looks whether they are, and records."""
+        try:
+            scrubbed, self._scrubbed = self._scrubbed, None
+            if scrubbed is None:
+                raise RuntimeError("asked about a scrub that was not begun")
+            decision, raw, source, now = scrubbed
+            if _raw() == decision.replacement:
+                self._record(decision, raw, source, now)
+                result = PASS
+            else:
+                result = self._finish(_unscrubbed(decision), raw, source, now)
+        except BaseException as error:
+            result = self._broken(error)
+        self._result = result
+        return result
+
     def sipsieve_unparsable(self, msg: Any, where: str = "") -> int:
         """Records a message that Kamailio's parser refused. Never answers: that would crash the server."""
         try:
@@ -198,7 +219,30 @@ class Sipsieve:
                 self._ban(decision, source, now)
             self._allow(decision, raw, source, now)
             return PASS
-        result = self._carry_out(decision, raw)
+        if decision.enforced and decision.verdict is model.Verdict.SCRUB:
+            replacement = decision.replacement or b""
+            if _is_text(replacement):
+                if KSR.textopsx.msg_set_buffer(replacement.decode()) < 0:
+                    decision = _unscrubbed(decision)
+            elif where:
+                # Only native code can set bytes that are not UTF-8: it decodes this and asks again.
+                KSR.pv.sets("$var(sipsieve_new)", base64.b64encode(replacement).decode())
+                self._scrubbed = (decision, raw, source, now)
+                return REPLACE
+            else:
+                decision = _unscrubbed(decision)
+        return self._finish(decision, raw, source, now)
+
+    def _finish(self, decision: model.Decision, raw: bytes, source: model.Source, now: float) -> int:
+        """Answers, bans, records."""
+        result = PASS
+        if decision.enforced and decision.verdict in (model.Verdict.REJECT, model.Verdict.DROP):
+            result = STOP
+            if decision.status and not self._answer(decision.status, decision.phrase, decision.retry_after):
+                # The record says what was done, not what was meant.
+                decision = decision._replace(
+                    verdict=model.Verdict.DROP, status=0, reason=f"{decision.reason}; no answer could be built"
+                )
         self._ban(decision, source, now)
         self._record(decision, raw, source, now)
         return result
@@ -212,27 +256,15 @@ class Sipsieve:
         source = self._sources[where] = self._networks.source(ip, int(port), proto.lower())
         return source
 
-    def _carry_out(self, decision: model.Decision, raw: bytes) -> int:
-        if not decision.enforced or decision.verdict is model.Verdict.ALLOW:
-            return PASS
-        if decision.verdict is model.Verdict.SCRUB:
-            return self._replace(decision.replacement or b"")
-        if decision.verdict is model.Verdict.REJECT and decision.status:
-            self._answer(decision.status, decision.phrase, decision.retry_after)
-        return STOP
-
-    def _replace(self, replacement: bytes) -> int:
-        KSR.textopsx.msg_set_buffer(replacement.decode("utf-8"))
-        return PASS
-
-    def _answer(self, status: int, phrase: str, retry_after: int) -> None:
+    def _answer(self, status: int, phrase: str, retry_after: int) -> bool:
+        """Answers the request at hand. False: that was not possible."""
         # A reply to a message without a Via crashes Kamailio 5.6; None may also mean that an earlier
         # header could not be read, and then no reply can be built either.
         if KSR.hdr.get("Via") is None or KSR.hdr.get("To") is None:
-            return
+            return False
         if retry_after:
             KSR.hdr.append_to_reply(f"Retry-After: {retry_after}\r\n")
-        KSR.sl.sl_send_reply(status, phrase)
+        return bool(KSR.sl.sl_send_reply(status, phrase) > 0)
 
     def _ban(self, decision: model.Decision, source: model.Source, now: float) -> None:
         if decision.ban is None:
@@ -330,14 +362,13 @@ class Sipsieve:
                 model.Kind.REPLY if is_reply else model.Kind.REQUEST,
                 "",
                 status=0 if is_open else 503,
+                phrase="Service Unavailable",
                 reason=f"{type(error).__name__}: {error}"[:200],
                 error=True,
             )
-            self._record(decision, raw, source, now)
-            if is_open:
-                return PASS
-            if raw[:4] != b"ACK ":
-                self._answer(503, "Service Unavailable", 0)
+            if raw[:4] == b"ACK ":
+                decision = decision._replace(status=0)
+            return self._finish(decision, raw, source, now)
         except BaseException as second:
             self._failed(second)
         return STOP
@@ -379,6 +410,27 @@ def _raw() -> bytes:
         return KSR.pv.get("$mb").encode()
     except UnicodeDecodeError as error:
         return error.object
+
+
+def _is_text(value: bytes) -> bool:
+    """Whether KSR can take these bytes as a string: UTF-8 without NUL."""
+    if b"\0" in value:
+        return False
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _unscrubbed(decision: model.Decision) -> model.Decision:
+    """What becomes of a message whose bytes could not be replaced: a request is refused, a reply passes."""
+    reason = f"{decision.reason}; could not be scrubbed"
+    if decision.kind is model.Kind.REPLY:
+        return decision._replace(verdict=model.Verdict.ALLOW, reason=reason, replacement=None)
+    return decision._replace(
+        verdict=model.Verdict.REJECT, status=403, phrase="Forbidden", reason=reason, replacement=None
+    )
 
 
 def _in_transaction() -> bool | None:

@@ -92,6 +92,7 @@ class Server:
             **(environment or {}),
         }
         self.process: subprocess.Popen[bytes] | None = None
+        self.started: list[int] = []
 
     def start(self) -> Server:
         """Starts and waits until the socket is bound."""
@@ -106,7 +107,20 @@ class Server:
         wait_for(lambda: process.poll() is not None or _bound(self.port), f"Kamailio listens; {self.output}")
         if process.poll() is not None:
             raise AssertionError(f"Kamailio ended with {process.returncode}:\n{self.text()[-4000:]}")
+        self.started = self._settled()
         return self
+
+    def _settled(self) -> list[int]:
+        """The children, once the last of them was forked: the TCP workers come after the UDP ones."""
+        before: list[int] = []
+
+        def same_twice() -> bool:
+            nonlocal before
+            before, last = self.children(), before
+            return bool(before) and before == last
+
+        wait_for(same_twice, "Kamailio's processes")
+        return before
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Ends the server and returns its exit code."""
@@ -134,6 +148,21 @@ class Server:
         """Whether the main process runs."""
         return self.process is not None and self.process.poll() is None
 
+    def children(self) -> list[int]:
+        """Process ids of the workers and helpers, in order: a list that changes when one of them dies."""
+        if self.process is None or self.process.poll() is not None:
+            return []
+        pid = self.process.pid
+        return sorted(int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+
+    def assert_healthy(self, source: str = "127.0.99.1") -> None:
+        """Fails unless all processes of the start are still there and a clean call is answered 200."""
+        assert self.alive(), self.text()[-4000:]
+        assert self.children() == self.started, "a worker died"
+        answer = exchange(self, invite(), source=source)
+        assert answer is not None, "no answer to a clean call"
+        assert answer.startswith(b"SIP/2.0 200 "), answer
+
     def text(self) -> str:
         """What Kamailio wrote to its standard error."""
         return self.output.read_text(errors="replace") if self.output.exists() else ""
@@ -154,6 +183,13 @@ class Server:
     def record_of(self, call_id: str) -> dict[str, Any]:
         """The record of the message with that Call-ID."""
         return self.wait_record(lambda r: r.get("sip", {}).get("call_id") == call_id, f"a record of {call_id}")
+
+
+    def record_from(self, ip: str) -> dict[str, Any]:
+        """The first record of a message from that address."""
+        return self.wait_record(
+            lambda r: r["event"]["kind"] == "event" and r["source"]["ip"] == ip, f"a record of a message from {ip}"
+        )
 
 
 _serial = 0

@@ -110,6 +110,7 @@ class Sipsieve:
         self._sequence = 0
         self._allowed = 0
         self._result = 0
+        self._asked = (b"", "")
         self._scrubbed: tuple[model.Decision, bytes, model.Source, float] | None = None
         self._banned: dict[str, int] = {}
         self._given_up = 0
@@ -145,8 +146,9 @@ class Sipsieve:
 
     def sipsieve_message(self, msg: Any, where: str = "") -> int:
         """Decides on the message at hand. `where` is `proto|address|port`; read from KSR where empty."""
-        self._result = 0
+        self._result, self._asked = 0, (b"", "")
         try:
+            _settle()
             result = self._message(where)
         except BaseException as error:
             result = self._broken(error)
@@ -156,7 +158,12 @@ class Sipsieve:
     def sipsieve_again(self, msg: Any, where: str = "") -> int:
         """Asked when `sipsieve_message` gave no usable code: an exception that the host's last call left
         pending makes the interpreter report ours as failed, though it had done its work."""
-        return self._result or self.sipsieve_message(msg, where)
+        try:
+            if self._result and self._asked == (_raw(), where):
+                return self._result
+        except BaseException as error:
+            self._failed(error)
+        return self.sipsieve_message(msg, where)
 
     def sipsieve_replaced(self, msg: Any, where: str = "") -> int:
         """Asked after sipsieve.cfg put the scrubbed bytes in place: looks whether they are, and records."""
@@ -212,6 +219,7 @@ class Sipsieve:
     def _message(self, where: str) -> int:
         now = time.time()
         raw = _raw()
+        self._asked = (raw, where)
         source = self._sources.get(where) or self._source(where)
         decision = self._engine.decide(raw, source, now, self._counters, _in_transaction)
         if decision.verdict is model.Verdict.ALLOW and not decision.findings:
@@ -402,6 +410,15 @@ def _allow_every(setting: str) -> int:
     if setting.startswith("sample:"):
         return int(setting.partition(":")[2])
     return 1 if setting == "each" else 0
+
+
+def _settle() -> None:
+    """Gets rid of an exception that the host's last Python call left pending (Kamailio 5.6 reports a
+    failed call and leaves it so): the next call of a built-in function turns it into a SystemError."""
+    try:
+        time.time()
+    except SystemError:
+        KSR.err("sipsieve: the host's last Python call left an exception pending\n")
 
 
 def _raw() -> bytes:

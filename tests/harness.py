@@ -184,7 +184,6 @@ class Server:
         """The record of the message with that Call-ID."""
         return self.wait_record(lambda r: r.get("sip", {}).get("call_id") == call_id, f"a record of {call_id}")
 
-
     def record_from(self, ip: str) -> dict[str, Any]:
         """The first record of a message from that address."""
         return self.wait_record(

@@ -140,7 +140,7 @@ class Engine:
             findings += detect(message, self.ruleset)
         verdict, status, phrase, reason = self._scale.weigh(message, findings)
         malformed = structure.is_malformed(message)
-        if malformed and message.kind is not Kind.REPLY and (unparsable or not _answerable(message)):
+        if unparsable or (verdict is Verdict.REJECT and malformed and not _answerable(message)):
             verdict, status, phrase = Verdict.DROP, 0, ""
 
         in_dialog = False

@@ -90,6 +90,15 @@ CONTENT_LENGTH: Final = re.compile(rb"[0-9]{1,20}\Z")
 # CSeq = "CSeq" HCOLON 1*DIGIT LWS Method   (25.1); the number fits 31 bits (8.1.1.5)
 CSEQ: Final = re.compile(rb"([0-9]{1,20})[ \t\r\n]+([^\s]{1,64})\Z")
 
+# name-addr = [ display-name ] LAQUOT addr-spec RAQUOT;  absoluteURI = scheme ":" ( hier-part / opaque-part )
+# scheme    = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )   (25.1)
+# Tolerant: an unquoted display name may hold anything but "<", as clients send it.
+ADDRESS: Final = re.compile(
+    rb"(?:(?:\"(?:[^\"\\]|\\.)*\"[^<]*|[^<\"][^<]*)?<\s*[A-Za-z][A-Za-z0-9+.-]*\s*:[^>]+>"
+    rb"|[A-Za-z][A-Za-z0-9+.-]*\s*:\s*[^\s<>][^<>]*\Z)",
+    re.S,
+)
+
 # tag-param = "tag" EQUAL token   (25.1)
 TAG: Final = re.compile(rb";[ \t\r\n]*tag[ \t\r\n]*=[ \t\r\n]*([^;,\s>\"]*)", re.I)
 

@@ -63,9 +63,9 @@ def can_scrub(findings: Iterable[Finding]) -> bool:
 
 
 def scrub(message: Message, findings: Iterable[Finding]) -> bytes:
-    """The message with each finding's value replaced. The body stays byte-identical."""
+    """The message with the value of each finding that may be scrubbed replaced, and no other byte changed."""
     raw = message.raw
-    spans = sorted({finding.span for finding in findings if finding.span[1] > finding.span[0]})
+    spans = sorted({finding.span for finding in findings if can_scrub((finding,))})
     pieces: list[bytes] = []
     position = 0
     for start, end in spans:

@@ -26,11 +26,16 @@ _RULES: Final = 1000
 
 _QUIET: Final = hyperscan.HS_FLAG_QUIET | hyperscan.HS_FLAG_DOTALL
 
+# A name-addr or addr-spec without any finesse. (25.1)
+_ADDRESS: Final = (
+    r"(?:(?:\"[^\"<>\r\n]*\" ?|[a-zA-Z0-9 .!%*_+`'~-]*)<(?:sips?|tel):[^<>\"\r\n]+>|(?:sips?|tel):[^<>\"\r\n ]+\r)"
+)
+
 #: The mandatory header fields as nearly every client writes them (RFC 3261 8.1.1).
 _MANDATORY_HEADERS: Final = (
     r"\n[Vv]ia: ?SIP/2\.0/(?:UDP|TCP|TLS|WSS?|SCTP) [a-zA-Z0-9\[]",
-    r"\n[Ff]rom:[^\n]*sips?:",
-    r"\n[Tt]o:[^\n]*sips?:",
+    rf"\n[Ff]rom: ?{_ADDRESS}",
+    rf"\n[Tt]o: ?{_ADDRESS}",
     r"\nCall-I[Dd]: ?[^\r\n ]",
 )
 
@@ -64,6 +69,9 @@ TRIGGERS: Final = (
     r"\\",  # a quoted-pair, or an escape of some backend
     r"%(?:[013-9a-f][0-9a-f]|2[0-24-9a-f])",  # an escape other than %23, the # of dial strings
     r"/\*",  # a comment that could split a keyword
+    # a Via that does not begin with SIP/2.0/transport and a host
+    r"\nvia: ?(?:[^s ]|s[^i]|si[^p]|sip[^/]|sip/[^2]|sip/2[^.]|sip/2\.[^0]|sip/2\.0[^/]|sip/2\.0/[a-z-]*[^a-z -])",
+    r"\nvia: ?sip/2\.0/[a-z-]* [^a-z0-9\[]",
     r"\nfrom:.*\nfrom:",
     r"\nto:.*\nto:",
     r"\ncall-id:.*\ncall-id:",

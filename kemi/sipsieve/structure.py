@@ -105,7 +105,7 @@ def _check_mandatory(message: Message) -> None:
 def _check_addresses(message: Message) -> None:
     for name in ("from", "to"):
         header = message.get(name)
-        if header is not None and not _is_address(header.value):
+        if header is not None and not grammar.ADDRESS.match(header.value):
             _add(message, f"{name}-format", name, "not a name-addr or addr-spec", header.value)
     for number, header in enumerate(message.all("via")):
         words = header.value.split(None, 3)
@@ -114,21 +114,6 @@ def _check_addresses(message: Message) -> None:
             _add(
                 message, "via-format", "via" if number == 0 else f"via[{number}]", "no protocol and host", header.value
             )
-
-
-def _is_address(value: bytes) -> bool:
-    low = value.rfind(b"<")
-    uri = value[low + 1 :] if low >= 0 else value
-    scheme, colon, rest = uri.partition(b":")
-    # scheme = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )   (25.1)
-    name = scheme.strip()
-    return (
-        bool(colon)
-        and bool(rest)
-        and name[:1].isalpha()
-        and name.replace(b"+", b"").replace(b"-", b"").replace(b".", b"").isalnum()
-        and (low < 0 or b">" in rest)
-    )
 
 
 def _check_cseq(message: Message) -> None:

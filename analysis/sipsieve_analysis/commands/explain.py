@@ -1,0 +1,118 @@
+"""`sipsieve explain`: why a message gets its decision, and what holds for an address."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import click
+
+from sipsieve import policy as policies
+from sipsieve import ruleset
+from sipsieve.engine import Engine
+from sipsieve.explain import explain
+
+from ..operate.decisions import Reader
+from ..operate.effective import effective
+from ..operate.explained import facts_of, text_of
+from ..operate.frames import NoMessage, take
+from ..operate.places import log_path, policy_path
+from ..operate.recorded import find, text_of_record
+
+_EXAMPLES = """\b
+Examples:
+  sipsieve explain 203.0.113.7
+  sipsieve explain --message suspicious.sip
+  tcpdump -A ... | sipsieve explain --message - --from 203.0.113.7
+  sipsieve explain --message capture.pcap --frame 12 --all
+  sipsieve explain --decision 6920d3f1-2a1-4
+
+Exit codes: 0 explained, 1 it can't be (no such file, frame, decision, or a broken policy), 2 the call was wrong.
+"""
+
+
+@click.command("explain", epilog=_EXAMPLES)
+@click.argument("address", required=False)
+@click.option("--message", metavar="FILE", help="Explain the message in this file, - for standard input, or a capture.")
+@click.option("--frame", default=1, show_default=True, type=click.IntRange(1), help="Which frame of a capture.")
+@click.option("--decision", metavar="ID", help="Explain the decision with this event.id in the decision log.")
+@click.option(
+    "--from", "sender", metavar="ADDRESS", help="Who sent the message. Default: the capture's, else a stranger."
+)
+@click.option("--transport", type=click.Choice(["udp", "tcp", "tls", "ws", "wss"]), help="Over what it came.")
+@click.option("--all", "every_part", is_flag=True, help="Show every part, also those in which nothing was found.")
+@click.option("--policy", "policy_option", metavar="FILE", help="The policy. Default: the one in use.")
+@click.option("--log", "log_option", metavar="FILE", help="The decision log, for --decision. Default: the policy's.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+def command(
+    address: str | None,
+    message: str | None,
+    frame: int,
+    decision: str | None,
+    sender: str | None,
+    transport: str | None,
+    every_part: bool,
+    policy_option: str | None,
+    log_option: str | None,
+    as_json: bool,
+) -> None:
+    """Explain what holds for an ADDRESS, how a message is decided on, or why a logged one was.
+
+    A message is decided on as the first one of its source; limits count nothing here.
+    """
+    if sum(value is not None for value in (address, message, decision)) != 1:
+        raise click.UsageError("give one of: an ADDRESS, --message FILE, --decision ID")
+    try:
+        policy = policies.load(policy_path(policy_option))
+        if address is not None:
+            _address(policy, address, as_json)
+        elif message is not None:
+            _message(policy, message, frame, sender, transport, every_part, as_json)
+        elif decision is not None:
+            reader = Reader()
+            record = find(reader, log_path(log_option, policy_option), decision)
+            click.echo(json.dumps(record) if as_json else "\n".join(text_of_record(record, ruleset.load())))
+    except (policies.PolicyError, ruleset.RuleError, NoMessage) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _address(policy: policies.Policy, address: str, as_json: bool) -> None:
+    try:
+        facts = effective(policy, address)
+    except ValueError:
+        raise click.BadParameter(
+            f"{address!r} is no address; allowed: 203.0.113.7 or 2001:db8::7", param_hint="ADDRESS"
+        ) from None
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    trusted = f"yes, by {', '.join(facts['networks'])}" if facts["trusted"] else "no"
+    limits = facts["limits"]
+    click.echo(
+        f"{facts['ip']}\n  counted as   {facts['counted_as']}\n  trusted      {trusted}\n  mode         {facts['mode']}"
+    )
+    if limits["applied"]:
+        shown = ", ".join(f"{name} {count or 'off'}" for name, count in limits.items() if name != "applied")
+        click.echo(f"  a minute     {shown}")
+    else:
+        click.echo("  a minute     no limits")
+    click.echo(f"  bans         {facts['bans']['seconds']} s" if facts["bans"]["applied"] else "  bans         none")
+
+
+def _message(
+    policy: policies.Policy,
+    name: str,
+    frame: int,
+    sender: str | None,
+    transport: str | None,
+    every_part: bool,
+    as_json: bool,
+) -> None:
+    taken = take(name, frame)
+    engine = Engine(policy, ruleset.load())
+    # A stranger: the address block for documentation belongs to nobody (RFC 5737).
+    ip = sender or taken.ip or "192.0.2.1"
+    source = engine.networks.source(ip, taken.port or 5060, transport or taken.transport)
+    explanation = explain(engine, taken.raw, source, time.time())
+    facts = facts_of(explanation, {})
+    click.echo(json.dumps(facts) if as_json else "\n".join(text_of(facts, every_part)))

@@ -1,0 +1,57 @@
+"""A record as one readable line."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from rich.text import Text
+
+from .decisions import Record, action_of, findings_of
+from .harmless import harmless
+
+#: Columns of a sender's own text on one line: the part that tells what it is.
+_EXCERPT: Final = 60
+
+_STYLES: Final = {
+    "allow": "green",
+    "scrub": "yellow",
+    "reject": "red",
+    "drop": "magenta",
+    "banned": "magenta",
+    "error": "bold red",
+}
+
+
+def line_of(record: Record) -> Text:
+    """One line: time, decision, who, what, why. Everything in it is harmless to a terminal."""
+    action = action_of(record)
+    event, sip = record["event"], _table(record, "sip")
+    line = Text(no_wrap=True)
+    line.append(harmless(str(record["@timestamp"])[:23]) + " ", style="dim")
+    if event.get("kind") == "state":
+        detail = "  ".join(f"{key}={value}" for key, value in event.items() if key not in ("kind", "action"))
+        return line.append(f"{harmless(action, 16)}  ", style="bold cyan").append(harmless(detail, 160))
+    line.append(f"{harmless(action, 8):<7}", style=_STYLES.get(action, ""))
+    if _table(record, "policy").get("enforced") is False and action != "allow":
+        line.append("(observed) ", style="dim")
+    source = _table(record, "source")
+    port = f":{source['port']}" if "port" in source else ""
+    line.append(f"{harmless(str(source.get('ip', '-')), 45)}{harmless(port, 8)} ", style="bold")
+    if event.get("kind") == "metric":
+        return line.append(f"{harmless(str(sip.get('method', '')), 20)} x {harmless(str(event.get('count', '?')), 20)}")
+    what = " ".join(str(sip[key]) for key in ("method", "status") if sip.get(key))
+    line.append(f"{harmless(what, 24)} ")
+    found = findings_of(record)
+    if found:
+        line.append(harmless(",".join(dict.fromkeys(str(f.get("rule", "")) for f in found)), 80), style="cyan")
+        line.append(f" {harmless(str(sip.get('field', '')), 40)}")
+        if sip.get("excerpt"):
+            line.append(f" “{harmless(str(sip['excerpt']), _EXCERPT)}”", style="dim")
+    elif event.get("reason"):
+        line.append(harmless(str(event["reason"]), _EXCERPT))
+    return line
+
+
+def _table(record: Record, key: str) -> dict[str, Any]:
+    value = record.get(key)
+    return value if isinstance(value, dict) else {}

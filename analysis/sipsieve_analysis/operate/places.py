@@ -1,0 +1,30 @@
+"""Where the policy, the rules and the decision log of this machine are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import sipsieve
+from sipsieve import policy as policies
+
+#: The installed policy.
+INSTALLED: Final = Path("/etc/sipsieve/sipsieve.toml")
+
+#: The policy beside the package, as a checkout has it.
+BESIDE: Final = Path(sipsieve.__file__).resolve().parent.parent / "sipsieve.toml"
+
+
+def policy_path(option: str | None = None) -> Path:
+    """The policy file: as asked for, else SIPSIEVE_POLICY, else the installed one, else a checkout's."""
+    named = option or os.environ.get("SIPSIEVE_POLICY")
+    if named:
+        return Path(named)
+    return INSTALLED if INSTALLED.exists() or not BESIDE.exists() else BESIDE
+
+
+def log_path(option: str | None = None, policy: str | None = None) -> Path:
+    """The decision log: as asked for, else SIPSIEVE_LOG, else the policy's. Raises `PolicyError`."""
+    named = option or os.environ.get("SIPSIEVE_LOG")
+    return Path(named) if named else Path(policies.load(policy_path(policy)).log.path)

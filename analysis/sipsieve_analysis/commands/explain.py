@@ -13,7 +13,7 @@ from sipsieve.engine import Engine
 from sipsieve.explain import explain
 
 from ..operate.decisions import Reader
-from ..operate.effective import effective
+from ..operate.effective import effective, text_of_address
 from ..operate.explained import facts_of, text_of
 from ..operate.frames import NoMessage, take
 from ..operate.places import log_path, policy_path
@@ -83,20 +83,7 @@ def _address(policy: policies.Policy, address: str, as_json: bool) -> None:
         raise click.BadParameter(
             f"{address!r} is no address; allowed: 203.0.113.7 or 2001:db8::7", param_hint="ADDRESS"
         ) from None
-    if as_json:
-        click.echo(json.dumps(facts))
-        return
-    trusted = f"yes, by {', '.join(facts['networks'])}" if facts["trusted"] else "no"
-    limits = facts["limits"]
-    click.echo(
-        f"{facts['ip']}\n  counted as   {facts['counted_as']}\n  trusted      {trusted}\n  mode         {facts['mode']}"
-    )
-    if limits["applied"]:
-        shown = ", ".join(f"{name} {count or 'off'}" for name, count in limits.items() if name != "applied")
-        click.echo(f"  a minute     {shown}")
-    else:
-        click.echo("  a minute     no limits")
-    click.echo(f"  bans         {facts['bans']['seconds']} s" if facts["bans"]["applied"] else "  bans         none")
+    click.echo(json.dumps(facts) if as_json else "\n".join(text_of_address(facts)))
 
 
 def _message(

@@ -12,27 +12,61 @@ from sipsieve.policy import Policy
 
 
 def effective(policy: Policy, ip: str) -> dict[str, Any]:
-    """The part of the policy that holds for `ip`: what it is counted under, trust, mode, limits.
+    """The part of the policy that holds for `ip`: what it is counted under, its network, trust, mode, limits.
 
     Raises `ValueError` where `ip` is no address.
     """
     address = ipaddress.ip_address(ip.strip("[]"))
-    source = Networks(policy).source(str(address), 5060, "udp")
-    networks = [str(network) for network in policy.trusted if network.version == address.version and address in network]
-    limits = msgspec.to_builtins(policy.limits)
+    networks = Networks(policy)
+    source = networks.source(str(address), 5060, "udp")
+    rule = networks.rules[source.network] if source.network >= 0 else None
+    enforced = policy.mode == "enforce" if source.enforced is None else source.enforced
+    limits = {
+        name: {**value, "from": "limits"}
+        for name, value in msgspec.to_builtins(policy.limits).items()
+        if isinstance(value, dict) and "per_minute" in value
+    }
+    if rule is not None:
+        own = {name: value for name, value in msgspec.to_builtins(rule[1].limits).items() if value is not None}
+        limits |= {name: {**value, "from": f"network {rule[0]}"} for name, value in own.items()}
     return {
         "ip": str(address),
         "counted_as": source.key,
+        "network": str(rule[0]) if rule else None,
         "trusted": source.trusted,
-        "networks": networks,
-        "mode": policy.mode,
-        "limits": {
-            "applied": policy.limits.enabled and not source.trusted,
-            **{
-                name: value["per_minute"]
-                for name, value in limits.items()
-                if isinstance(value, dict) and "per_minute" in value
-            },
+        "mode": "enforce" if enforced else "observe",
+        "limited": policy.limits.enabled and not source.trusted,
+        "limits": limits,
+        "bans": {
+            "applied": policy.bans.enabled and enforced and not source.trusted,
+            "seconds": list(policy.bans.seconds),
+            "udp_max_seconds": policy.bans.udp_max_seconds,
         },
-        "bans": {"applied": policy.bans.enabled and not source.trusted, "seconds": policy.bans.seconds},
     }
+
+
+def text_of_address(facts: dict[str, Any]) -> list[str]:
+    """The facts as lines."""
+    trust = "yes: neither limited nor banned, still inspected" if facts["trusted"] else "no"
+    lines = [
+        facts["ip"],
+        f"  network      {facts['network'] or 'none of its own'}",
+        f"  counted as   {facts['counted_as']}",
+        f"  trusted      {trust}",
+        f"  mode         {facts['mode']}",
+    ]
+    if facts["limited"]:
+        lines.append("  limits       a minute, and the burst on top")
+        for name, limit in facts["limits"].items():
+            allowed = f"{limit['per_minute']:>6} + {limit['burst']}" if limit["per_minute"] else "   off"
+            lines.append(f"    {name:<14} {allowed:<14} from {limit['from']}")
+    else:
+        lines.append("  limits       none")
+    bans = facts["bans"]
+    steps = ", ".join(f"{seconds} s" for seconds in bans["seconds"])
+    lines.append(
+        f"  bans         {steps}; at most {bans['udp_max_seconds']} s over UDP"
+        if bans["applied"]
+        else "  bans         none"
+    )
+    return lines

@@ -54,6 +54,11 @@ COUNTS: Final = "sipsieve_counts"
 DIALOGS: Final = "sipsieve_dialogs"
 BANS: Final = "sipsieve_bans"
 BANNED: Final = "sipsieve_banned"
+PASSED: Final = "sipsieve_passed"
+
+#: The kill switch and who turned it last, variables of sipsieve.cfg.
+SWITCH: Final = "sipsieve_off"
+SWITCH_BY: Final = "sipsieve_off_by"
 
 #: Summaries that could not be written yet, kept by the timer process; older ones are given up and counted.
 _PENDING: Final = 10_000
@@ -113,6 +118,9 @@ class Sipsieve:
         self._asked = (b"", "")
         self._scrubbed: tuple[model.Decision, bytes, model.Source, float] | None = None
         self._banned: dict[str, int] = {}
+        self._switch = (False, "start")
+        self._passed = 0
+        self._passed_since = 0.0
         self._given_up = 0
         self._failures = 0
         self._prefix = ""
@@ -197,7 +205,7 @@ class Sipsieve:
 
     def ksr_request_route(self, msg: Any) -> int:
         """For `cfgengine "python"` without own routing: decides, then lets `sipsieve_accepted` go on."""
-        if self.sipsieve_message(msg) == PASS:
+        if self._passes() or self.sipsieve_message(msg) == PASS:
             try:
                 self.sipsieve_accepted(msg)
             except BaseException as error:
@@ -206,7 +214,7 @@ class Sipsieve:
 
     def ksr_reply_route(self, msg: Any) -> int:
         """For `cfgengine "python"`: decides on a reply."""
-        if self.sipsieve_message(msg) != PASS:
+        if not self._passes() and self.sipsieve_message(msg) != PASS:
             KSR.set_drop()
         return PASS
 
@@ -215,6 +223,14 @@ class Sipsieve:
         KSR.sl.sl_send_reply(200, "OK")
 
     # What the entry points do
+
+    def _passes(self) -> bool:
+        """Whether inspection is off; under `cfgengine "python"` no native route asks that."""
+        try:
+            return _is_off() and KSR.htable.sht_inc(PASSED, "all") is not None
+        except BaseException as error:
+            self._failed(error)
+            return False
 
     def _message(self, where: str) -> int:
         now = time.time()
@@ -313,6 +329,7 @@ class Sipsieve:
     def _tick(self, now: float) -> None:
         self._pending += self._shared.ledger.drain(now)
         self._pending += self._drops(now)
+        self._watch_switch(now)
         done = 0
         for entry in self._pending:
             if not self._summary(entry, now):
@@ -352,6 +369,23 @@ class Sipsieve:
                 entries.append(ledger.Entry(key, "", "banned", more, now - 1, now))
         self._banned = counts
         return entries
+
+    def _watch_switch(self, now: float) -> None:
+        """Writes who turned inspection off or on, and counts what passed while it was off."""
+        switch = (_is_off(), _text(KSR.pvx.shv_get(SWITCH_BY)))
+        # Turned twice between two looks, the text alone tells of it.
+        if switch != self._switch and self._journal.append(
+            self._recorder.notice("off" if switch[0] else "on", now, {"reason": switch[1]}), now
+        ):
+            self._switch = switch
+            self._passed_since = 0.0
+        if now - self._passed_since >= self._policy.log.summary_seconds:
+            passed = KSR.htable.sht_get(PASSED, "all") or 0
+            # Kamailio counts in 32 bits.
+            if more := (passed - self._passed) & 0xFFFFFFFF:
+                self._pending.append(ledger.Entry(*ledger.OVERFLOW, "off", more, self._passed_since or now, now))
+            self._passed = passed
+            self._passed_since = now
 
     # Failures
 
@@ -448,6 +482,16 @@ def _unscrubbed(decision: model.Decision) -> model.Decision:
     return decision._replace(
         verdict=model.Verdict.REJECT, status=403, phrase="Forbidden", reason=reason, replacement=None
     )
+
+
+def _is_off() -> bool:
+    """Whether the kill switch is thrown."""
+    return bool(KSR.pvx.shv_get(SWITCH) == 1)
+
+
+def _text(value: object) -> str:
+    """A text from outside, as it can be written into a record."""
+    return record.escaped(str(value).encode("utf-8", "replace"), 512)
 
 
 def _in_transaction() -> bool | None:

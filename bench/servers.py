@@ -1,0 +1,137 @@
+"""The servers that are measured: alike in everything but what checks the messages."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import meter
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+
+from harness import Server, exchange, free_port, status, wait_for
+
+__all__ = ["KINDS", "Measured", "exchange", "free_port", "status", "wait_for"]
+
+CONFIG: Final = Path(__file__).with_name("kamailio.cfg")
+
+#: Limits that count every message and are never reached: counting is part of the cost, refusing is not.
+LIMITS: Final = "".join(
+    f"[limits.{name}]\nper_minute = 10000000\n" for name in ("invite", "register", "other", "dialog")
+)
+
+#: Set-up by name: words defined for bench/kamailio.cfg, and what is allowed in the decision log.
+KINDS: Final = {
+    "bare": ((), ""),
+    "native": (("BENCH_NATIVE",), ""),
+    "summary": (("BENCH_SIPSIEVE",), "summary"),
+    "each": (("BENCH_SIPSIEVE",), "each"),
+}
+
+#: What a summary record counts.
+_COUNT: Final = re.compile(rb'"kind":"metric","action":"[a-z]+","count":([0-9]+)')
+
+#: User-Agents on secfilter's blocklist: as many names as sipsieve's rule for attack tools has.
+_BLOCKED: Final = (
+    "friendly-scanner",
+    "friendly-request",
+    "sipvicious",
+    "sipcli",
+    "sip-scan",
+    "sipscan",
+    "sundayddr",
+    "VaxSIPUserAgent",
+    "pplsip",
+    "EagleSIP",
+    "iWar",
+    "sipptk",
+)
+
+
+class Measured(Server):
+    """A server of the bench, kept on certain cores."""
+
+    def __init__(
+        self,
+        folder: Path,
+        kind: str,
+        *,
+        workers: int = 1,
+        cores: set[int] | None = None,
+        backend: str = "",
+    ) -> None:
+        words, allow = KINDS[kind]
+        policy = f'[log]\nallow = "{allow}"\nsummary_seconds = 1\n{LIMITS}' if allow else ""
+        port = free_port()
+        super().__init__(
+            folder,
+            policy,
+            CONFIG,
+            port=port,
+            listen=f"udp:127.0.0.1:{port}",
+            backend=backend or "none",
+            workers=workers,
+            environment={"BENCH_CTL": f"unix:{folder}/ctl", "BENCH_DB": f"text://{folder}"},
+            arguments=tuple(
+                argument for word in (*words, *(("BENCH_RELAY",) if backend else ())) for argument in ("-A", word)
+            ),
+        )
+        self.kind = kind
+        self.cores = cores
+        #: Messages that reached the server, and those that its decision log accounts for, as far as read.
+        self.received = 0
+        self.recorded = 0
+        # secfilter reads its list from a database: two text files.
+        (folder / "version").write_text("table_name(string) table_version(int)\nsecfilter:1\n")
+        (folder / "secfilter").write_text(
+            "id(int,auto) action(int) type(int) data(string)\n"
+            + "".join(f"{number}:0:0:{name}\n" for number, name in enumerate(_BLOCKED, 1))
+        )
+
+    @property
+    def pids(self) -> list[int]:
+        """The server's processes."""
+        assert self.process is not None
+        return meter.processes(self.process.pid)
+
+    def start(self) -> Measured:
+        """Starts on its cores; processes inherit them."""
+        mine = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, self.cores or mine)
+        try:
+            super().start()
+        finally:
+            os.sched_setaffinity(0, mine)
+        wait_for(lambda: (self.folder / "ctl").exists(), f"the control socket of {self.kind}")
+        return self
+
+    def __enter__(self) -> Measured:
+        return self.start()
+
+    def rpc(self, *words: str) -> str:
+        """Asks the server by `kamcmd`."""
+        done = subprocess.run(
+            ["kamcmd", "-s", f"unix:{self.folder}/ctl", *words], capture_output=True, text=True, timeout=20, check=True
+        )
+        return done.stdout
+
+    def settle(self) -> int:
+        """Reads and empties the decision log, which would grow by a gigabyte a minute; returns `recorded`."""
+        if self.log.exists():
+            lines = self.log.read_bytes()
+            # Cut before it is read, a line written meanwhile would be lost; nothing is sent meanwhile.
+            os.truncate(self.log, 0)
+            self.recorded += lines.count(b'"kind":"event"')
+            self.recorded += sum(int(count) for count in _COUNT.findall(lines))
+        return self.recorded
+
+    def ban(self, address: str) -> None:
+        """Shuts an address out, as sipsieve or the native chain does."""
+        if self.kind == "native":
+            self.rpc("htable.sets", "ban", address, "1")
+        elif self.kind != "bare":
+            self.rpc("htable.sets", "sipsieve_bans", address, "bench|0|0")

@@ -1,0 +1,31 @@
+"""The benches run, measure every set-up, and account for every message. What they measure is no gate: see docs/performance.md."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+from harness import ROOT
+
+
+def test_a_quick_bench_prints_its_table_and_writes_samples_and_chart(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "bench/run.py", "--quick", "--json", tmp_path / "out/cost.json", "--chart", tmp_path / "c.svg"],
+        cwd=ROOT, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "ratio summary" in done.stdout
+    assert "a banned source's packet: native" in done.stdout
+    result = json.loads((tmp_path / "out/cost.json").read_text())
+    assert result["accounted"] > 1000
+    for setup in ("bare", "native", "summary", "each"):
+        for kind in ("register", "invite", "reply", "relay"):
+            for sample in result["samples"].get(f"{setup} {kind}", []):
+                # A thousand times what it takes: only nonsense fails here, never a busy machine.
+                assert 0 < sample["us"] < 100_000, (setup, kind, sample)
+        assert result["memory_pss"][setup] > 0
+        assert result["samples"][f"{setup} relay"]
+    assert ElementTree.parse(tmp_path / "c.svg").getroot().tag.endswith("svg")

@@ -8,9 +8,9 @@ import random
 import signal
 import socket
 import subprocess
-import time
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,40 +18,19 @@ ROOT = Path(__file__).resolve().parent.parent
 KEMI = ROOT / "kemi"
 SITE = ROOT / ".venv"
 
-#: Seconds that a condition may take on a busy machine before a test gives up.
-DEADLINE = 20.0
+# The replayer of the lab starts Kamailio too: one way to do it, in its package.
+sys.path.insert(0, str(ROOT / "lab"))
+
+from replayer.kamailio import DEADLINE, Process, StartError, free_port, kamailio  # noqa: E402
+from replayer.kamailio import wait_for as _wait_for  # noqa: E402
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = DEADLINE) -> Any:
     """The first true value of `condition`; fails with `what` after the deadline."""
-    end = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds:g} s: {what}")
-        time.sleep(0.02)
-
-
-def free_port(address: str = "127.0.0.1") -> int:
-    """A port that is free for UDP and TCP, below the range that the kernel hands out."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    for _ in range(200):
-        port = random.randint(15000, 30000)
-        try:
-            with socket.socket(family, socket.SOCK_DGRAM) as udp, socket.socket(family, socket.SOCK_STREAM) as tcp:
-                udp.bind((address, port))
-                tcp.bind((address, port))
-        except OSError:
-            continue
-        return port
-    raise AssertionError("no free port")
-
-
-def _bound(port: int) -> bool:
-    """Whether some process has bound the UDP port."""
-    return any(f":{port:04X} " in Path(f"/proc/net/{table}").read_text() for table in ("udp", "udp6"))
+    try:
+        return _wait_for(condition, what, seconds)
+    except TimeoutError as error:
+        raise AssertionError(str(error)) from None
 
 
 class Server:
@@ -91,22 +70,20 @@ class Server:
             "SIPSIEVE_RUN": str(folder),
             **(environment or {}),
         }
-        self.process: subprocess.Popen[bytes] | None = None
+        self._kamailio: Process = kamailio(folder, self.config, self.environment, self.port, "kamailio", arguments)
         self.started: list[int] = []
+
+    @property
+    def process(self) -> subprocess.Popen[bytes] | None:
+        """The main process."""
+        return self._kamailio.process
 
     def start(self) -> Server:
         """Starts and waits until the socket is bound."""
-        with self.output.open("ab") as output:
-            self.process = subprocess.Popen(
-                ["kamailio", "-f", str(self.config), "-DD", "-E", "-e", "-x", "tlsf", "-X", "tlsf", "-m", "64", "-M", "8",
-                 "-w", str(self.folder), "-Y", str(self.folder), "-P", str(self.folder / "kamailio.pid"), *self.arguments],
-                env=self.environment, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                cwd=self.folder, start_new_session=True,
-            )  # fmt: skip
-        process = self.process
-        wait_for(lambda: process.poll() is not None or _bound(self.port), f"Kamailio listens; {self.output}")
-        if process.poll() is not None:
-            raise AssertionError(f"Kamailio ended with {process.returncode}:\n{self.text()[-4000:]}")
+        try:
+            self._kamailio.start()
+        except (StartError, TimeoutError) as error:
+            raise AssertionError(str(error)) from None
         self.started = self._settled()
         return self
 
@@ -124,19 +101,7 @@ class Server:
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Ends the server and returns its exit code."""
-        if self.process is None:
-            return 0
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-            try:
-                self.process.wait(15)
-            except subprocess.TimeoutExpired:
-                os.killpg(self.process.pid, signal.SIGKILL)
-                self.process.wait(5)
-        # Workers of a killed main process live on; the session is ours alone.
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        return self.process.returncode
+        return self._kamailio.stop(how)
 
     def __enter__(self) -> Server:
         return self.start()

@@ -79,6 +79,45 @@ ADDRESS_HEADERS: Final = frozenset(
 # Of these a request or reply may have one only (RFC 3261 7.3.1 with table 2).
 SINGLE_HEADERS: Final = frozenset({"from", "to", "call-id", "cseq", "content-length", "max-forwards", "content-type"})
 
+# Headers whose value other elements act on: nothing in them can be replaced but a display name.
+ROUTED_HEADERS: Final = frozenset(
+    {
+        "call-id",
+        "cseq",
+        "via",
+        "content-type",
+        "content-length",
+        "content-encoding",
+        "max-forwards",
+        "expires",
+        "min-expires",
+        "require",
+        "proxy-require",
+        "supported",
+        "unsupported",
+        "allow",
+        "event",
+        "allow-events",
+        "subscription-state",
+        "rack",
+        "rseq",
+        "session-expires",
+        "min-se",
+        "replaces",
+        "join",
+        "sip-etag",
+        "sip-if-match",
+        "from",
+        "to",
+        "contact",
+        "route",
+        "record-route",
+        "refer-to",
+        "mime-version",
+        "request_uri",
+    }
+)
+
 # Digest = "Digest" LWS digest-param *(COMMA digest-param)   (25.1)
 CREDENTIAL_HEADERS: Final = frozenset(
     {"authorization", "proxy-authorization", "www-authenticate", "proxy-authenticate", "authentication-info"}

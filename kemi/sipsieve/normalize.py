@@ -2,21 +2,80 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import re
+import unicodedata
+from collections.abc import Callable
 from typing import Final
 
 from .model import Part, PartKind
 
+#: Rounds of decoding. `%25252e` needs three; what is packed deeper no backend unpacks.
+MAX_ROUNDS: Final = 4
+
+_HEX: Final = frozenset(b"0123456789abcdefABCDEF")
 _PERCENT: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
+_PERCENT_U: Final = re.compile(rb"%u([0-9A-Fa-f]{4})", re.I)
 _QUOTED_PAIR: Final = re.compile(rb"\\(.)", re.S)
+_ESCAPE: Final = re.compile(rb"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,6})\}|([0-3][0-7]{2}))")
+_HEX_BYTE: Final = re.compile(rb"0x(2[0-9a-f]|5c|3[a-f])(?![0-9a-f])|0x(2e|2f|5c)", re.I)
 _FOLD: Final = re.compile(rb"[ \t]*\r?\n[ \t]+")
-_SPACES: Final = re.compile(rb"[ \t\r\n\x0b\x0c]+")
-_COMMENT: Final = re.compile(rb"/\*[^*]*(?:\*(?!/)[^*]*)*\*/")
+_SPACES: Final = re.compile(rb"[ \t\r\n\x0b\x0c\xa0]+")
+_COMMENT: Final = re.compile(rb"/\*(?:!\d*|[^*]*\*+(?:[^/*][^*]*\*+)*/)|\*/")
+_ENTITY: Final = re.compile(rb"&(?:#x?[0-9a-f]{1,8};?|[a-z]{2,24};|(?:lt|gt|amp|quot)\b)", re.I)
+_OVERLONG: Final = re.compile(
+    rb"[\xc0\xc1]([\x00-\xff])|\xe0[\x80-\x9f]([\x80-\xbf])|\xf0\x80([\x80-\xbf])([\x80-\xbf])"
+    rb"|\xf8\x80\x80([\x80-\xbf])([\x80-\xbf])|\xfc\x80\x80\x80([\x80-\xbf])([\x80-\xbf])"
+)
+_SHELL_NOISE: Final = re.compile(
+    rb"\$\{?IFS\}?(?:\$\d|%%?[^}]{0,4}\})?|\$\{[0-9@*]\}|\$[0-9@*]|''|\"\"|``|\\(?=[a-z0-9/_-])|\^(?=[a-z])", re.I
+)
+_SHELL_QUOTED: Final = re.compile(
+    rb"(?<=[A-Za-z/])(['\"])([A-Za-z0-9/._-]{1,12})\1|(['\"])([A-Za-z0-9/._-]{1,12})\3(?=[A-Za-z/])"
+)
+_GLOB: Final = re.compile(rb"(?<=[a-z/?])[?*](?=[a-z/?])", re.I)
+_BASE64: Final = re.compile(rb"[A-Za-z0-9+/]{12,}={0,2}")
+_INVISIBLE: Final = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e01ef]"
+)
+
+#: Characters that read like an ASCII one and that NFKC leaves alone.
+_LOOKALIKES: Final = str.maketrans(
+    {
+        **dict.fromkeys("‘’‚‛′ʹʻʼʽˈ＇`´‵", "'"),
+        **dict.fromkeys("“”„‟″«»ʺ˝", '"'),
+        **dict.fromkeys("‐‑‒–—―−﹣", "-"),
+        **dict.fromkeys("∕⁄⧸╱", "/"),
+        **dict.fromkeys("∖⧵﹨╲", "\\"),
+        **dict.fromkeys("‹〈⟨˂", "<"),
+        **dict.fromkeys("›〉⟩˃", ">"),
+        **dict.fromkeys("꞉׃∶", ":"),
+        **dict.fromkeys("․‧", "."),
+        **dict.fromkeys("ǀ∣│", "|"),
+        **dict.fromkeys("аɑα", "a"), **dict.fromkeys("еҽ", "e"), **dict.fromkeys("оοօ", "o"),
+        **dict.fromkeys("ср", "c"), "р": "p", "х": "x", "у": "y", "і": "i", "ı": "i", "ѕ": "s", "ԁ": "d",
+        "һ": "h", "ո": "n", "ⅼ": "l", "ց": "g", "ʟ": "l", "ʀ": "r", "ᴛ": "t", "ᴜ": "u", "ɴ": "n", "ʙ": "b",
+        "А": "A", "В": "B", "Е": "E", "К": "K", "М": "M", "Н": "H", "О": "O", "Р": "P", "С": "C", "Т": "T",
+        "Х": "X", "У": "Y", "Ѕ": "S", "І": "I", "Ј": "J", "Α": "A", "Β": "B", "Ε": "E", "Η": "H", "Ι": "I",
+        "Κ": "K", "Μ": "M", "Ν": "N", "Ο": "O", "Ρ": "P", "Τ": "T", "Υ": "Y", "Χ": "X", "Ζ": "Z", "ſ": "s",
+    }
+)  # fmt: skip
 
 
 def percent(value: bytes) -> bytes:
     """`%41` becomes `A` (RFC 3261 19.1.2, escaped = "%" HEXDIG HEXDIG)."""
     return _PERCENT.sub(lambda m: bytes((int(m[1], 16),)), value) if b"%" in value else value
+
+
+def percent_u(value: bytes) -> bytes:
+    """`%u0041` becomes `A`, as Microsoft's servers read it."""
+    return _PERCENT_U.sub(lambda m: _utf8(int(m[1], 16)), value) if b"%u" in value or b"%U" in value else value
+
+
+def _utf8(code: int) -> bytes:
+    return chr(code).encode("utf-8", "surrogatepass") if code < 0x110000 else b""
 
 
 def quoted_pair(value: bytes) -> bytes:
@@ -29,9 +88,62 @@ def unfold(value: bytes) -> bytes:
     return _FOLD.sub(b" ", value) if b"\n" in value else value
 
 
+def escapes(value: bytes) -> bytes:
+    """`\\x41`, `\\u0041` and `\\101` become `A`, as scripting languages read them."""
+    if b"\\" not in value:
+        return value
+
+    def decoded(match: re.Match[bytes]) -> bytes:
+        if match[1]:
+            return bytes((int(match[1], 16),))
+        if match[4]:
+            return bytes((int(match[4], 8) & 0xFF,))
+        return _utf8(int(match[2] or match[3], 16))
+
+    return _ESCAPE.sub(decoded, value)
+
+
+def hex_bytes(value: bytes) -> bytes:
+    """`0x2e` becomes `.`; only for the punctuation that paths and markup are made of."""
+    return _HEX_BYTE.sub(lambda m: bytes((int(m[1] or m[2], 16),)), value) if b"0x" in value.lower() else value
+
+
+def entities(value: bytes) -> bytes:
+    """`&lt;` and `&#x3c;` become `<`, as browsers read them."""
+    if b"&" not in value:
+        return value
+    return _ENTITY.sub(lambda m: html.unescape(m[0].decode("ascii")).encode("utf-8", "surrogatepass"), value)
+
+
+def overlong(value: bytes) -> bytes:
+    """UTF-8 in more bytes than needed becomes the ASCII character that lax decoders make of it."""
+
+    def decoded(match: re.Match[bytes]) -> bytes:
+        if match[1] is not None:
+            return bytes((((match[0][0] & 0x01) << 6) | (match[1][0] & 0x3F),))
+        if match[2] is not None:
+            return bytes((((match[0][1] & 0x01) << 6) | (match[2][0] & 0x3F),))
+        high, low = next((match[n], match[n + 1]) for n in (3, 5, 7) if match[n] is not None)
+        return bytes((((high[0] & 0x01) << 6) | (low[0] & 0x3F),))
+
+    return value if value.isascii() else _OVERLONG.sub(decoded, value)
+
+
+def plain_unicode(value: bytes) -> bytes:
+    """Full-width and compatibility forms, look-alikes and typographic quotes become ASCII; invisible
+    characters and accents go. Bytes that are not UTF-8 stay."""
+    if value.isascii():
+        return value
+    text = value.decode("utf-8", "surrogateescape")
+    text = unicodedata.normalize("NFKD", text.translate(_LOOKALIKES)).translate(_LOOKALIKES)
+    text = _INVISIBLE.sub("", text)
+    text = "".join([c for c in text if c.isascii() or not unicodedata.combining(c)])
+    return text.encode("utf-8", "surrogateescape")
+
+
 def comments(value: bytes) -> bytes:
-    """An SQL comment becomes one space, as databases read it."""
-    return _COMMENT.sub(b" ", value) if b"/*" in value else value
+    """An SQL comment becomes one space, as databases read it; MySQL's `/*! … */` leaves what it holds."""
+    return _COMMENT.sub(b" ", value) if b"*" in value else value
 
 
 def spaces(value: bytes) -> bytes:
@@ -39,17 +151,91 @@ def spaces(value: bytes) -> bytes:
     return _SPACES.sub(b" ", value)
 
 
+def plus(value: bytes) -> bytes:
+    """`+` becomes a space, as form decoders read it."""
+    return value.replace(b"+", b" ")
+
+
+def shell_noise(value: bytes) -> bytes:
+    """Empty quotes, quotes round parts of a word, `${IFS}`, `$@`, escapes and carets vanish, as in a shell."""
+    value = _SHELL_NOISE.sub(lambda m: b" " if m[0][:2].upper() in (b"$I", b"${") else b"", value)
+    return _SHELL_QUOTED.sub(lambda m: m[2] or m[4] or b"", value)
+
+
+def no_controls(value: bytes) -> bytes:
+    """NUL and other control bytes vanish, as parsers that skip them read it."""
+    return value.translate(
+        None,
+        b"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f\x7f",
+    )
+
+
+def unbase64(value: bytes) -> bytes:
+    """The texts that stand in base64 in a value, one to a line; b"" where there is none."""
+    found = []
+    for match in _BASE64.finditer(value):
+        word = match[0].rstrip(b"=")
+        try:
+            text = base64.b64decode(word + b"=" * (-len(word) % 4))
+        except ValueError:
+            continue
+        if sum(0x20 <= byte < 0x7F for byte in text) >= 0.95 * len(text):
+            found.append(text)
+    return b"\n".join(found)
+
+
+#: One round of decoding, outermost layer first.
+_DECODERS: Final[tuple[Callable[[bytes], bytes], ...]] = (percent_u, percent, entities, escapes, overlong)
+
+
+def decode(value: bytes) -> bytes:
+    """Undoes layers of encoding until nothing changes, `MAX_ROUNDS` at the most."""
+    for _ in range(MAX_ROUNDS):
+        before = value
+        for decoder in _DECODERS:
+            value = decoder(value)
+        if value == before:
+            break
+    return value
+
+
+#: What any transform needs to find in a value before it can change it.
+_NEEDED: Final = re.compile(rb"[^\x20-\x21\x23-\x24\x28-\x29\x2c-\x5b\x5d\x5f\x61-\x7e]|\$[{I@*0-9]|0x|  ", re.I)
+
+
 def variants(part: Part) -> list[bytes]:
-    """The forms of a part's value to match, without repeats: as sent, and decoded as its grammar allows."""
-    value = unfold(part.value)
+    """The forms of a part's value to match, without repeats: as sent, and as a backend may come to read it."""
+    value = part.value
+    if part.kind is PartKind.NAME or not _NEEDED.search(value):
+        return [value]
+    value = unfold(value)
     forms = [value]
-    plain = quoted_pair(value) if part.quoted else value
-    if part.kind is not PartKind.NAME:
-        plain = percent(plain)
-        twice = percent(plain)
-    else:
-        twice = plain
-    for form in (plain, twice, spaces(comments(twice))):
+
+    def add(form: bytes) -> None:
         if form not in forms:
             forms.append(form)
+
+    starts = [value]
+    if part.quoted and b"\\" in value:
+        starts.insert(0, quoted_pair(value))
+    for start in starts:
+        decoded = decode(start)
+        add(start)
+        if decoded != start:
+            add(percent(start))
+            add(decoded)
+        plain = plain_unicode(decoded)
+        add(plain)
+        add(no_controls(plain))
+        hexed = hex_bytes(plain)
+        add(hexed)
+        quiet = spaces(comments(plain))
+        add(quiet)
+        if b"/*" in plain:
+            add(_COMMENT.sub(b"", plain))
+        if b"+" in quiet:
+            add(plus(quiet))
+        add(shell_noise(quiet))
+        if b"base64" in plain.lower() or b"b64" in plain.lower():
+            add(unbase64(plain))
     return forms

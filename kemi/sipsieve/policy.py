@@ -57,6 +57,7 @@ class Detection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     reject_score: Annotated[int, Meta(ge=1, le=100)] = 5
     scrub_score: Annotated[int, Meta(ge=1, le=100)] = 3
     max_bytes: Annotated[int, Meta(ge=1024, le=65535)] = 65535
+    paranoia: Annotated[int, Meta(ge=1, le=3)] = 1
 
 
 class ContentLengthZero(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

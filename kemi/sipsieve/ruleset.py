@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import hyperscan
 import msgspec
@@ -28,13 +28,17 @@ class RuleError(ValueError):
 class _Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     id: Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)+$", max_length=64)]
     pattern: str
-    score: Annotated[int, Meta(ge=1, le=10)]
+    score: Annotated[int, Meta(ge=0, le=10)]
     reason: Annotated[str, Meta(min_length=3, max_length=200)]
     hits: Annotated[tuple[str, ...], Meta(min_length=1)]
     misses: Annotated[tuple[str, ...], Meta(min_length=1)]
     parts: tuple[PartKind, ...] = ()
     headers: tuple[str, ...] = ()
     prefilter: str = ""
+    tight: Annotated[int, Meta(ge=0, le=10)] | None = None
+    paranoia: Annotated[int, Meta(ge=1, le=3)] = 1
+    confidence: Literal["high", "medium", "low"] = "high"
+    as_sent: bool = False
 
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -57,6 +61,13 @@ class Rule:
     headers: frozenset[str]
     #: What stage one looks for in the raw message. Holds wherever `pattern` holds in a part.
     prefilter: str
+    #: The score in parts whose grammar leaves no room for prose (see `detect.TIGHT`).
+    tight: int
+    #: From which paranoia level of the policy on the rule counts.
+    paranoia: int = 1
+    confidence: str = "high"
+    #: Matched against the value as it was sent only, not against what it decodes to.
+    as_sent: bool = False
 
 
 class Ruleset:
@@ -115,6 +126,10 @@ def load_file(path: Path) -> list[Rule]:
             frozenset(raw.parts),
             frozenset(raw.headers),
             raw.prefilter or raw.pattern,
+            max(raw.score, 5) if raw.tight is None else raw.tight,
+            raw.paranoia,
+            raw.confidence,
+            raw.as_sent,
         )
         for raw in decoded.rule
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from .grammar import ROUTED_HEADERS
 from .model import Finding, Message, PartKind
 
 #: What a removed value is replaced by: a token, so that it is valid wherever a value may stand.
@@ -12,52 +13,13 @@ PLACEHOLDER = b"removed"
 #: Parts that nobody routes on (a display name, free text).
 SCRUBBABLE = frozenset({PartKind.DISPLAY_NAME, PartKind.TEXT})
 
-#: Text headers whose value other elements act on.
-_ROUTED = frozenset(
-    {
-        "call-id",
-        "cseq",
-        "via",
-        "content-type",
-        "content-length",
-        "content-encoding",
-        "max-forwards",
-        "expires",
-        "min-expires",
-        "require",
-        "proxy-require",
-        "supported",
-        "unsupported",
-        "allow",
-        "event",
-        "allow-events",
-        "subscription-state",
-        "rack",
-        "rseq",
-        "session-expires",
-        "min-se",
-        "replaces",
-        "join",
-        "sip-etag",
-        "sip-if-match",
-        "from",
-        "to",
-        "contact",
-        "route",
-        "record-route",
-        "refer-to",
-        "mime-version",
-        "request_uri",
-    }
-)
-
 
 def can_scrub(findings: Iterable[Finding]) -> bool:
     """Whether every finding stands where a value can be taken out without changing where the call goes."""
     return all(
         finding.part in SCRUBBABLE
         and finding.span[1] > finding.span[0]
-        and (finding.part is PartKind.DISPLAY_NAME or finding.field.split("[")[0] not in _ROUTED)
+        and (finding.part is PartKind.DISPLAY_NAME or finding.field.split("[")[0] not in ROUTED_HEADERS)
         for finding in findings
     )
 

@@ -35,16 +35,19 @@ class Scale:
     def weigh(self, message: Message, findings: list[Finding]) -> Weighed:
         """The verdict on one message's findings.
 
-        Scores add up, each rule once. A family whose action is `log` weighs nothing. Replies are
+        Scores add up: for each value the highest of each family. A family whose action is `log` weighs nothing. Replies are
         never dropped or answered: they are scrubbed where that is possible, and passed where not,
         because the callee has answered already (RFC 3261 13.3.1.4).
         """
-        counted: dict[str, Finding] = {}
+        # What one family says of one value is one piece of evidence, however many of its rules fire.
+        counted: dict[tuple[str, str], Finding] = {}
         for finding in findings:
             if finding.score and self._actions.get(finding.family, "reject") != "log":
-                known = counted.get(finding.rule)
+                # A defect of its own adds to others; a second rule on the same value does not.
+                key = (finding.rule if finding.family == STRUCTURE else finding.family, finding.field)
+                known = counted.get(key)
                 if known is None or known.score < finding.score:
-                    counted[finding.rule] = finding
+                    counted[key] = finding
         score = sum(finding.score for finding in counted.values())
         if score < self._scrub:
             return Weighed(Verdict.ALLOW)

@@ -1,0 +1,175 @@
+"""The events table: what every reader delivers and everything else asks.
+
+One row for each message or count. Time is integer microseconds since the epoch, UTC. Text columns hold
+what the sender wrote, escaped as in the decision log.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import ibis
+from ibis.expr.types import Table
+
+#: Columns of the events table by name.
+COLUMNS: Final = {
+    "time_us": "int64",
+    "end_us": "int64",
+    "input": "string",
+    "kind": "string",
+    "action": "string",
+    "enforced": "boolean",
+    "messages": "int64",
+    "ip": "string",
+    "port": "int32",
+    "transport": "string",
+    "type": "string",
+    "method": "string",
+    "status": "int32",
+    "uri": "string",
+    "from_uri": "string",
+    "to_uri": "string",
+    "call_id": "string",
+    "cseq": "string",
+    "agent": "string",
+    "authorization": "boolean",
+    "bytes": "int32",
+    "field": "string",
+    "excerpt": "string",
+    "findings": "array<struct<rule: string, family: string, score: int32, field: string, excerpt: string>>",
+    "indicators": "string",
+}
+
+# How the decision log's fields are decoded. Unknown fields are ignored, missing or unfit ones are NULL.
+_RECORD: Final = """{
+    '@timestamp': 'VARCHAR',
+    'source': 'STRUCT(ip VARCHAR, port INTEGER)',
+    'network': 'STRUCT(transport VARCHAR)',
+    'event': 'STRUCT(kind VARCHAR, "action" VARCHAR, count BIGINT, "start" VARCHAR, "end" VARCHAR)',
+    'policy': 'STRUCT(mode VARCHAR, enforced BOOLEAN)',
+    'rule': 'STRUCT(id VARCHAR[])',
+    'sip': 'STRUCT("type" VARCHAR, method VARCHAR, status INTEGER, uri VARCHAR, call_id VARCHAR, cseq VARCHAR, "from" VARCHAR, "to" VARCHAR, bytes INTEGER, field VARCHAR, excerpt VARCHAR, "authorization" BOOLEAN)',
+    'user_agent': 'STRUCT(original VARCHAR)',
+    'findings': 'STRUCT(rule VARCHAR, family VARCHAR, score INTEGER, field VARCHAR, excerpt VARCHAR)[]',
+    'indicators': 'JSON',
+    'sipsieve': 'STRUCT(input VARCHAR)'
+}"""
+
+#: A record is a few kilobytes; a line beyond this is not one.
+_LONGEST: Final = 4 << 20
+
+
+class Store:
+    """An embedded DuckDB that holds the events of one analysis."""
+
+    def __init__(self, folder: Path, memory: str = "1200MB", threads: int = 0) -> None:
+        # Views and tables live in the file, so that they need not fit into memory.
+        self.connection = ibis.duckdb.connect(
+            folder / "events.duckdb",
+            memory_limit=memory,
+            temp_directory=str(folder / "spill"),
+            preserve_insertion_order=False,
+        )
+        if threads:
+            self.connection.raw_sql(f"SET threads = {int(threads)}")
+        # Progress is shown by the caller, and nothing is ever fetched from outside.
+        for setting in (
+            "enable_progress_bar = false",
+            "autoinstall_known_extensions = false",
+            "autoload_known_extensions = false",
+        ):
+            self.connection.raw_sql(f"SET {setting}")
+        columns = ", ".join(f'"{name}" {_sql_type(kind)}' for name, kind in COLUMNS.items())
+        self.connection.raw_sql(f"CREATE OR REPLACE TABLE events ({columns})")
+        self.connection.raw_sql("CREATE OR REPLACE TABLE notices (action VARCHAR, messages BIGINT)")
+
+    @property
+    def events(self) -> Table:
+        """The events so far."""
+        return self.connection.table("events")
+
+    def add(self, path: Path, kind: str) -> tuple[int, int]:
+        """Adds a file of decision records, as lines of JSON, plain or gzip.
+
+        `kind` is what the records came from. Returns how many lines were records and how many were not.
+        Raises `duckdb.Error` where the file is damaged as a whole.
+        """
+        connection = self.connection.con
+        source = (
+            f"read_json({_quoted(path)}, format = 'newline_delimited', ignore_errors = true, "
+            f"maximum_object_size = {_LONGEST}, columns = {_RECORD}, compression = '{_compression(path)}')"
+        )
+        before = self._rows()
+        # One pass: the rows that are no records are put in too, and counted while they are taken out.
+        connection.execute(
+            f"""
+            INSERT INTO events
+            SELECT
+                epoch_us(try_cast("@timestamp" AS TIMESTAMP)) AS time_us,
+                coalesce(epoch_us(try_cast(event."end" AS TIMESTAMP)), epoch_us(try_cast("@timestamp" AS TIMESTAMP))) AS end_us,
+                coalesce(sipsieve.input, {_quoted(kind)}),
+                event.kind,
+                event."action",
+                coalesce(policy.enforced, policy.mode <> 'observe'),
+                greatest(least(coalesce(event.count, 1), 1000000000), 0),
+                source.ip,
+                source.port,
+                lower(network.transport),
+                sip."type",
+                sip.method,
+                sip.status,
+                sip.uri,
+                sip."from",
+                sip."to",
+                sip.call_id,
+                sip.cseq,
+                user_agent.original,
+                sip."authorization",
+                sip.bytes,
+                sip.field,
+                sip.excerpt,
+                CASE WHEN findings IS NULL AND len(rule.id) > 0
+                     THEN list_transform(rule.id, lambda r: {{'rule': r, 'family': '', 'score': 5, 'field': sip.field, 'excerpt': sip.excerpt}})
+                     ELSE findings END,
+                CASE WHEN indicators IS NULL THEN NULL ELSE indicators::VARCHAR END
+            FROM {source}
+            """  # noqa: S608 (every inserted text is ours or quoted)
+        )
+        connection.execute("INSERT INTO notices SELECT action, coalesce(messages, 1) FROM events WHERE kind = 'state'")
+        added = self._rows() - before
+        bad = connection.execute(
+            "SELECT count(*) FROM events WHERE time_us IS NULL OR action IS NULL OR kind IS NULL"
+        ).fetchall()[0][0]
+        if bad:
+            connection.execute("DELETE FROM events WHERE time_us IS NULL OR action IS NULL OR kind IS NULL")
+        return added - bad, bad
+
+    def _rows(self) -> int:
+        return int(self.connection.con.execute("SELECT count(*) FROM events").fetchall()[0][0])
+
+    def close(self) -> None:
+        """Lets go of the database."""
+        self.connection.disconnect()
+
+
+def damaged(error: BaseException) -> bool:
+    """Whether an error says that the file itself can't be read."""
+    return isinstance(error, duckdb.Error)
+
+
+def _quoted(value: object) -> str:
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def _sql_type(kind: str) -> str:
+    if kind.startswith("array"):
+        return "STRUCT(rule VARCHAR, family VARCHAR, score INTEGER, field VARCHAR, excerpt VARCHAR)[]"
+    return {"int64": "BIGINT", "int32": "INTEGER", "string": "VARCHAR", "boolean": "BOOLEAN"}[kind]
+
+
+def _compression(path: Path) -> str:
+    with path.open("rb") as file:
+        magic = file.read(2)
+    return "gzip" if magic == b"\x1f\x8b" else "uncompressed"

@@ -1,0 +1,160 @@
+"""Reads a client's habits out of what it writes: how it makes Call-IDs, what it calls itself, what it repeats."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final
+
+from .census import Hit, Profile
+
+#: Families that are no attack on a backend by themselves.
+PLAIN_FAMILIES: Final = frozenset({"structure", "scanner", "limits", "content_length_zero", ""})
+
+#: Names of phones, PBXs and gateways. Attackers use them too, so that sharing one says nothing.
+_PRODUCTS: Final = re.compile(
+    r"yealink|grandstream|cisco|polycom|poly\b|snom|mitel|aastra|avaya|fanvil|gigaset|panasonic|obihai|fritz|zoiper|linphone|microsip|"
+    r"bria|x-lite|counterpath|baresip|pjsua|pjsip|jitsi|asterisk|freeswitch|freepbx|fpbx|3cx|kamailio|opensips|openser|sonus|ribbon|"
+    r"audiocodes|oracle|acme|patton|sipura|linksys|htek|akuvox|spectralink|alcatel|unify|siemens|telephone|groundwire|acrobits|"
+    r"mizu|csipsimple|sangoma|vodia|broadworks|metaswitch|genband|huawei|zte|tp-link|draytek|dlink|d-link|\bst[0-9]{3}\b|sip ?phone",
+    re.I,
+)
+
+#: Tools that anybody can have: two who use one are not one.
+_TOOLS: Final = re.compile(
+    r"friendly-(?:scanner|request)|sipvicious|sipcli|sip-?scan|sundayddr|vaxsip|pplsip|eaglesip|\biwar|sipptk|mr\.?sip|sipsak|sipp\b|"
+    r"svmap|svwar|svcrack|sipdump|metasploit|nmap|nessus|openvas|zgrab|zmap|masscan",
+    re.I,
+)
+
+#: Whoever measures the internet and says so.
+_RESEARCH: Final = re.compile(
+    r"shodan|censys|shadowserver|rapid7|sonar|onyphe|leakix|binaryedge|driftnet|research|universit|\.edu\b|survey|measurement|"
+    r"internet-?census|stretchoid|criminalip|expanse|palo ?alto|zgrab|zmap|masscan|scan-?project|bot@|abuse@|opt-?out|\bscan\.",
+    re.I,
+)
+
+#: Call-ID hosts that tell nothing: loopback and private addresses, and what software fills in by itself.
+_EMPTY_HOSTS: Final = re.compile(
+    r"(?:127\.|10\.|192\.168\.|172\.(?:1[6-9]|2[0-9]|3[01])\.|0\.0\.0\.0|localhost|\[?::1|asterisk|unknown|example|sip\.|pbx)",
+    re.I,
+)
+
+_DIGITS: Final = re.compile(r"[0-9]+")
+_HEX: Final = re.compile(r"(?=[0-9a-f]*[a-f])(?=[0-9a-f]*[0-9])[0-9a-f]{6,}", re.I)
+_ADDRESS: Final = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?::\d{1,5})?(?![\d.])")
+
+
+def network(ip: str) -> str:
+    """The /24 or /64 of an address, "" where it is none."""
+    try:
+        address = ipaddress.ip_address(ip)
+    except ValueError:
+        # The guard counts IPv6 by its /64, written as four groups.
+        return f"{ip}::/64" if ip.count(":") == 3 else ""
+    return str(ipaddress.ip_network(f"{ip}/{24 if address.version == 4 else 64}", strict=False))
+
+
+def is_research(agent: str) -> bool:
+    """Whether a User-Agent says that its owner measures the internet."""
+    return bool(_RESEARCH.search(agent))
+
+
+def is_tool(agent: str) -> bool:
+    """Whether a User-Agent is that of a public attack or test tool."""
+    return bool(_TOOLS.search(agent))
+
+
+def is_telling(agent: str) -> bool:
+    """Whether two sources that share this User-Agent are likely to be one: neither a product nor a public tool."""
+    return len(agent) >= 3 and not _PRODUCTS.search(agent) and not is_tool(agent) and not is_research(agent)
+
+
+def shape(text: str) -> str:
+    """The form of a Call-ID: runs of digits, of hexadecimal and of letters with their lengths; addresses as one mark."""
+    text = _ADDRESS.sub("\x01", text)
+    marks = []
+    for match in re.finditer(r"\x01|[0-9]+|[0-9a-f]{4,}|[0-9A-F]{4,}|[A-Za-z]+|[^A-Za-z0-9\x01]", text[:128]):
+        run = match[0]
+        if run == "\x01":
+            marks.append("A")
+        elif run.isdigit():
+            # Counters and random numbers differ in length by little.
+            marks.append(f"d{(len(run) + 1) // 2}")
+        elif run.isalnum():
+            marks.append(("h" if re.fullmatch("[0-9a-fA-F]+", run) else "w") + f"{(len(run) + 1) // 2}")
+        else:
+            marks.append(run)
+    return "".join(marks)
+
+
+def call_suffix(profile: Profile) -> str:
+    """What all Call-IDs of a client end with, from the last `@` or separator on; "" where that tells nothing."""
+    if profile.calls < 2:
+        host = profile.call_low.rpartition("@")[2] if "@" in profile.call_low else ""
+    else:
+        common = _common(profile.llac_low, profile.llac_high)[::-1]
+        host = common.rpartition("@")[2] if "@" in common else ""
+    if len(host) < 4 or host == profile.ip or _EMPTY_HOSTS.match(host):
+        return ""
+    return host
+
+
+def call_prefix(profile: Profile) -> str:
+    """What all Call-IDs of a client begin with, where that is a word and no number; "" otherwise."""
+    if profile.calls < 3:
+        return ""
+    common = re.match(r".*?[^0-9A-Fa-f@.][^@]*", _common(profile.call_low, profile.call_high)[:40])
+    prefix = common[0] if common else ""
+    # The digits of a clock or counter at its end change with time.
+    prefix = prefix.rstrip("0123456789abcdefABCDEF") or ""
+    return prefix if len(re.sub(r"[^A-Za-z]", "", prefix)) >= 3 else ""
+
+
+def _common(low: str, high: str) -> str:
+    """The longest common beginning; of the least and the greatest text it is that of all between."""
+    count = 0
+    for left, right in zip(low, high, strict=False):
+        if left != right:
+            break
+        count += 1
+    return low[:count]
+
+
+def is_injection(hit: Hit) -> bool:
+    """Whether a hit is an attack on what stands behind the SIP server."""
+    family = hit.family or family_of(hit.rule)
+    return family not in PLAIN_FAMILIES and hit.score >= 5
+
+
+def family_of(rule: str) -> str:
+    """The family of a rule by its id, for records that name only ids."""
+    if rule.startswith(("limit-", "pike")):
+        return "limits"
+    head = rule.partition("-")[0]
+    if rule == "content-length-zero":
+        return "content_length_zero"
+    known = {
+        "sql",
+        "shell",
+        "path",
+        "xss",
+        "template",
+        "jndi",
+        "ldap",
+        "nosql",
+        "xml",
+        "code",
+        "ssi",
+        "format",
+        "sip",
+        "control",
+    }
+    if head in known:
+        return head
+    return "scanner" if head == "scanner" else "structure"
+
+
+def payload(hit: Hit) -> str:
+    """What stays the same when an attacker changes addresses and numbers in a payload."""
+    return _DIGITS.sub("0", _HEX.sub("h", _ADDRESS.sub("A", hit.excerpt.lower()))).strip(" \"<>'")

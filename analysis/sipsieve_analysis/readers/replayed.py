@@ -1,0 +1,78 @@
+"""Puts messages that no guard saw through the guard's own engine, and hands back decision records."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sipsieve import policy, ruleset
+from sipsieve.engine import Engine
+from sipsieve.model import Decision
+from sipsieve.record import Recorder
+
+#: Counters kept; older ones belong to windows long past.
+_MOST: Final = 500_000
+
+
+class MemoryCounters:
+    """The engine's counters in this process: exact, and bounded by forgetting what is oldest."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._copies: dict[int, tuple[float, int]] = {}
+        self._dialogs: dict[str, None] = {}
+
+    def add(self, key: str) -> int:
+        """See `sipsieve.model.Counters`."""
+        if len(self._counts) >= _MOST:
+            self._counts.clear()
+        self._counts[key] = count = self._counts.get(key, 0) + 1
+        return count
+
+    def copies(self, identity: int, now: float) -> int:
+        """See `sipsieve.model.Counters`."""
+        if len(self._copies) >= _MOST:
+            self._copies.clear()
+        since, count = self._copies.get(identity, (now, 0))
+        if not 0 <= now - since <= 32:
+            since, count = now, 0
+        self._copies[identity] = (since, count + 1)
+        return count + 1
+
+    def remember_dialog(self, key: str) -> None:
+        """See `sipsieve.model.Counters`."""
+        if len(self._dialogs) >= _MOST:
+            self._dialogs.clear()
+        self._dialogs[key] = None
+
+    def knows_dialog(self, key: str) -> bool:
+        """See `sipsieve.model.Counters`."""
+        return key in self._dialogs
+
+
+class Replay:
+    """The engine at its defaults, with records written as the guard would have written them."""
+
+    def __init__(self) -> None:
+        settings = policy.loads("")
+        rules = ruleset.load()
+        self._engine = Engine(settings, rules)
+        # Nothing was enforced when these messages passed.
+        self._recorder = Recorder(rules.version, settings.version, "observe", settings.log.excerpt_bytes)
+        self._counters = MemoryCounters()
+        self._count = 0
+
+    def record(
+        self, raw: bytes, ip: str, port: int, transport: str, now: float, unparsable: bool = False
+    ) -> tuple[Decision, bytes]:
+        """Decides on one message; the decision, and its record as a line of JSON."""
+        source = self._engine.networks.source(ip, port, transport)
+        decision = self._engine.decide(raw, source, now, self._counters, _ours, unparsable)._replace(
+            enforced=unparsable
+        )
+        self._count += 1
+        return decision, self._recorder.decision(decision, raw, source, now, f"replay-{self._count:x}")
+
+
+def _ours() -> bool:
+    # A capture is taken at the server, so its replies are answers to what it was sent.
+    return True

@@ -1,0 +1,189 @@
+"""The result of an analysis as data: what the renderers draw, and what the JSON report holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import sipsieve
+
+from .attack import ATTACK_VERSION
+from .campaigns import Campaign
+from .indicators import Indicator
+from .intents import Motive
+from .ranking import Rank
+
+#: Raised when a field of the JSON report changes its meaning.
+SCHEMA: Final = 1
+
+
+@dataclass(slots=True)
+class Evidence:
+    """One thing that was seen. `text` is ours, `excerpt` is the sender's."""
+
+    kind: str
+    text: str
+    excerpt: str = ""
+    field: str = ""
+    rule: str = ""
+    messages: int = 0
+    received: int = 0
+
+
+@dataclass(slots=True)
+class Actor:
+    """Sources that are one, what they want, and how grave that is."""
+
+    id: str
+    addresses: list[str]
+    rank: Rank
+    motives: list[Motive]
+    campaigns: list[Campaign]
+    evidence: list[Evidence]
+    indicators: list[Indicator]
+    first_us: int
+    last_us: int
+    messages: int
+    methods: dict[str, int]
+    ports: list[int]
+    port_count: int
+    tools: list[str]
+    links: dict[str, str]
+    spoofed: bool = False
+    #: Addresses that were abused as senders and have lawful traffic of their own.
+    victims: list[str] = field(default_factory=list)
+    note: str = ""
+    accepted: int = 0
+    hours: dict[int, int] = field(default_factory=dict)
+    port_messages: list[tuple[int, int]] = field(default_factory=list)
+    target_messages: list[tuple[str, int]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Sighting:
+    """An indicator with where and when it was seen."""
+
+    indicator: Indicator
+    actors: list[str]
+    first_us: int
+    last_us: int
+    messages: int
+
+
+@dataclass(slots=True)
+class Report:
+    """Everything that was found, the gravest first."""
+
+    actors: list[Actor]
+    campaigns: list[Campaign]
+    indicators: list[Sighting]
+    first_us: int
+    last_us: int
+    messages: int
+    actions: dict[str, int]
+    records: dict[str, int]
+    skipped: dict[str, int]
+    blind: list[str]
+    files: list[tuple[str, str]]
+    quiet_sources: int
+    lost: int = 0
+    not_looked_at: int = 0
+
+
+def when(micro: int) -> str:
+    """Microseconds since the epoch as RFC 3339 in UTC."""
+    return (
+        datetime.fromtimestamp(micro / 1e6, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        if micro
+        else ""
+    )
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """The JSON report, as `docs/report.schema.json` describes it."""
+    return {
+        "schema": SCHEMA,
+        "generator": f"sipsieve {sipsieve.__version__}",
+        "attack_version": ATTACK_VERSION,
+        "window": {"start": when(report.first_us), "end": when(report.last_us)},
+        "totals": {
+            "messages": report.messages,
+            "actions": dict(sorted(report.actions.items())),
+            "actors": len(report.actors),
+            "quiet_sources": report.quiet_sources,
+            "not_looked_at": report.not_looked_at,
+            "lost": report.lost,
+        },
+        "inputs": {
+            "files": [{"path": path, "kind": kind} for path, kind in report.files],
+            "records": report.records,
+            "skipped": report.skipped,
+            "invisible": report.blind,
+        },
+        "actors": [_actor(actor) for actor in report.actors],
+        "campaigns": [_campaign(campaign) for campaign in report.campaigns],
+        "indicators": [
+            {
+                "type": sighting.indicator.kind,
+                "value": sighting.indicator.value,
+                "defanged": sighting.indicator.defanged,
+                "actors": sighting.actors,
+                "first_seen": when(sighting.first_us),
+                "last_seen": when(sighting.last_us),
+                "messages": sighting.messages,
+            }
+            for sighting in report.indicators
+        ],
+    }
+
+
+def _actor(actor: Actor) -> dict[str, Any]:
+    return {
+        "id": actor.id,
+        "addresses": actor.addresses,
+        "intents": [str(motive.intent) for motive in actor.motives],
+        "tier": str(actor.rank.tier),
+        "score": actor.rank.score,
+        "score_parts": actor.rank.parts,
+        "spoofed": actor.spoofed,
+        "victims": actor.victims,
+        "action": actor.rank.action,
+        "note": actor.note,
+        "attack": [
+            {"intent": str(motive.intent), "techniques": [t.id for t in motive.techniques], "names": [t.name for t in motive.techniques], "why": motive.why}
+            for motive in actor.motives
+        ],
+        "evidence": [
+            {"kind": e.kind, "text": e.text, "excerpt": e.excerpt, "field": e.field, "rule": e.rule, "messages": e.messages, "received": e.received}
+            for e in actor.evidence
+        ],
+        "campaigns": [str(campaign.type) for campaign in actor.campaigns],
+        "links": actor.links,
+        "first_seen": when(actor.first_us),
+        "last_seen": when(actor.last_us),
+        "messages": actor.messages,
+        "methods": actor.methods,
+        "ports": actor.ports,
+        "port_count": actor.port_count,
+        "tools": actor.tools,
+        "accepted": actor.accepted,
+        "indicators": [{"type": i.kind, "value": i.value} for i in actor.indicators],
+    }  # fmt: skip
+
+
+def _campaign(campaign: Campaign) -> dict[str, Any]:
+    return {
+        "type": str(campaign.type),
+        "actor": campaign.actor,
+        "sources": campaign.sources,
+        "window": {"start": when(campaign.first_us), "end": when(campaign.last_us)},
+        "ports": campaign.ports,
+        "port_count": campaign.port_count,
+        "messages": campaign.messages,
+        "methods": campaign.methods,
+        "rules": campaign.rules,
+        "targets": campaign.targets,
+        "target_count": campaign.target_count,
+        "why": campaign.why,
+    }

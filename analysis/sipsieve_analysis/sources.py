@@ -1,0 +1,145 @@
+"""Puts the profiles of an address together, and says what speaks for and against it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from . import habits
+from .census import Census, Hit, Profile
+
+#: REGISTERs in a minute that a single phone with a wrong password may send: two in an attempt, one attempt every
+#: few seconds for impatient ones. Guessing passwords at that pace would take years.
+PATIENT_PER_MINUTE: Final = 24
+
+
+@dataclass(slots=True)
+class Source:
+    """One address, or one client at an address whose other clients behave well."""
+
+    ip: str
+    profiles: list[Profile]
+    #: The address has lawful traffic beside this: what is here may be forged.
+    shared: bool = False
+    hits: list[Hit] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.hits = [hit for profile in self.profiles for hit in profile.hits]
+
+    def total(self, name: str) -> int:
+        """The sum of a count over the profiles."""
+        return sum(getattr(profile, name) for profile in self.profiles)
+
+    def method(self, name: str) -> int:
+        """Messages of that method."""
+        return sum(profile.method(name) for profile in self.profiles)
+
+    def action(self, *names: str) -> int:
+        """Messages on which the guard decided so."""
+        return sum(profile.actions.get(name, 0) for profile in self.profiles for name in names)
+
+    @property
+    def first_us(self) -> int:
+        """First message."""
+        return min(profile.first_us for profile in self.profiles)
+
+    @property
+    def last_us(self) -> int:
+        """Last message."""
+        return max(profile.last_us for profile in self.profiles)
+
+    @property
+    def messages(self) -> int:
+        """Messages in all."""
+        return self.total("messages")
+
+    @property
+    def peak(self) -> int:
+        """Messages in the busiest minute."""
+        return max(profile.peak for profile in self.profiles)
+
+    @property
+    def peak_invites(self) -> int:
+        """INVITEs in the busiest minute."""
+        return max(profile.peak_invites for profile in self.profiles)
+
+    @property
+    def agents(self) -> list[str]:
+        """Its User-Agents."""
+        return sorted({profile.agent for profile in self.profiles if profile.agent})
+
+    @property
+    def streams(self) -> bool:
+        """Whether it spoke over a connection, so that its address is its own."""
+        return any(profile.streams for profile in self.profiles)
+
+    def family(self, name: str) -> int:
+        """Messages on which a rule of that family fired."""
+        totals: dict[str, int] = {}
+        for hit in self.hits:
+            if (hit.family or habits.family_of(hit.rule)) == name and (name != "structure" or hit.score >= 5):
+                totals[hit.rule] = totals.get(hit.rule, 0) + hit.messages
+        return max(totals.values(), default=0)
+
+    def rules(self, family: str) -> set[str]:
+        """Ids of the rules of a family that fired."""
+        return {
+            hit.rule for hit in self.hits if (hit.family or habits.family_of(hit.rule)) == family and hit.score >= 5
+        }
+
+    @property
+    def injections(self) -> list[Hit]:
+        """Hits that are attacks on a backend."""
+        return [hit for hit in self.hits if habits.is_injection(hit)]
+
+    @property
+    def lawful(self) -> int:
+        """How much speaks for it: answered calls and registrations, and calls that were ended in order."""
+        return self.total("accepted") + self.total("dialogs")
+
+    @property
+    def is_lawful(self) -> bool:
+        """Whether it behaves like somebody with an account: what was accepted is more than what was refused."""
+        # An attacker who guessed one password has far more behind him that failed.
+        failed = self.total("refused_login") + self.total("refused") + self.action("reject", "drop", "banned")
+        return self.lawful > 0 and self.lawful * 4 >= failed
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether its registrations are refused and none was ever accepted."""
+        return self.lawful == 0 and self.total("refused_login") > 0
+
+    @property
+    def has_attack(self) -> bool:
+        """Whether a rule speaks against it."""
+        return bool(
+            self.injections or self.family("scanner") or self.family("structure") or self.family("content_length_zero")
+            or self.family("limits") or self.action("banned")
+        )  # fmt: skip
+
+
+def sources(census: Census) -> list[Source]:
+    """The sources of a census. A client that attacks from an address where others behave well stands alone."""
+    by_ip: dict[str, list[Profile]] = {}
+    for profile in census.profiles:
+        by_ip.setdefault(profile.ip, []).append(profile)
+    found: list[Source] = []
+    for ip, profiles in by_ip.items():
+        # Counts of native drops name no client; they belong to whoever earned the ban.
+        good: list[Profile] = []
+        bad: list[Profile] = []
+        for profile in profiles:
+            one = Source(ip, [profile])
+            (good if one.is_lawful and not one.injections else bad).append(profile)
+        if good and bad:
+            if any(Source(ip, [profile]).has_attack for profile in bad):
+                found += [Source(ip, good), Source(ip, bad, shared=True)]
+                continue
+            good, bad = profiles, []
+        found.append(Source(ip, profiles))
+    return found
+
+
+def common_agents(found: list[Source]) -> set[str]:
+    """User-Agents that lawful sources use."""
+    return {agent for source in found if source.is_lawful for agent in source.agents}

@@ -1,0 +1,2 @@
+# The offline analysis: what it needs beside the guard.
+APT_PACKAGES += tshark chromium

@@ -258,17 +258,20 @@ class Sipsieve:
         return self._finish(decision, raw, source, now)
 
     def _finish(self, decision: model.Decision, raw: bytes, source: model.Source, now: float) -> int:
-        """Answers, bans, records."""
+        """Bans, records and answers, in this order: what was answered is in the log, whoever is killed when."""
         result = PASS
         if decision.enforced and decision.verdict in (model.Verdict.REJECT, model.Verdict.DROP):
             result = STOP
-            if decision.status and not self._answer(decision.status, decision.phrase, decision.retry_after):
-                # The record says what was done, not what was meant.
+            if decision.status and not _answerable():
                 decision = decision._replace(
                     verdict=model.Verdict.DROP, status=0, reason=f"{decision.reason}; no answer could be built"
                 )
         self._ban(decision, source, now)
         self._record(decision, raw, source, now)
+        if result == STOP and decision.status:
+            if decision.retry_after:
+                KSR.hdr.append_to_reply(f"Retry-After: {decision.retry_after}\r\n")
+            KSR.sl.sl_send_reply(decision.status, decision.phrase)
         return result
 
     def _source(self, where: str) -> model.Source:
@@ -279,16 +282,6 @@ class Sipsieve:
             self._sources.clear()
         source = self._sources[where] = self._networks.source(ip, int(port), proto.lower())
         return source
-
-    def _answer(self, status: int, phrase: str, retry_after: int) -> bool:
-        """Answers the request at hand. False: that was not possible."""
-        # A reply to a message without a Via crashes Kamailio 5.6; None may also mean that an earlier
-        # header could not be read, and then no reply can be built either.
-        if KSR.hdr.get("Via") is None or KSR.hdr.get("To") is None:
-            return False
-        if retry_after:
-            KSR.hdr.append_to_reply(f"Retry-After: {retry_after}\r\n")
-        return bool(KSR.sl.sl_send_reply(status, phrase) > 0)
 
     def _ban(self, decision: model.Decision, source: model.Source, now: float) -> None:
         if decision.ban is None:
@@ -429,11 +422,17 @@ class Sipsieve:
 
     def _say_start(self) -> None:
         now = time.time()
+        self._journal.mend()
         detail = {"policy_mode": self._policy.mode, "rules": len(self._engine.ruleset.rules)}
         if not self._journal.append(self._recorder.notice("start", now, detail), now):
             KSR.warn(
                 f"sipsieve: {self._log_path}: cannot be written by this user; decisions are counted, not recorded, "
                 "until it can. Make its folder writable for Kamailio's user, or set SIPSIEVE_LOG.\n"
+            )
+        if not self._shared.durable:
+            KSR.warn(
+                f"sipsieve: {self._log_path}.ledger: no such file can be kept; what summaries count does not "
+                "survive a kill. Its folder must be writable for Kamailio's user, with 9 MB left.\n"
             )
         # Each process opens the log for itself.
         self._journal.close()
@@ -492,6 +491,12 @@ def _is_off() -> bool:
 def _text(value: object) -> str:
     """A text from outside, as it can be written into a record."""
     return record.escaped(str(value).encode("utf-8", "replace"), 512)
+
+
+def _answerable() -> bool:
+    """Whether Kamailio can answer the request at hand. A reply to a message without a Via crashes Kamailio
+    5.6; None may also mean that an earlier header could not be read, and then no reply can be built either."""
+    return KSR.hdr.get("Via") is not None and KSR.hdr.get("To") is not None
 
 
 def _in_transaction() -> bool | None:

@@ -124,19 +124,32 @@ class Server:
         """Fails unless all processes of the start are still there and a clean call is answered 200."""
         assert self.alive(), self.text()[-4000:]
         assert self.children() == self.started, "a worker died"
-        answer = exchange(self, invite(), source=source)
-        assert answer is not None, "no answer to a clean call"
+        answer = final(self, invite(), source=source)
         assert answer.startswith(b"SIP/2.0 200 "), answer
+
+    def rpc(self, method: str, *parameters: Any) -> Any:
+        """The result that Kamailio's jsonrpcs FIFO answers with (the reference configuration has one)."""
+        name = f"reply-{random.randrange(1 << 30):x}"
+        reply = Path("/tmp") / name
+        os.mkfifo(reply, 0o666)
+        try:
+            call = {"jsonrpc": "2.0", "method": method, "params": parameters, "reply_name": name, "id": 1}
+            with (self.folder / "sipsieve_rpc.fifo").open("w") as fifo:
+                fifo.write(json.dumps(call) + "\n")
+            return json.loads(reply.read_text())["result"]
+        finally:
+            reply.unlink()
 
     def text(self) -> str:
         """What Kamailio wrote to its standard error."""
         return self.output.read_text(errors="replace") if self.output.exists() else ""
 
-    def records(self, kind: str = "event") -> list[dict[str, Any]]:
-        """The decision log so far, whole lines only, of one `event.kind` ("" for all)."""
-        if not self.log.exists():
-            return []
-        lines = self.log.read_bytes().split(b"\n")[:-1]
+    def records(self, kind: str = "event", *more: Path) -> list[dict[str, Any]]:
+        """The decision log so far, whole lines only, of one `event.kind` ("" for all); `more`: rotated files."""
+        lines: list[bytes] = []
+        for path in (*more, self.log):
+            if path.is_file():
+                lines += path.read_bytes().split(b"\n")[:-1]
         decoded = [json.loads(line) for line in lines if line]
         return [record for record in decoded if not kind or record["event"]["kind"] == kind]
 
@@ -232,6 +245,16 @@ def exchange(
             return sock.recv(65535) or None
         except (TimeoutError, ConnectionError):
             return None
+
+
+def final(server: Server, data: bytes, *, source: str = "127.0.0.1", transport: str = "udp") -> bytes:
+    """Sends one request and returns its final answer."""
+    with peer("127.0.0.1", server.port, source=source, transport=transport) as sock:
+        sock.send(data)
+        while True:
+            answer = sock.recv(65535)
+            if status(answer) >= 200:
+                return answer
 
 
 def status(answer: bytes | None) -> int:

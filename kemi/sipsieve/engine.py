@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import Final
 
-from . import dialog, structure
+from . import dialog, grammar, structure
 from .detect import detect
 from .limits import WINDOW, Excess, Limits
 from .message import parse
@@ -238,7 +238,7 @@ class Engine:
             return None
         if setting == "reject-initial":
             to = message.get("to")
-            if to is not None and b";tag=" in to.value.replace(b" ", b"").lower():
+            if to is not None and grammar.TAG.search(to.value.rpartition(b">")[2]):
                 return None
         return Finding(
             CONTENT_LENGTH_ZERO, "content_length_zero", 5, "content-length",

@@ -52,6 +52,21 @@ class Journal:
         self.lost += 1
         return False
 
+    def mend(self) -> None:
+        """Looks whether a server that was killed left half a line; asked once, before any worker writes."""
+        try:
+            # Not blocking: the path may be a pipe that nobody reads yet.
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return
+        try:
+            size = os.fstat(descriptor).st_size
+            self._shared[_TORN] = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        except OSError:
+            return
+        finally:
+            os.close(descriptor)
+
     def _look(self, now: float) -> None:
         """Opens the file anew if it was moved, removed or never opened."""
         self._looked = now

@@ -16,7 +16,7 @@ _CACHE: Final = 8192
 CONNECTED: Final = frozenset({"tcp", "tls", "ws", "wss", "sctp"})
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-_Known = tuple[str, bool, bool | None, int, str]
+_Known = tuple[str, str, bool, bool | None, int, str]
 
 
 class Networks:
@@ -41,9 +41,11 @@ class Networks:
             known = self._known[ip] = self._look_up(ip)
         if len(self._sources) >= _CACHE:
             self._sources.clear()
-        key, trusted, enforced, network, cell = known
+        text, key, trusted, enforced, network, cell = known
         cell += ":t" if transport in CONNECTED else ":u"
-        source = self._sources[ip, port, transport] = Source(ip, port, transport, key, trusted, enforced, network, cell)
+        source = self._sources[ip, port, transport] = Source(
+            text, port, transport, key, trusted, enforced, network, cell
+        )
         return source
 
     def rule(self, address: _Address) -> tuple[int, NetworkRule | None]:
@@ -61,14 +63,15 @@ class Networks:
         try:
             address = ipaddress.ip_address(ip.strip("[]"))
         except ValueError:
-            return ip, False, None, -1, _cell(ip)
+            return ip, ip, False, None, -1, _cell(ip)
         mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
         index, rule = self.rule(mapped or address)
-        name = self.key(address)
+        # One spelling in the log, whatever ipv6_hex_style makes Kamailio write (RFC 5952).
+        text, name = str(address), self.key(address)
         if rule is None:
-            return name, False, None, index, _cell(name)
+            return text, name, False, None, index, _cell(name)
         enforced = None if rule.mode is None else rule.mode == "enforce"
-        return name, rule.trusted, enforced, index, _cell(name)
+        return text, name, rule.trusted, enforced, index, _cell(name)
 
 
 def _cell(name: str) -> str:

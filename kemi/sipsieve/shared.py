@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+import time
 from typing import Final
 
 from .journal import SHARED_BYTES
@@ -16,6 +17,22 @@ WORKERS: Final = 128
 
 #: Messages remembered to tell retransmissions: 2 MiB, 30 s at 4,000 new requests a second.
 _RETRANSMISSIONS: Final = 131072
+
+
+#: Seconds that the workers of a server that is being replaced may take to end.
+_PATIENCE: Final = 2.0
+
+
+def _lock(descriptor: int) -> None:
+    """Takes the file for this server. Raises `BlockingIOError` where another one keeps it."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
 
 
 class Shared:
@@ -41,7 +58,7 @@ class Shared:
             return mmap.mmap(-1, size)
         try:
             # Kept open, and so locked, for as long as any process of this server lives.
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor)
             if os.fstat(descriptor).st_size != size:
                 os.ftruncate(descriptor, 0)
                 # Reserved now: writing to a hole on a full disk would kill the worker with SIGBUS.

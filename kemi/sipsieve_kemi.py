@@ -36,7 +36,7 @@ _find_packages()
 import KSR  # noqa: E402
 
 try:
-    from sipsieve import journal, ledger, model, network, policy, record, ruleset, shared
+    from sipsieve import compiled, journal, ledger, model, network, policy, record, ruleset, shared
     from sipsieve.engine import Engine
 except ImportError as _error:
     raise ImportError(
@@ -99,9 +99,11 @@ class Sipsieve:
         path = os.environ.get("SIPSIEVE_POLICY") or str(HERE / "sipsieve.toml")
         loaded = policy.load(path)
         self._log_path = os.environ.get("SIPSIEVE_LOG") or loaded.log.path
-        rules = ruleset.load()
-        self._networks = network.Networks(loaded)
-        self._engine = Engine(loaded, rules, self._networks)
+        # Compiling takes seconds; what has not changed since the last start is not compiled again.
+        with compiled.kept(os.environ.get("SIPSIEVE_CACHE") or f"{self._log_path}.patterns"):
+            rules = ruleset.load()
+            self._networks = network.Networks(loaded)
+            self._engine = Engine(loaded, rules, self._networks)
         self._recorder = record.Recorder(rules.version, loaded.version, loaded.mode, loaded.log.excerpt_bytes)
         self._policy = loaded
         self._every = _allow_every(loaded.log.allow)

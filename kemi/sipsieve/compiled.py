@@ -6,10 +6,10 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-import hyperscan
 import msgspec
 from msgspec import Struct
 
@@ -76,8 +76,9 @@ def _write(path: str, sets: dict[str, bytes]) -> None:
 
 def _library() -> str:
     """Names the library's release and this processor's abilities, on which a compiled set depends."""
+    release = metadata.version("hyperscan")
     with suppress(OSError), open("/proc/cpuinfo", encoding="ascii", errors="replace") as info:
         for line in info:
             if line.startswith(("flags", "Features")):
-                return f"{hyperscan.__version__} {line.strip()}"
-    return str(hyperscan.__version__)
+                return f"{release} {line.strip()}"
+    return release

@@ -43,6 +43,8 @@ class _Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     family: str
+    #: Its rules fire only where one of `triggers.SHAPES` does, which tests hold; no own look in stage one.
+    covered: bool = False
     rule: tuple[_Rule, ...]
 
 
@@ -59,7 +61,8 @@ class Rule:
     misses: tuple[str, ...]
     parts: frozenset[PartKind]
     headers: frozenset[str]
-    #: What stage one looks for in the raw message. Holds wherever `pattern` holds in a part.
+    #: What stage one looks for in the raw message. Holds wherever `pattern` holds in a part. Empty: one
+    #: of `triggers.SHAPES` does.
     prefilter: str
     #: The score in parts whose grammar leaves no room for prose (see `detect.TIGHT`).
     tight: int
@@ -125,7 +128,7 @@ def load_file(path: Path) -> list[Rule]:
             raw.misses,
             frozenset(raw.parts),
             frozenset(raw.headers),
-            raw.prefilter or raw.pattern,
+            raw.prefilter or ("" if decoded.covered else raw.pattern),
             max(raw.score, 5) if raw.tight is None else raw.tight,
             raw.paranoia,
             raw.confidence,

@@ -8,6 +8,7 @@ import hyperscan
 
 from .patterns import Pattern, compile_set
 from .ruleset import FLAGS, RuleError, Ruleset
+from .triggers import SHAPES
 
 #: Nothing to look at: every mandatory header is there once, in its common spelling, and nothing odd.
 ORDINARY: Final = 0
@@ -67,8 +68,6 @@ TRIGGERS: Final = (
     r"\n[a-z][ \t]*:",  # a compact form
     r"\r[^\n]",  # a lone CR
     r"\\",  # a quoted-pair, or an escape of some backend
-    r"%(?:[013-9a-f][0-9a-f]|2[0-24-9a-f])",  # an escape other than %23, the # of dial strings
-    r"/\*",  # a comment that could split a keyword
     # a Via that does not begin with SIP/2.0/transport and a host
     r"\nvia: ?(?:[^s ]|s[^i]|si[^p]|sip[^/]|sip/[^2]|sip/2[^.]|sip/2\.[^0]|sip/2\.0[^/]|sip/2\.0/[a-z-]*[^a-z -])",
     r"\nvia: ?sip/2\.0/[a-z-]* [^a-z0-9\[]",
@@ -77,6 +76,7 @@ TRIGGERS: Final = (
     r"\ncall-id:.*\ncall-id:",
     r"\ncseq:.*\ncseq:",
     r"\ncontent-length:.*\ncontent-length:",
+    *SHAPES,
 )
 
 
@@ -106,7 +106,9 @@ class Sieve:
         )
         entries.append((_TO_TAG, r"\nto:[^\n]*;[ \t]*tag[ \t]*=", single))
         entries += [(_TRIGGERS + number, pattern, single) for number, pattern in enumerate(TRIGGERS)]
-        entries += [(_RULES + number, rule.prefilter, single) for number, rule in enumerate(ruleset.rules)]
+        entries += [
+            (_RULES + number, rule.prefilter, single) for number, rule in enumerate(ruleset.rules) if rule.prefilter
+        ]
         try:
             self._database = compile_set([Pattern(*entry) for entry in entries])
         except hyperscan.error as error:

@@ -1,0 +1,110 @@
+"""Shapes in the raw header section that no ordinary message has, whatever a rule may make of them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Words that begin a statement of SQL; "update" is left out, since every Allow header names it.
+_STATEMENTS: Final = (
+    "union|select|insert|delete|drop|truncate|alter|create|declare|exec|execute|waitfor|having|shutdown|grant|"
+    "revoke|backup|restore|merge|where"
+)
+# Programs that attacks start.
+_PROGRAMS: Final = (
+    "cat|tac|nl|less|curl|wget|nc|ncat|netcat|socat|telnet|ssh|scp|bash|dash|zsh|ksh|csh|sh|python[23.]*|perl|php|"
+    "ruby|lua|node|rm|chmod|chown|mkfifo|whoami|uname|id|ps|pwd|ls|dir|type|del|copy|echo|printf|env|netstat|"
+    "ifconfig|ipconfig|reboot|killall|ping6?|nslookup|dig|tftp|ftp|busybox|sleep|touch|find|grep|egrep|awk|gawk|"
+    "sed|xxd|od|base64|openssl|gcc|crontab|useradd|adduser|passwd|sudo|su|mount|dd|tar|gzip|unzip|iptables|"
+    "systeminfo|tasklist|net|reg|wmic|certutil|bitsadmin|powershell|cmd|rundll32|regsvr32|mshta|cscript|wscript|"
+    "head|tail|more|docker|podman|kubectl|nmap|vim?|nano|gdb|strace|rsync|expect|jrunscript|tclsh|wish|emacs|"
+    "phpinfo|system|passthru|popen|asterisk|kamctl|kamcmd|fs_cli|who|w|set|export|kill|halt|poweroff|route|arp|"
+    "ver|start|calc|notepad|host|wc|sort|uniq|make|zip|mv|cp|ll|socket|nodejs|exec|net1"
+)
+_FOLDERS: Final = (
+    "etc|proc|var|usr|root|home|opt|tmp|dev|s?bin|boot|sys|mnt|srv|lib|apache2?|logs?|xampp|www|wwwroot|inetpub|"
+    "nginx|php[0-9]?|mysql|program files|windows|winnt|conf|volumes|private|users|library|web|cgi-bin|html|data"
+)
+
+#: Patterns for the raw header section, matched in any case. Cheap by construction: bytes and words, hardly
+#: a repeat. A rule file marked `covered` holds rules that fire only where one of these does.
+SHAPES: Final = (
+    # Bytes of no ordinary header value.
+    r"[{}|^`$]",
+    # A per cent sign that is neither %23, the # of dial strings, nor "50 % of".
+    r"%(?:[^2 \t\r\n\")]|2[^3])",
+    # An opening bracket that no URI follows, markup that closes, redirections.
+    r"<[a-z0-9+.-]{0,40}[^a-z0-9+.:@-]",
+    r"<(?:svg|xi|xsl|v|x|html|esi|php|o|xss|math|t|rdf|html5?|script|style|a):",
+    r">[ \t]*[^;,\r\n \t\"?]",
+    r"[-?%\]/]>",
+    r">[ \t]*\"[^;,>\r\n \t]",
+    # A quote that stands where no name has one, or before a word of SQL.
+    r"'[^a-z]",
+    r"[^a-z]'",
+    r"['\"][ \t]{0,4}\)*[ \t]{0,4}(?:x?or|and|r?like|is|in|not|having|union|group|order|limit|where|between|div|mod|regexp|sounds|"
+    r"as|into|collate|procedure)\b",
+    r"\n(?:user-agent|server|subject|organization|x-[a-z0-9-]{1,40}):[^\r\n]*\"",
+    r"\"[ \t]{0,4}\)*[ \t]{0,4}(?:[=!]{1,3}|&&|[*/~#])[ \t(]{0,4}[\"'@0-9(a-z]",
+    r"\"[ \t]{0,4}\)*[ \t]{0,4}[+-][ \t(]{0,4}[\"'@(a-z]",
+    # Words of SQL.
+    rf"\b(?:{_STATEMENTS})[^a-z0-9=,;>.@:/-]",
+    r"\bupdate\b[^,\r\n]{1,90}\bset\b",
+    r"\b(?:insert|replace)[^a-z\r\n]{1,20}into\b",
+    r"\b(?:order|group)\b[^a-z\r\n]{1,20}by\b",
+    r"\blimit[ \t+]+[0-9]",
+    r"\b(?:x?or|and|not|having|where)\b[ \t(+!~'\"-]{1,10}(?:not[ \t]|binary[ \t])?[a-z0-9_'\"@.]{1,30}[ \t)'\"]{0,4}(?:=|!=|[<>]=|<>|"
+    r"\bis\b|\br?like\b|\bbetween\b|\bin[ \t]?\(|[<>][ \t]?[0-9])",
+    r"\b(?:x?or|and|having|where)[ \t+]+(?:true\b|not\b|[-+~!(@]*[0-9])",
+    r"[0-9)%][ \t]*(?:\b(?:or|and|xor|like|rlike|regexp|between|in|is|div|mod|sounds|procedure|having|where)\b|&&)",
+    r"[0-9)][ \t]*[*/+<>!=-]+[ \t]*[0-9a-z(]+[ \t)]*(?:=|[<>][0-9])",
+    r";[ \t]*(?:set|use|if|call|begin|do|while|show|desc|copy|load|lock|handler|rename|attach|pragma|commit|rollback|bulk|print|"
+    r"raiserror|prepare|reset|vacuum|analyze|explain|replace)[ \t]",
+    r"@@[a-z]",
+    r"\b(?:xp|sp|pg|utl|dbms|sqlite)_[a-z]",
+    r"\binformation_schema|\bsys(?:objects|columns|databases|ibm|\.[a-z])|\bmysql\.|\ball_(?:tab|user)|\bmaster\.|\bmsysaccess|\bdual[ \t]|"
+    r"\bsqlite_|\binto[ \t]+(?:out|dump)file|\bload_file|\bload[ \t]+data",
+    r"\bcase\b[^\r\n]{1,80}\bwhen\b",
+    r"--[ \t\"'@>+]|['\")]--|--\r",
+    r"/\*[^\r\n,;]|[\"'0-9)][ \t]*/\*",
+    r"\bsleep[ \t]*\(|\bbenchmark[ \t]*\(",
+    r"\*/[^*]",
+    r"0x[0-9a-f]{2}",
+    # Calls and brackets of code, of LDAP filters, of XPath.
+    r"[a-z0-9_]\([ \t]{0,3}(?:\)|['\"@*/.(-]|[0-9]{1,9}[,)(]|0x|[a-z_]{1,30}[ \t]{0,4}[(,)=\[]|(?:distinct|document|window|this)\b)",
+    r"[a-z0-9_][ \t]+\([ \t]{0,3}(?:\)|['\"@*/.(-]|[0-9]{1,9}[,)(]|0x|[a-z_]{1,30}[ \t]{0,4}[(,=\[]|(?:distinct|document|window|this)\b)",
+    r"\([ \t]?(?:[&|!*]|[a-z]{1,40}[ \t]?[=<>~])|\*[ \t]?[)|&]|\)[ \t]?\([ \t]?[a-z]*[&|!*=]|\)\(|\)\)[%(]|@\(",
+    r"//[a-z]{1,30}\[|::[a-z*]|\[[ \t]?(?:@[a-z]|[0-9]{1,4}[ \t]?\]|position)|/\*\[",
+    r"\[\[|#[ \t]?(?:set|include|parse|evaluate|foreach|exec|assign)\b|__[a-z]",
+    r"===|[0-9)] ?== ?[0-9]|\bdb\.[a-z]|\bthis\.[a-z]|\breturn\b|\bmapreduce\b|\bnew[ \t]+date",
+    r"\b(?:java\.[a-z]|freemarker|classloader|getclass|getruntime|forname|self\.[_a-z]|request\.[a-z]|config\.|_self|t\(java)",
+    # Programs, shells, files.
+    rf"[;&][ \t({{'\"@!]{{0,10}}(?:/?(?:[a-z0-9.?*-]{{1,20}}/){{1,8}})?(?:{_PROGRAMS})(?:\.exe)?[ \t\"'@&;|<>/)\r#+]",
+    rf"(?:[ \t;&(='\",@:+]|^)(?:{_PROGRAMS})(?:\.exe)?[ \t]{{1,10}}(?:-|/|https?:|ftp:|[<>&'~]|\.\.?/|[0-9]{{1,3}}\.[0-9])",
+    rf"\b(?:{_PROGRAMS})(?:\.exe)?[ \t]*[<>][ \t]*[/&a-rt-z0-9$\"]",
+    r"&&|[&;][ \t]*[\r\"@]|\n(?:from|to|f|t|m|contact|user-agent|server|subject|organization): ?\"?[ \t]*[;&]",
+    r"[0-9][<>]&[0-9]|>>|>[ \t]?/|>&",
+    r"/(?:bin|dev|inet)/[a-z]",
+    rf"(?:^|[^a-z0-9/.])(?:/{{1,3}}|[a-z]:/{{1,4}})(?:{_FOLDERS})/[a-z0-9_.~*-]",
+    r"[^a-z0-9][a-z]:/[a-z0-9_.$%~-]",
+    r"\.\.|\./[^ ]",
+    r"\b(?:passwd|system32|\.htaccess|\.htpasswd|authorized_keys|id_[rd]sa|wp-config|web-inf|boot\.ini|win\.ini|system\.ini|php\.ini|"
+    r"my\.ini|desktop\.ini|global\.asa|kamctlrc|web\.config)|\.conf\b|\.bash|\.git/|\.ssh/|\.env\b|etc/[a-z]|proc/(?:self|version|cpu|net|[0-9])|"
+    r"windows/|winnt/|\bhtaccess",
+    r"\b(?:subprocess|fsockopen|tcpsocket|mkfifo|processbuilder|child_process|ztcp|s_client|proc_open|downloadstring|downloadfile|"
+    r"new-object|socket\.(?:socket|connect)|pty\.spawn|net\.sockets|os\.[a-z]|io\.popen|invoke-|iex)",
+    # Scripts and URLs that run or read something.
+    r"script[ \t]{0,10}(?::|&)|\b(?:file|php|phar|zip|expect|glob|ogg|jar|netdoc|gopher|dict|compress\.zlib|local_file):/|\bdata:|"
+    r"-moz-binding|\bexpression[ \t]*\(|\bbehaviou?r[ \t]*:|@import|\bsrcdoc|\bxlink:|\bformaction|\bview-source|\blowsrc|\bdynsrc|"
+    r"j[ \t]*a[ \t]*v[ \t]*a[ \t]*s[ \t]*c|v[ \t]*b[ \t]*s[ \t]*c[ \t]*r",
+    r"[ \t\"'`/+;,<>%&|(\\:@]on[a-z]{3,24}[ \t/]{0,10}=[^\r\n]",
+    r"\b(?:document|window|string|location)[ \t]*(?:\.[ \t]*[a-z]|\[|=)|\binnerhtml|\bxmlhttp|\bactivexobject|\bthrow[ \t]|=[ \t]*(?:alert|"
+    r"prompt|confirm|eval)\b|\b(?:self|top|parent|this|frames)[ \t]*\[",
+    r"\b(?:href|src|style|action|background|poster|autofocus|http-equiv|srcset|accesskey)[ \t]*=",
+    r"\bsystem[ \t]+[\"'][a-z/:.]|\bxmlns|\bjndi",
+    r"&#|&[a-z]{2,24};",
+    r"[^\n](?:set-cookie|content-?type|content-?length|location)[ \t]*:|\bhttp/1\.[01][ \t]",
+    r"&[ \t]{0,4}(?:zap|dahdi|sip|pjsip|iax2?|local|capi|mgcp|skinny|h323|console|agent|misdn|khomp|dongle|motif)/|"
+    r"\b(?:zap|dahdi|iax2?|local)/[a-z0-9@-]|\b(?:trysystem|system|agi)\(",
+    r"\bcmd(?:\.exe)?[ \t]+/|\bbase64\b|\b(?:ba|da|z|k|c|tc|fi|a)?sh[ \t]+-",
+    r"\b(?:o:[0-9]{1,4}:\"|a:[0-9]{1,4}:\{|aced0005|ro0ab)",
+)

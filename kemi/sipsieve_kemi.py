@@ -11,6 +11,7 @@ import base64
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,8 +37,20 @@ _find_packages()
 import KSR  # noqa: E402
 
 try:
-    from sipsieve import compiled, journal, ledger, model, network, policy, record, ruleset, shared
-    from sipsieve.engine import Engine
+    from sipsieve import (
+        compiled,
+        control,
+        edition,
+        journal,
+        ledger,
+        model,
+        policy,
+        record,
+        requests,
+        ruleset,
+        shared,
+        status,
+    )  # fmt: skip
 except ImportError as _error:
     raise ImportError(
         f"sipsieve: {_error}. Its packages must stand in a venv of this very Python "
@@ -60,8 +73,45 @@ PASSED: Final = "sipsieve_passed"
 SWITCH: Final = "sipsieve_off"
 SWITCH_BY: Final = "sipsieve_off_by"
 
+CONTROL: Final = "sipsieve_control"
+
+#: Workers take a new edition one after the other, so many turns of so many seconds: all within a second.
+_TURNS: Final = 16
+_TURN: Final = 0.04
+
+#: One decision in 64 is timed: two looks at the clock cost more than the rest of the account.
+_TIMED: Final = 63
+
 #: Summaries that could not be written yet, kept by the timer process; older ones are given up and counted.
 _PENDING: Final = 10_000
+
+
+class _Table:
+    """One of Kamailio's htables as a whole."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def entries(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        KSR.htable.sht_iterator_start("sipsieve", self._name)
+        try:
+            while KSR.htable.sht_iterator_next("sipsieve") > 0:
+                key = KSR.pv.get("$shtitkey(sipsieve)")
+                value = KSR.pv.get("$shtitval(sipsieve)")
+                if key is not None and value is not None:
+                    found[str(key)] = str(value)
+        finally:
+            KSR.htable.sht_iterator_end("sipsieve")
+        return found
+
+    def put(self, key: str, value: str) -> None:
+        KSR.htable.sht_sets(self._name, key, value)
+
+    def remove(self, key: str) -> None:
+        KSR.htable.sht_rm(self._name, key)
 
 
 class _Counters:
@@ -98,22 +148,25 @@ class Sipsieve:
     def __init__(self) -> None:
         path = os.environ.get("SIPSIEVE_POLICY") or str(HERE / "sipsieve.toml")
         loaded = policy.load(path)
+        self._policy_path = path
         self._log_path = os.environ.get("SIPSIEVE_LOG") or loaded.log.path
+        self._kept = os.environ.get("SIPSIEVE_CACHE") or f"{self._log_path}.patterns"
         # Compiling takes seconds; what has not changed since the last start is not compiled again.
-        with compiled.kept(os.environ.get("SIPSIEVE_CACHE") or f"{self._log_path}.patterns"):
-            rules = ruleset.load()
-            self._networks = network.Networks(loaded)
-            self._engine = Engine(loaded, rules, self._networks)
-        self._recorder = record.Recorder(rules.version, loaded.version, loaded.mode, loaded.log.excerpt_bytes)
-        self._policy = loaded
-        self._every = _allow_every(loaded.log.allow)
+        with compiled.kept(self._kept):
+            self._use(edition.build(1, loaded, ruleset.load()))
         self._shared = shared.Shared(loaded.log.summary_seconds, f"{self._log_path}.ledger")
         # Counts that a killed server left behind; the timer process writes them with its first tick.
         self._pending: list[ledger.Entry] = self._shared.ledger.drain(time.time(), everything=True)
         self._shared.ledger.attach(0)
         self._counters = _Counters(self._shared.retransmissions)
         self._journal = journal.Journal(self._log_path, self._shared.journal)
-        self._sources: dict[str, model.Source] = {}
+        self._shared.publication.begin(1)
+        self._newest = self._shared.publication.head
+        self._board = self._shared.board
+        self._started = time.time()
+        self._turn = 0.0
+        self._control: control.Control | None = None
+        self._notices: list[tuple[str, dict[str, Any], float]] = []
         self._sequence = 0
         self._allowed = 0
         self._result = 0
@@ -133,8 +186,10 @@ class Sipsieve:
     def child_init(self, rank: int) -> int:
         """Called in every process after the fork."""
         try:
-            if 0 < rank < shared.WORKERS:
+            if 0 < rank < shared.WORKERS - 1:
                 self._shared.ledger.attach(rank)
+                self._board.attach(rank, os.getpid(), self._edition.number, time.time())
+                self._turn = rank % _TURNS * _TURN
             self._prefix = f"{int(time.time()):x}-{os.getpid():x}"
         except BaseException as error:
             self._failed(error)
@@ -148,6 +203,23 @@ class Sipsieve:
         """Once a second, in a timer process: writes summaries."""
         try:
             self._tick(time.time())
+        except BaseException as error:
+            self._failed(error)
+        return PASS
+
+    def sipsieve_control(self, msg: Any = None, parameter: str = "") -> int:
+        """Ten times a second, in a process of its own: does what operators ask for."""
+        try:
+            now = time.time()
+            if self._control is None:
+                self._control = control.Control(
+                    self._edition, self._load, self._shared.publication, self._kept, time.time
+                )
+                self._board.attach(shared.WORKERS - 1, os.getpid(), self._edition.number, now)
+            if over := self._control.expire(now):
+                self._note(over, now)
+            requests.serve(_Table(CONTROL), lambda asked: self._asked_for(asked, time.time()))
+            self._write_notices(now)
         except BaseException as error:
             self._failed(error)
         return PASS
@@ -196,6 +268,8 @@ class Sipsieve:
         """Records a message that Kamailio's parser refused. Never answers: that would crash the server."""
         try:
             now = time.time()
+            if self._newest[0] != self._number:
+                self._follow(now)
             raw = _raw()
             source = self._source(where)
             decision = self._engine.decide(raw, source, now, self._counters, unparsable=True)
@@ -226,6 +300,30 @@ class Sipsieve:
 
     # What the entry points do
 
+    def _use(self, live: edition.Edition) -> None:
+        """From now on this process decides by that edition."""
+        self._edition, self._number = live, live.number
+        self._policy, self._networks = live.policy, live.networks
+        self._engine, self._recorder = live.engine, live.recorder
+        self._every = _allow_every(live.policy.log.allow)
+        self._sources: dict[str, model.Source] = {}
+
+    def _follow(self, now: float) -> None:
+        """Takes the newest edition, when it is this worker's turn: not all of them stand still at once."""
+        publication = self._shared.publication
+        if 0 <= now - publication.since < self._turn:
+            return
+        try:
+            packed = publication.newest()
+            if packed is None:
+                return
+            self._use(edition.unpack(packed))
+            self._board.switched(self._number, now)
+        except Exception as error:
+            # Tried once: the old edition goes on, and the board shows who stayed behind.
+            self._number = publication.head[0]
+            self._failed(error)
+
     def _passes(self) -> bool:
         """Whether inspection is off; under `cfgengine "python"` no native route asks that."""
         try:
@@ -236,6 +334,8 @@ class Sipsieve:
 
     def _message(self, where: str) -> int:
         now = time.time()
+        if self._newest[0] != self._number:
+            self._follow(now)
         raw = _raw()
         self._asked = (raw, where)
         source = self._sources.get(where) or self._source(where)
@@ -269,6 +369,8 @@ class Sipsieve:
                     verdict=model.Verdict.DROP, status=0, reason=f"{decision.reason}; no answer could be built"
                 )
         self._ban(decision, source, now)
+        if not self._sequence & _TIMED:
+            self._board.took(time.time() - now)
         self._record(decision, raw, source, now)
         if result == STOP and decision.status:
             if decision.retry_after:
@@ -299,20 +401,29 @@ class Sipsieve:
 
     def _allow(self, decision: model.Decision, raw: bytes, source: model.Source, now: float) -> None:
         self._allowed += 1
+        if not self._allowed & _TIMED:
+            self._board.took(time.time() - now)
         if self._every == 1 or (self._every and self._allowed % self._every == 0):
             self._record(decision, raw, source, now)
         else:
-            self._count(source.ip, decision.method, "allow", now)
+            self._count(source, decision.method, "allow", now)
 
     def _record(self, decision: model.Decision, raw: bytes, source: model.Source, now: float) -> None:
         self._sequence += 1
         line = self._recorder.decision(decision, raw, source, now, f"{self._prefix}-{self._sequence:x}")
-        if not self._journal.append(line, now):
+        action = "error" if decision.error else str(decision.verdict)
+        if self._journal.append(line, now):
+            self._board.count(decision.method, action, source.transport)
+        else:
             # What has no record becomes a count, and the count is written when writing works again.
-            self._count(source.ip, decision.method, "error" if decision.error else str(decision.verdict), now)
+            self._count(source, decision.method, action, now)
+        if decision.findings:
+            self._board.found(finding.family for finding in decision.findings)
+        self._board.journal(self._journal.written, self._journal.lost)
 
-    def _count(self, ip: str, method: str, verdict: str, now: float) -> None:
-        for entry in self._shared.ledger.tally(ip, method, verdict, now):
+    def _count(self, source: model.Source, method: str, verdict: str, now: float) -> None:
+        for entry in self._shared.ledger.tally(source.ip, method, verdict, now, source.transport):
+            self._board.count(entry.method, entry.verdict, entry.transport, entry.messages)
             self._summary(entry, now)
 
     def _summary(self, entry: ledger.Entry, now: float) -> bool:
@@ -322,9 +433,15 @@ class Sipsieve:
         return self._journal.append(line, now)
 
     def _tick(self, now: float) -> None:
+        if self._newest[0] != self._number:
+            self._follow(now)
+        self._board.attach(0, os.getpid(), self._edition.number, now)
+        known = len(self._pending)
         self._pending += self._shared.ledger.drain(now)
         self._pending += self._drops(now)
         self._watch_switch(now)
+        for entry in self._pending[known:]:
+            self._board.count(entry.method, entry.verdict, entry.transport, entry.messages)
         done = 0
         for entry in self._pending:
             if not self._summary(entry, now):
@@ -345,16 +462,7 @@ class Sipsieve:
 
     def _drops(self, now: float) -> list[ledger.Entry]:
         """What the native ban check dropped since the last look."""
-        counts: dict[str, int] = {}
-        KSR.htable.sht_iterator_start("sipsieve", BANNED)
-        try:
-            while KSR.htable.sht_iterator_next("sipsieve") > 0:
-                key = KSR.pv.get("$shtitkey(sipsieve)")
-                value = KSR.pv.get("$shtitval(sipsieve)")
-                if key is not None and value is not None:
-                    counts[str(key)] = int(value)
-        finally:
-            KSR.htable.sht_iterator_end("sipsieve")
+        counts = {key: int(value) for key, value in _Table(BANNED).entries().items()}
         entries = []
         for key, count in counts.items():
             # An entry that expired and began anew stands lower than before.
@@ -381,6 +489,60 @@ class Sipsieve:
                 self._pending.append(ledger.Entry(*ledger.OVERFLOW, "off", more, self._passed_since or now, now))
             self._passed = passed
             self._passed_since = now
+
+    # Operators
+
+    def _load(self) -> tuple[policy.Policy, ruleset.Ruleset]:
+        with compiled.kept(self._kept):
+            return policy.load(self._policy_path), ruleset.load()
+
+    def _asked_for(self, asked: Mapping[str, Any], now: float) -> Mapping[str, Any]:
+        assert self._control is not None
+        try:
+            if asked.get("do") == "status":
+                return self._status(now)
+            answer = self._control.handle(asked, now)
+        except Exception as error:
+            self._failed(error)
+            return {"ok": False, "error": f"{type(error).__name__}: {error}"}
+        self._note(answer, now)
+        return answer.content
+
+    def _note(self, answer: control.Answer, now: float) -> None:
+        """Every change is on record, refused ones too."""
+        assert self._control is not None
+        self._notices += [(action, detail, now) for action, detail in answer.notices]
+        if answer.content["ok"]:
+            self._use(self._control.edition)
+            self._board.switched(self._number, now)
+
+    def _write_notices(self, now: float) -> None:
+        while self._notices:
+            action, detail, when = self._notices[0]
+            if not self._journal.append(self._recorder.notice(action, when, detail), now):
+                break
+            del self._notices[0]
+
+    def _status(self, now: float) -> dict[str, Any]:
+        assert self._control is not None
+        return {
+            "ok": True,
+            "now": now,
+            "started": self._started,
+            "edition": self._control.edition.versions,
+            "since": self._shared.publication.since or self._started,
+            "policy_file": str(Path(self._policy_path).resolve()),
+            "log": self._log_path,
+            "inspection": "off" if _is_off() else "on",
+            "set": {key: setting._asdict() for key, setting in self._control.set.items()},
+            "bans": len(_Table(BANS).entries()),
+            "workers": [
+                worker._asdict() | {"memory": _resident(worker.pid)}
+                for worker in self._board.workers()
+                if 0 < worker.place < shared.WORKERS - 1
+            ],
+            "totals": status.facts(self._board.totals()),
+        }
 
     # Failures
 
@@ -413,6 +575,7 @@ class Sipsieve:
     def _failed(self, error: BaseException) -> None:
         self._failures += 1
         try:
+            self._board.failed()
             # Text from the wire does not belong in syslog: the type and place suffice there.
             frame = error.__traceback__
             while frame is not None and frame.tb_next is not None:
@@ -483,6 +646,14 @@ def _unscrubbed(decision: model.Decision) -> model.Decision:
     return decision._replace(
         verdict=model.Verdict.REJECT, status=403, phrase="Forbidden", reason=reason, replacement=None
     )
+
+
+def _resident(pid: int) -> int:
+    """Memory of a process in bytes, shared pages included; 0 where it can't be read."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _is_off() -> bool:

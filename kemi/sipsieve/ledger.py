@@ -31,6 +31,7 @@ class Entry(NamedTuple):
     messages: int
     first: float
     last: float
+    transport: str = ""
 
 
 class Ledger:
@@ -50,7 +51,7 @@ class Ledger:
         self._worker = -1
         self._page = 0
         self._current = -1
-        self._slots: dict[tuple[str, str, str], int] = {}
+        self._slots: dict[tuple[str, str, str, str], int] = {}
 
     @staticmethod
     def bytes_for(workers: int) -> int:
@@ -64,13 +65,13 @@ class Ledger:
         self._worker = worker
         self._current = -1
 
-    def tally(self, ip: str, method: str, verdict: str, now: float) -> list[Entry]:
+    def tally(self, ip: str, method: str, verdict: str, now: float, transport: str = "") -> list[Entry]:
         """Counts one message. Returns entries that nobody drained in time, nearly always none."""
         left: list[Entry] = []
         interval = int(now) // self._interval
         if interval != self._current:
             left = self._turn(interval)
-        key = (ip, method, verdict)
+        key = (ip, method, verdict, transport)
         offset = self._slots.get(key)
         micro = int(now * 1e6)
         if offset is None:
@@ -87,10 +88,10 @@ class Ledger:
         self._slots.clear()
         return left
 
-    def _open(self, key: tuple[str, str, str], micro: int) -> int:
+    def _open(self, key: tuple[str, str, str, str], micro: int) -> int:
         _, used, _ = _PAGE.unpack_from(self._buffer, self._page)
         if used >= SLOTS - 1:
-            key = (*OVERFLOW, key[2])
+            key = (*OVERFLOW, key[2], "")
             if (offset := self._slots.get(key)) is not None:
                 return offset
             if used >= SLOTS:
@@ -110,8 +111,8 @@ class Ledger:
         for slot in range(min(used, SLOTS)):
             count, first, last, text = _SLOT.unpack_from(self._buffer, page + _PAGE.size + slot * _SLOT.size)
             key = text.rstrip(b"\0").decode("ascii", "replace").split("\t")
-            if count and len(key) == 3:
-                yield Entry(key[0], key[1], key[2], count, first / 1e6, last / 1e6)
+            if count and len(key) == 4:
+                yield Entry(key[0], key[1], key[2], count, first / 1e6, last / 1e6, key[3])
 
     def drain(self, now: float, everything: bool = False) -> list[Entry]:
         """The entries of all finished intervals, each handed out once.

@@ -22,16 +22,16 @@ class Pattern(NamedTuple):
     flags: int
 
 
-#: What `ready` put in place: serialised databases by what they were made of.
-_ready: dict[str, bytes] = {}
-#: What `collecting` gathers; None while nobody does.
-_collected: dict[str, bytes] | None = None
+#: What `ready` put in place: serialised databases by what they were made of, the innermost block last.
+_ready: list[Mapping[str, bytes]] = []
+#: What `collecting` gathers, one for each block.
+_collected: list[dict[str, bytes]] = []
 
 
 def compile_set(patterns: Sequence[Pattern]) -> hyperscan.Database:
     """A block-mode database of these patterns. Raises `hyperscan.error`."""
     name = hashlib.sha256(repr([tuple(pattern) for pattern in patterns]).encode()).hexdigest()
-    serialised = _ready.get(name)
+    serialised = next((known[name] for known in reversed(_ready) if name in known), None)
     if serialised is not None:
         database = hyperscan.loadb(serialised, hyperscan.HS_MODE_BLOCK)
         database.scratch = hyperscan.Scratch(database)
@@ -43,28 +43,29 @@ def compile_set(patterns: Sequence[Pattern]) -> hyperscan.Database:
             elements=len(patterns),
             flags=[pattern.flags for pattern in patterns],
         )
-    if _collected is not None:
-        _collected[name] = hyperscan.dumpb(database)
+    if _collected:
+        serialised = serialised or hyperscan.dumpb(database)
+        for gathered in _collected:
+            gathered[name] = serialised
     return database
 
 
 @contextmanager
 def collecting() -> Iterator[dict[str, bytes]]:
-    """Gathers, serialised, every database that is made inside the block."""
-    global _collected
+    """Gathers, serialised, every database that is made inside the block. Blocks may stand in one another."""
     gathered: dict[str, bytes] = {}
-    _collected = gathered
+    _collected.append(gathered)
     try:
         yield gathered
     finally:
-        _collected = None
+        _collected.pop()
 
 
 @contextmanager
 def ready(databases: Mapping[str, bytes]) -> Iterator[None]:
     """Inside the block, sets that are in `databases` are loaded instead of compiled."""
-    _ready.update(databases)
+    _ready.append(databases)
     try:
         yield
     finally:
-        _ready.clear()
+        _ready.pop()

@@ -193,16 +193,34 @@ def loads(text: str, name: str = "policy") -> Policy:
         raise PolicyError(f"{name}: {_explain(str(error))}") from error
     except (msgspec.DecodeError, ValueError) as error:
         raise PolicyError(f"{name}: is not valid TOML: {error}") from error
-    _check_networks(policy, name)
-    if policy.detection.scrub_score > policy.detection.reject_score:
-        raise PolicyError(
-            f"{name}: detection.scrub_score: {policy.detection.scrub_score} is above "
-            f"detection.reject_score ({policy.detection.reject_score}); allowed: up to that"
-        )
+    try:
+        _check(policy)
+    except PolicyError as error:
+        raise PolicyError(f"{name}: {error}") from None
     return policy
 
 
-def _check_networks(policy: Policy, name: str) -> None:
+def from_values(content: dict[str, Any]) -> Policy:
+    """A policy from its tables as plain values. Raises `PolicyError`, as `loads` does."""
+    try:
+        policy = msgspec.convert(content, Policy)
+    except msgspec.ValidationError as error:
+        raise PolicyError(_explain(str(error))) from error
+    _check(policy)
+    return policy
+
+
+def _check(policy: Policy) -> None:
+    """What types alone can't say."""
+    _check_networks(policy)
+    if policy.detection.scrub_score > policy.detection.reject_score:
+        raise PolicyError(
+            f"detection.scrub_score: {policy.detection.scrub_score} is above "
+            f"detection.reject_score ({policy.detection.reject_score}); allowed: up to that"
+        )
+
+
+def _check_networks(policy: Policy) -> None:
     if isinstance(policy.network, NetworkPolicy):
         written = [(f"network.trusted[{index}]", text) for index, text in enumerate(policy.network.trusted)]
     else:
@@ -213,11 +231,11 @@ def _check_networks(policy: Policy, name: str) -> None:
             network = ipaddress.ip_network(text, strict=False)
         except ValueError as error:
             raise PolicyError(
-                f"{name}: {key}: {text!r} is no address or network; "
+                f"{key}: {text!r} is no address or network; "
                 'allowed: an IPv4 or IPv6 address or prefix, as in "192.0.2.7" or "2001:db8::/32"'
             ) from error
         if network in seen and key.endswith("cidr"):
-            raise PolicyError(f"{name}: {key}: {network} stands in {seen[network]} already; write it once")
+            raise PolicyError(f"{key}: {network} stands in {seen[network]} already; write it once")
         seen[network] = key
 
 

@@ -10,7 +10,9 @@ from typing import Final
 
 from .journal import SHARED_BYTES
 from .ledger import Ledger
+from .publication import Publication
 from .retransmission import RetransmissionFilter
+from .scoreboard import Scoreboard
 
 #: Workers that get a page of their own in the ledger; Kamailio numbers its SIP workers from 1.
 WORKERS: Final = 128
@@ -47,6 +49,9 @@ class Shared:
         memory = memoryview(mmap.mmap(-1, size + SHARED_BYTES))
         self.retransmissions = RetransmissionFilter(memory[:size])
         self.journal = memory[size:]
+        self.board = Scoreboard(memoryview(mmap.mmap(-1, Scoreboard.bytes_for(WORKERS))), WORKERS)
+        # Only pages that are written take memory, so the room for an edition costs nothing until a reload.
+        self.publication = Publication(memoryview(mmap.mmap(-1, Publication.bytes_for())))
         self.durable = False
         self.ledger = Ledger(memoryview(self._ledger(ledger_path)), WORKERS, interval)
 

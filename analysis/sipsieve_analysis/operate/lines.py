@@ -29,7 +29,10 @@ def line_of(record: Record) -> Text:
     line = Text(no_wrap=True)
     line.append(harmless(str(record["@timestamp"])[:23]) + " ", style="dim")
     if event.get("kind") == "state":
-        detail = "  ".join(f"{key}={value}" for key, value in event.items() if key not in ("kind", "action"))
+        plain = {key: value for key, value in event.items() if key not in ("kind", "action", "old", "new")}
+        old, new = _table(event, "old"), _table(event, "new")
+        plain |= {key: f"{old.get(key)} -> {new[key]}" for key in new if old.get(key) != new[key]}
+        detail = "  ".join(f"{key}={value}" for key, value in plain.items())
         return line.append(f"{harmless(action, 16)}  ", style="bold cyan").append(harmless(detail, 160))
     line.append(f"{harmless(action, 8):<7}", style=_STYLES.get(action, ""))
     if _table(record, "policy").get("enforced") is False and action != "allow":

@@ -1,0 +1,73 @@
+"""An edition: one numbered pair of policy and rules, with all that is built from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from . import patterns
+from .engine import Engine
+from .network import Networks
+from .policy import Policy
+from .record import Recorder
+from .ruleset import Rule, Ruleset
+
+
+class EditionError(ValueError):
+    """Bytes that hold no edition that this process can use."""
+
+
+@dataclass(slots=True, frozen=True)
+class Edition:
+    """What decides on messages and writes them down. Each message is handled by exactly one edition."""
+
+    number: int
+    policy: Policy
+    ruleset: Ruleset
+    networks: Networks
+    engine: Engine
+    recorder: Recorder
+
+    @property
+    def versions(self) -> dict[str, Any]:
+        """Number and contents, as the log shows them."""
+        return {
+            "edition": self.number,
+            "policy": self.policy.version,
+            "rules": self.ruleset.version,
+            "mode": self.policy.mode,
+        }
+
+
+class _Packed(Struct, frozen=True):
+    number: int
+    policy: Policy
+    rules: tuple[Rule, ...]
+    databases: dict[str, bytes]
+
+
+def build(number: int, policy: Policy, ruleset: Ruleset) -> Edition:
+    """Builds all that an edition needs. Raises `RuleError`."""
+    networks = Networks(policy)
+    engine = Engine(policy, ruleset, networks)
+    recorder = Recorder(ruleset.version, policy.version, policy.mode, policy.log.excerpt_bytes)
+    return Edition(number, policy, ruleset, networks, engine, recorder)
+
+
+def pack(edition: Edition, databases: Mapping[str, bytes]) -> bytes:
+    """The edition for other processes; `databases` as `patterns.collecting` gathered them while it was built."""
+    return msgspec.msgpack.encode(_Packed(edition.number, edition.policy, edition.ruleset.rules, dict(databases)))
+
+
+def unpack(packed: bytes) -> Edition:
+    """An edition that another process packed: a millisecond or two, since nothing is compiled. Raises `EditionError`."""
+    try:
+        content = msgspec.msgpack.decode(packed, type=_Packed)
+        with patterns.ready(content.databases):
+            return build(content.number, content.policy, Ruleset(content.rules))
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise EditionError(str(error)) from error

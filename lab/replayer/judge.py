@@ -80,7 +80,8 @@ def judge(
                 record.get("ban", {}).get("source") == address and ban.rule in ("", record["ban"].get("rule"))
                 for record in records
             )
-            report.check(held, f"no ban of {ban.source} ({address}){f' by {ban.rule}' if ban.rule else ''}")
+            name = f"{ban.source} ({address}){f' by {ban.rule}' if ban.rule else ''}"
+            report.check(held is not ban.absent, f"a ban of {name}" if ban.absent else f"no ban of {name}")
     for goal in scenario.goal:
         _goal(report, goal, outcomes, guarded, probe)
     return report

@@ -23,6 +23,9 @@ from .render import render
 #: Seconds without any answer after which those still missing are given up.
 QUIET: Final = 0.6
 
+#: The same for a target that left two messages in a row unanswered: it has shut us out.
+SHUT_OUT: Final = 0.1
+
 #: A step ends by then, whatever happens.
 LONGEST: Final = 60.0
 
@@ -99,6 +102,7 @@ class _Sender:
 
     def run(self) -> Outcome:
         job = self.job
+        silent = 0
         try:
             for number in range(max(job.spread, 1)):
                 self._open(job.source_ports[number % len(job.source_ports)] if number < len(job.source_ports) else 0)
@@ -106,7 +110,8 @@ class _Sender:
                 sock = self.sockets[index % len(self.sockets)]
                 self._send(index, sock)
                 if job.sequential:
-                    self._gather(lambda index=index: self.answers[index] >= 200)
+                    self._gather(lambda index=index: self.answers[index] >= 200, SHUT_OUT if silent > 1 else QUIET)
+                    silent = 0 if self.answers[index] else silent + 1
                 else:
                     self._gather(lambda: True, 0.0)
                 if job.gap:
@@ -222,24 +227,33 @@ class _Sender:
 
 
 def _forge(job: Job) -> Outcome:
-    """Sends UDP with a source address that is not ours. On loopback a plain bind does it."""
-    sent = 0
+    """Sends UDP with a source address that is not ours."""
     for index, template in enumerate(job.messages):
-        port = 1024 + (index * 7919) % 60000 if job.spread > 1 else 5060
+        # Ports as a forger would make them up; the same few, so that they look like one tool's.
+        port = 20000 + 997 * (index % job.spread)
         values = {"source": job.forged, "source_port": str(port), "transport": "UDP", **job.values[index]}
         data = render(template.encode("latin-1"), values)
-        source = socket.inet_aton(job.forged)
-        udp = struct.pack("!HHHH", port, job.port, 8 + len(data), 0) + data
-        head = struct.pack(
-            "!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), index, 0, 64, 17, 0, source, socket.inet_aton(job.host)
-        )
         try:
-            with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as sock:
-                sock.sendto(head + udp, (job.host, 0))
-        except PermissionError:
-            return Outcome([], 1, "", "forging a source address needs the capability NET_RAW (root)")
-        sent += 1
-    return Outcome([0] * sent)
+            _send_as(job.forged, port, job.host, job.port, data, index)
+        except OSError as error:
+            return Outcome([], 1, "", f"forging a source address needs the capability NET_RAW (root): {error}")
+        if job.gap:
+            time.sleep(job.gap)
+    return Outcome([0] * len(job.messages))
+
+
+def _send_as(source: str, source_port: int, host: str, port: int, data: bytes, number: int) -> None:
+    """One datagram in the name of `source`. On loopback every address is ours, and a plain bind does it."""
+    if source.startswith("127."):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind((source, source_port))
+            sock.sendto(data, (host, port))
+        return
+    udp = struct.pack("!HHHH", source_port, port, 8 + len(data), 0) + data
+    addresses = socket.inet_aton(source) + socket.inet_aton(host)
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), number, 0, 64, socket.IPPROTO_UDP, 0) + addresses
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as sock:
+        sock.sendto(head + udp, (host, 0))
 
 
 def _run(job: Job, folder: Path) -> Outcome:

@@ -90,10 +90,11 @@ class Decision(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class BanWanted(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A ban that must have been set."""
+    """A ban that must have been set, or with `absent` must not."""
 
     source: str
     rule: str = ""
+    absent: bool = False
 
 
 class Goal(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Stage one: a single scan that shows a message to be ordinary, or why it wants a closer look."""
+"""Stage one: a scan that shows a message to be ordinary, or why it wants a closer look."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Final
 
 import hyperscan
 
+from . import gate
 from .patterns import Pattern, compile_set
 from .ruleset import FLAGS, RuleError, Ruleset
 from .triggers import SHAPES
@@ -23,6 +24,7 @@ _TO_TAG: Final = 1
 _MANDATORY: Final = 10
 _FIRST_LINES: Final = 20
 _TRIGGERS: Final = 100
+_GATE: Final = 999
 _RULES: Final = 1000
 
 _QUIET: Final = hyperscan.HS_FLAG_QUIET | hyperscan.HS_FLAG_DOTALL
@@ -76,7 +78,6 @@ TRIGGERS: Final = (
     r"\ncall-id:.*\ncall-id:",
     r"\ncseq:.*\ncseq:",
     r"\ncontent-length:.*\ncontent-length:",
-    *SHAPES,
 )
 
 
@@ -109,8 +110,11 @@ class Sieve:
         entries += [
             (_RULES + number, rule.prefilter, single) for number, rule in enumerate(ruleset.rules) if rule.prefilter
         ]
+        entries += [(_GATE, pattern, single) for pattern in (gate.CHARACTERS, *gate.words())]
         try:
             self._database = compile_set([Pattern(*entry) for entry in entries])
+            # The shapes cost several times more than all the rest: they wait behind the gate.
+            self._shapes = compile_set([Pattern(number, shape, single) for number, shape in enumerate(SHAPES)])
         except hyperscan.error as error:
             raise RuleError(f"the rules' prefilters do not compile together: {error}") from error
 
@@ -125,10 +129,18 @@ class Sieve:
         if seen == [_COMPLETE]:
             return ORDINARY
         flags = SUSPECT if _COMPLETE not in seen else 0
+        knock = False
         for number in seen:
             if number == _TO_TAG:
                 flags |= IN_DIALOG
+            elif number == _GATE:
+                knock = True
             elif number != _COMPLETE:
+                flags |= SUSPECT
+        if knock and not flags & SUSPECT:
+            found: list[int] = []
+            self._shapes.scan(head, _collect, 0, found)
+            if found:
                 flags |= SUSPECT
         return flags
 

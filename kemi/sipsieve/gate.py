@@ -1,0 +1,75 @@
+"""Bytes and words without which no shape of `triggers` that matters is there: cheap to look for, rare in calls."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+#: Bytes that ordinary headers hardly ever have, and of which most attacks need one. O'Brien and a
+#: User-Agent with parentheses pass this gate too: they pay for one more scan, not for a parse.
+CHARACTERS: Final = r"[\t`$|{}\\^#&?'()%]"
+
+# Words need no boundary: the rules decide, this only says whether they are worth asking. What a rule
+# needs and is too common as a word ("set", "from") stands with its spaces, or is left out where the
+# same rule needs a rarer one ("select").
+_SQL: Final = """
+select union insert delete drop truncate alter creat exec declare shutdown waitfor having where
+benchmark sleep concat outfile dumpfile infile limit procedure merge grant revoke backup bulk values regexp
+between information_schema pg_ xp_ sp_ sysobj syscol sysdat sysibm sys. mysql sqlite dbms utl_ master @@ rdb
+all_ msys randomblob reverse collate handler rename attach pragma commit rollback raiserror prepare vacuum
+analy explain begin sounds xmltype extractvalue
+"""
+_SHELL: Final = """
+bash dash zsh ksh csh powershell pwsh cmd. cmd/ curl wget ncat netcat socat telnet python perl php ruby chmod
+chown mkfifo whoami uname ifconfig ipconfig nslookup tftp busybox netstat certutil bitsadmin rundll32 regsvr32
+mshta cscript wscript systeminfo tasklist useradd adduser crontab iptables killall egrep openssl docker podman
+kubectl gawk printf sudo nmap socket strace rsync tclsh jrunscript wish gdb emacs nano /dev /bin /sbin runtime
+processb child_ s_client /inet subproc popen invoke new-obj download iex pty. tcpsocket fsockopen reboot halt
+poweroff touch base64 asterisk kamc fs_cli mount wmic kill tail head node
+"""
+_FILES: Final = """
+../ ..\\ ..; /.. ./. 2f.. ..2f etc/ /etc /proc /var /usr /root /home /opt /tmp /boot /sys /mnt /srv /lib
+/apache /log /xampp /www /inetpub /nginx /mysql /program /windows /winnt /conf /volumes /private /users /web
+/cgi /html /data c:/ d:/ e:/ f:/ passwd shadow .ini system winnt htaccess htpasswd _history bashrc .env id_rsa
+id_dsa authorized web.config wp-config .conf web-inf global.asa kamctl .ssh .git boot. etc2f
+"""
+_WEB: Final = """
+script document window innerhtml xmlhttp activex expression behavio @import data: href src= srcdoc style= alert
+prompt confirm eval location autofocus formaction lowsrc dynsrc -moz view-source feed: settimeout setinterval
+onerror onload onclick onfocus onblur onmouse onkey onpointer ontoggle onanim ontrans onbegin onend onstart
+onstop onresize onscroll onsubmit onchange oninput onselect ondrag ondrop oncopy oncut onpaste onunload onpage
+onhash onmessage onbefore onafter onwheel onplay onpause onshow onsearch ontouch onrepeat onreset ondbl onaux
+oncontext ongot onlost onready onsee onstorage oncan oncue ondur onemp oninvalid onabort onact onfinish onbounce
+onpop onoffline ononline onform onhelp onlayout onmedia onmove onnav onprog onprop onrate onrej onresume onrow
+onstal onsusp onsync ontime ontrack onundo onunhand onurl onvol onwait onwebkit onzoom onclose ondata onfilter
+onfull oncell onde throw accesskey contenteditable srcset
+"""
+_CODE: Final = """
+jndi java freemarker getclass forname class. .class classloader config. request. self. __ this. db. mapreduce
+return aced0005 ro0ab php: astest @grab xmlns xsl: xi: entity doctype cdata esi: new\\x20date do\\x20 starts-with
+child:: parent:: self:: descendant ancestor following preceding import require === == != _self t(java
+"""
+_SIP: Final = """
+zap/ dahdi/ iax2 iax/ local/ 0x set-cookie contenttype content-type:text content-type:\\x20text http/1.
+"""
+# With the blanks that make them more than words of a name.
+_PHRASES: Final = (
+    *(rf" {word}[ +]" for word in ("or", "and", "xor", "not", "like", "rlike", "in", "is", "set", "from", "into")),
+    *(rf"\+{word}\+" for word in ("or", "and", "xor", "union", "select")),
+    r"replace[ +]", r" if ", r" as ", r"case ", r"order by", r"group by", r"update ", r"cat ", r"call ", r"load ",
+    r"-- ", r"--\r", r"--\"", r"-->", r"--@", r"--;", r"\"or", r"\"and", r"\"=", r"=\"=", r"\" or", r"\" and", r"\"\|",
+    r"/\*", r"; ?(?:pwd|dir|who|env|set|net|ver|type|copy|del|su|dd|ll|nl|wc|od|mv)", r";id", r"; id", r";ls", r"; ls", r";ps", r"; ps", r";w ", r"; w ", r"; *sh", r";who", r"; *rm", r";dir", r"; *cp",
+    r"(?:cat|ls|rm|nc|sh|ssh|scp|dig|tar|sed|dd|env|ftp|vi|vim|awk|lua|ping|echo|find|grep|xxd|cmd|expect)(?:\.exe)? +[-/~.0-9hf<>]",
+    # an angle bracket that opens no URI, or is followed by no parameter, list or line end
+    r"<[^stu]|<s[^i]|<t[^e]|<u[^r]", r">[^\r\n;, ?]", r"[a-z0-9] ?> ?[/a-z]",
+)  # fmt: skip
+
+
+def words() -> list[str]:
+    """Patterns, one of which is in every header section in which a built-in rule fires on plain bytes."""
+    literal = [
+        re.escape(word).replace(r"\\x20", " ").replace(r"\ ", " ")
+        for group in (_SQL, _SHELL, _FILES, _WEB, _CODE, _SIP)
+        for word in group.split()
+    ]
+    return [*dict.fromkeys(literal), *_PHRASES]

@@ -38,9 +38,12 @@ import KSR  # noqa: E402
 
 try:
     from sipsieve import (
+        bans,
         compiled,
         control,
+        counting,
         edition,
+        folding,
         journal,
         ledger,
         model,
@@ -50,6 +53,7 @@ try:
         ruleset,
         shared,
         status,
+        warden,
     )  # fmt: skip
 except ImportError as _error:
     raise ImportError(
@@ -62,11 +66,9 @@ PASS: Final = 1
 STOP: Final = 2
 REPLACE: Final = 3
 
-#: The htables of sipsieve.cfg.
-COUNTS: Final = "sipsieve_counts"
-DIALOGS: Final = "sipsieve_dialogs"
-BANS: Final = "sipsieve_bans"
+#: The htables of sipsieve.cfg that are read here.
 BANNED: Final = "sipsieve_banned"
+SEEN: Final = "sipsieve_seen"
 PASSED: Final = "sipsieve_passed"
 
 #: The kill switch and who turned it last, variables of sipsieve.cfg.
@@ -114,31 +116,6 @@ class _Table:
         KSR.htable.sht_rm(self._name, key)
 
 
-class _Counters:
-    """The engine's counters, kept in Kamailio's htables: atomic, and shared by all workers."""
-
-    __slots__ = ("_filter", "_get", "_inc", "_set")
-
-    def __init__(self, retransmissions: Any) -> None:
-        self._filter = retransmissions
-        self._inc = KSR.htable.sht_inc
-        self._get = KSR.htable.sht_get
-        self._set = KSR.htable.sht_seti
-
-    def add(self, key: str) -> int:
-        # -255 or None tell of a missing table or full memory: counting fails open, and the log shows 0.
-        return max(self._inc(COUNTS, key) or 0, 0)
-
-    def copies(self, identity: int, now: float) -> int:
-        return int(self._filter.copies(identity, now))
-
-    def remember_dialog(self, key: str) -> None:
-        self._set(DIALOGS, key, 1)
-
-    def knows_dialog(self, key: str) -> bool:
-        return self._get(DIALOGS, key) is not None
-
-
 class Sipsieve:
     """The handler that Kamailio's app_python3 calls. A host's own KEMI class inherits it.
 
@@ -158,7 +135,9 @@ class Sipsieve:
         # Counts that a killed server left behind; the timer process writes them with its first tick.
         self._pending: list[ledger.Entry] = self._shared.ledger.drain(time.time(), everything=True)
         self._shared.ledger.attach(0)
-        self._counters = _Counters(self._shared.retransmissions)
+        self._counters = _counters(self._shared, loaded)
+        self._warden = warden.Warden(self._never_banned)
+        self._folding = folding.Folding()
         self._journal = journal.Journal(self._log_path, self._shared.journal)
         self._shared.publication.begin(1)
         self._newest = self._shared.publication.head
@@ -196,7 +175,23 @@ class Sipsieve:
         return 0
 
     def sipsieve_ready(self, msg: Any = None, parameter: str = "") -> int:
-        """Asked by sipsieve.cfg at start: a host class that does not inherit this one has no such method."""
+        """Asked by sipsieve.cfg at start: a host class that does not inherit this one has no such method.
+
+        `parameter` says by which prefixes the native ban check is set up, as in `32|64`.
+        """
+        try:
+            limits = self._policy.limits
+            if parameter not in ("", f"{limits.ipv4_prefix}|{limits.ipv6_prefix}"):
+                native = parameter.replace("|", " and ")
+                KSR.err(
+                    f"sipsieve: the policy counts by prefixes {limits.ipv4_prefix} and {limits.ipv6_prefix}, the ban "
+                    f"check of sipsieve.cfg by {native}. Set SIPSIEVE_IPV4_{limits.ipv4_prefix}=1 and "
+                    f"SIPSIEVE_IPV6_{limits.ipv6_prefix}=1 in Kamailio's environment (32 and 64 need none).\n"
+                )
+                return STOP
+            self._restore_bans(time.time())
+        except BaseException as error:
+            self._failed(error)
         return PASS
 
     def sipsieve_tick(self, msg: Any = None, parameter: str = "") -> int:
@@ -272,7 +267,7 @@ class Sipsieve:
                 self._follow(now)
             raw = _raw()
             source = self._source(where)
-            decision = self._engine.decide(raw, source, now, self._counters, unparsable=True)
+            decision = self._engine.decide(raw, source, time.monotonic(), self._counters, unparsable=True)
             self._ban(decision, source, now)
             self._record(decision, raw, source, now)
         except BaseException as error:
@@ -304,6 +299,7 @@ class Sipsieve:
         """From now on this process decides by that edition."""
         self._edition, self._number = live, live.number
         self._policy, self._networks = live.policy, live.networks
+        self._counters = _counters(self._shared, live.policy)
         self._engine, self._recorder = live.engine, live.recorder
         self._every = _allow_every(live.policy.log.allow)
         self._sources: dict[str, model.Source] = {}
@@ -339,7 +335,7 @@ class Sipsieve:
         raw = _raw()
         self._asked = (raw, where)
         source = self._sources.get(where) or self._source(where)
-        decision = self._engine.decide(raw, source, now, self._counters, _in_transaction)
+        decision = self._engine.decide(raw, source, time.monotonic(), self._counters, _in_transaction)
         if decision.verdict is model.Verdict.ALLOW and not decision.findings:
             if decision.ban is not None:
                 self._ban(decision, source, now)
@@ -362,13 +358,13 @@ class Sipsieve:
     def _finish(self, decision: model.Decision, raw: bytes, source: model.Source, now: float) -> int:
         """Bans, records and answers, in this order: what was answered is in the log, whoever is killed when."""
         result = PASS
+        self._ban(decision, source, now)
         if decision.enforced and decision.verdict in (model.Verdict.REJECT, model.Verdict.DROP):
             result = STOP
             if decision.status and not _answerable():
                 decision = decision._replace(
                     verdict=model.Verdict.DROP, status=0, reason=f"{decision.reason}; no answer could be built"
                 )
-        self._ban(decision, source, now)
         if not self._sequence & _TIMED:
             self._board.took(time.time() - now)
         self._record(decision, raw, source, now)
@@ -382,20 +378,66 @@ class Sipsieve:
         if not where:
             where = f"{KSR.pv.get('$proto')}|{KSR.pv.get('$si')}|{KSR.pv.get('$sp')}"
         proto, ip, port = where.split("|")
-        if len(self._sources) >= 65536:
+        if len(self._sources) >= 8192:
             self._sources.clear()
         source = self._sources[where] = self._networks.source(ip, int(port), proto.lower())
         return source
 
     def _ban(self, decision: model.Decision, source: model.Source, now: float) -> None:
-        if decision.ban is None:
+        ban = decision.ban
+        if ban is None:
             return
-        KSR.htable.sht_setxs(
-            BANS,
-            decision.ban.key,
-            f"{decision.ban.rule}|{int(now)}|{int(now) + decision.ban.seconds}",
-            decision.ban.seconds,
-        )
+        until = int(now) + ban.seconds
+        self._put_ban(bans.Entry(ban.key, ban.rule, int(now), until, ban.offences, ban.udp_only, ban.reason), now)
+        # fail2ban reads this line: its first fields stand in this order.
+        detail = {
+            "network": str(bans.network(ban.key)),
+            "source": ban.key,
+            "rule": ban.rule,
+            "seconds": ban.seconds,
+            "offences": ban.offences,
+            "udp_only": ban.udp_only,
+            "reason": ban.reason,
+        }
+        self._journal.append(self._recorder.notice("ban", now, detail), now)
+
+    def _put_ban(self, entry: bans.Entry, now: float) -> None:
+        KSR.htable.sht_setxs(counting.BANS, entry.key, entry.value, max(1, entry.until - int(now)))
+
+    def _never_banned(self, key: str) -> bool:
+        return self._networks.never_banned(key) or _is_own(key)
+
+    def _restore_bans(self, now: float) -> None:
+        """What `sipsieve bans keep` wrote before the server stopped."""
+        path = os.environ.get("SIPSIEVE_STATE") or self._policy.bans.state
+        try:
+            with open(path, encoding="ascii") as file:
+                text = file.read(bans.MAX_STATE)
+            entries = bans.restore(text, now, self._policy.bans.capacity)
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as error:
+            KSR.warn(f"sipsieve: {path}: bans could not be restored ({type(error).__name__}); starting without them\n")
+            return
+        for entry in entries:
+            if not self._never_banned(entry.key):
+                self._put_ban(entry, now)
+                self._counters.remember_offence(entry.key, entry.udp_only, entry.offences)
+
+    def _watch_bans(self, now: float) -> None:
+        """Once a second: lifts what must not be banned, and mends what a clock that was set did."""
+        table = _Table(counting.BANS).entries()
+        removals, puts, stepped = self._warden.look(table, now, time.monotonic())
+        for key, why in removals:
+            KSR.htable.sht_rm(counting.BANS, key)
+            self._journal.append(self._recorder.notice("unban", now, {"source": key[:64], "reason": why}), now)
+        if stepped:
+            # Counters would stay, or go, by as much as the clock was set.
+            KSR.htable.sht_reset(counting.COUNTS)
+            self._journal.append(self._recorder.notice("clock", now, {"reason": "the clock was set"}), now)
+        for entry in puts:
+            self._put_ban(entry, now)
+        KSR.htable.sht_seti(counting.COUNTS, counting.LIVE_BANS, len(table) - len(removals))
 
     # Accounts
 
@@ -409,26 +451,33 @@ class Sipsieve:
             self._count(source, decision.method, "allow", now)
 
     def _record(self, decision: model.Decision, raw: bytes, source: model.Source, now: float) -> None:
+        verdict = "error" if decision.error else str(decision.verdict)
+        if decision.findings:
+            rule = decision.findings[0].rule
+            if not self._folding.writes((source.key, decision.method, verdict, rule), now):
+                method = decision.method[:16] if decision.method.isalnum() else ""
+                self._board.found(finding.family for finding in decision.findings)
+                self._count(source, method, verdict, now, rule[:26])
+                return
         self._sequence += 1
         line = self._recorder.decision(decision, raw, source, now, f"{self._prefix}-{self._sequence:x}")
-        action = "error" if decision.error else str(decision.verdict)
         if self._journal.append(line, now):
-            self._board.count(decision.method, action, source.transport)
+            self._board.count(decision.method, verdict, source.transport)
         else:
             # What has no record becomes a count, and the count is written when writing works again.
-            self._count(source, decision.method, action, now)
+            self._count(source, decision.method, verdict, now)
         if decision.findings:
             self._board.found(finding.family for finding in decision.findings)
         self._board.journal(self._journal.written, self._journal.lost)
 
-    def _count(self, source: model.Source, method: str, verdict: str, now: float) -> None:
-        for entry in self._shared.ledger.tally(source.ip, method, verdict, now, source.transport):
+    def _count(self, source: model.Source, method: str, verdict: str, now: float, rule: str = "") -> None:
+        for entry in self._shared.ledger.tally(source.ip, method, verdict, now, source.transport, rule):
             self._board.count(entry.method, entry.verdict, entry.transport, entry.messages)
             self._summary(entry, now)
 
     def _summary(self, entry: ledger.Entry, now: float) -> bool:
         line = self._recorder.summary(
-            entry.ip, entry.method, entry.verdict, entry.messages, entry.first, entry.last, now
+            entry.ip, entry.method, entry.verdict, entry.messages, entry.first, entry.last, now, entry.rule
         )
         return self._journal.append(line, now)
 
@@ -439,6 +488,7 @@ class Sipsieve:
         known = len(self._pending)
         self._pending += self._shared.ledger.drain(now)
         self._pending += self._drops(now)
+        self._watch_bans(now)
         self._watch_switch(now)
         for entry in self._pending[known:]:
             self._board.count(entry.method, entry.verdict, entry.transport, entry.messages)
@@ -470,6 +520,7 @@ class Sipsieve:
             more = count - before if count >= before else count
             if more:
                 entries.append(ledger.Entry(key, "", "banned", more, now - 1, now))
+                KSR.htable.sht_seti(SEEN, key, int(now))
         self._banned = counts
         return entries
 
@@ -535,7 +586,7 @@ class Sipsieve:
             "log": self._log_path,
             "inspection": "off" if _is_off() else "on",
             "set": {key: setting._asdict() for key, setting in self._control.set.items()},
-            "bans": len(_Table(BANS).entries()),
+            "bans": len(_Table(counting.BANS).entries()),
             "workers": [
                 worker._asdict() | {"memory": _resident(worker.pid)}
                 for worker in self._board.workers()
@@ -601,6 +652,47 @@ class Sipsieve:
             )
         # Each process opens the log for itself.
         self._journal.close()
+
+
+def _counters(memory: shared.Shared, loaded: policy.Policy) -> counting.SharedCounters:
+    """The engine's counters, kept in Kamailio's htables: atomic, and shared by all workers."""
+    return counting.SharedCounters(
+        KSR.htable.sht_inc,
+        KSR.htable.sht_get,
+        KSR.htable.sht_seti,
+        KSR.htable.sht_setex,
+        memory.retransmissions,
+        memory.marks,
+        time.monotonic,
+        loaded.limits.capacity,
+        loaded.bans.capacity,
+        loaded.bans.forget_seconds,
+        _is_own,
+    )
+
+
+def _is_own(key: str) -> bool:
+    """Whether a key stands for an address that this server listens on."""
+    if ":" not in key:
+        return key.count(".") == 3 and bool(KSR.is_myself(key) > 0)
+    groups = [int(group, 16) for group in key.split(":") if group]
+    for line in _LOCAL_IPV6:
+        local = [int(line[at : at + 4], 16) for at in range(0, 32, 4)]
+        address = ":".join(f"{group:x}" for group in local)
+        if local[: len(groups)] == groups and KSR.is_myself(f"[{address}]") > 0:
+            return True
+    return False
+
+
+def _local_ipv6() -> tuple[str, ...]:
+    """The machine's IPv6 addresses as 32 hexadecimal digits."""
+    try:
+        return tuple(line.split()[0] for line in Path("/proc/net/if_inet6").read_text().splitlines())
+    except OSError:
+        return ()
+
+
+_LOCAL_IPV6: Final = _local_ipv6()
 
 
 def _allow_every(setting: str) -> int:

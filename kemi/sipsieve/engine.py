@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import Final
 
-from . import dialog, grammar, structure
+from . import bans, challenge, dialog, grammar, structure
 from .detect import detect
 from .limits import WINDOW, Excess, Limits
 from .message import parse
@@ -15,7 +15,7 @@ from .network import Networks
 from .policy import Policy
 from .ruleset import Ruleset
 from .scrub import scrub
-from .sieve import METHODS, ORDINARY, SUSPECT, Sieve
+from .sieve import CREDENTIALS, IN_DIALOG, METHODS, ORDINARY, SUSPECT, Sieve
 from .verdict import Scale
 
 _NO_COUNTS: Final = MappingProxyType[str, int]({})
@@ -23,6 +23,12 @@ _NO_COUNTS: Final = MappingProxyType[str, int]({})
 #: Final answers that tell against whoever sent the INVITE: not permitted, not found, no such number,
 #: malformed. Challenges (401, 407), busy, no answer and cancelled calls are everyday life.
 _FAILURES: Final = frozenset({400, 403, 404, 405, 406, 410, 414, 416, 420, 484, 485, 501, 505, 513, 604, 606})
+
+#: Bytes in which a suspicious message's credentials are looked for.
+_HEAD_BYTES: Final = 8192
+
+#: What one message can weigh against its source: four attacks in one do not make four attackers.
+_MAX_WEIGHT: Final = 20
 
 CONTENT_LENGTH_ZERO: Final = "content-length-zero"
 
@@ -39,7 +45,7 @@ class Engine:
         self.ruleset = ruleset
         self.networks = networks or Networks(policy)
         self._sieve = Sieve(ruleset)
-        self._limits = Limits(policy.limits)
+        self._limits = Limits(policy)
         self._scale = Scale(policy)
         self._enforce = policy.mode == "enforce"
         self._max_bytes = policy.detection.max_bytes
@@ -57,8 +63,8 @@ class Engine:
     ) -> Decision:
         """Decides on one message.
 
-        `raw` is the message as received, `now` seconds since the epoch. `in_transaction` is asked
-        only for answers to an INVITE: whether the reply belongs to a transaction of this server
+        `raw` is the message as received, `now` seconds of a clock that never steps. `in_transaction` is asked
+        only for answers that tell something: whether the reply belongs to a transaction of this server
         (None: can't be known). `unparsable` says that the server has given the message up already.
         Never raises on input; costs time linear in `len(raw)`.
         """
@@ -77,12 +83,15 @@ class Engine:
             return self._inspect(raw, source, now, counters, in_transaction, False)
         if source.trusted or not self._limits.enabled:
             return Decision(Verdict.ALLOW, Kind.REQUEST, method)
-        in_dialog = flags != ORDINARY and _known_dialog(raw, counters)
-        identity = hash((hash(raw), source.port, source.key))
-        name, count = self._limits.request(method, in_dialog, identity, source, now, counters)
-        excess = self._limits.excess(name, count)
+        in_dialog = False
+        if flags != ORDINARY:
+            in_dialog = bool(flags & IN_DIALOG) and _known_dialog(raw, counters)
+            if flags & CREDENTIALS:
+                challenge.offered(raw[:head_end], source, now, counters)
+        name, count, excess = self._limits.request(method, in_dialog, raw, source, now, counters)
         if excess is not None:
-            return self._over(Decision(Verdict.ALLOW, Kind.REQUEST, method, counters={name: count}), excess, source)
+            decision = Decision(Verdict.ALLOW, Kind.REQUEST, method, counters={name: count})
+            return self._over(decision, excess, source, now, counters)
         return Decision(
             Verdict.ALLOW, Kind.REQUEST, method, True, 0, "", 0, "", (), {name: count} if count else _NO_COUNTS
         )
@@ -97,29 +106,44 @@ class Engine:
         """A reply in which nothing is odd: learned from, and passed."""
         line = raw.find(b"\nCSeq:", 0, head_end)
         method = raw[line + 6 : raw.find(b"\r", line, head_end)].split()[-1].decode("ascii")
+        status = int(raw[8:11])
         ban = None
-        if method == "INVITE":
-            status = int(raw[8:11])
-            ban = self._learn(raw[:head_end], status, now, counters, in_transaction)
+        if method == "INVITE" or status in challenge.REFUSALS:
+            ban = self._learn(raw[:head_end], method, status, now, counters, in_transaction)
         return Decision(Verdict.ALLOW, Kind.REPLY, method, ban=ban)
 
     def _learn(
-        self, head: bytes, status: int, now: float, counters: Counters, in_transaction: Callable[[], bool | None]
+        self,
+        head: bytes,
+        method: str,
+        status: int,
+        now: float,
+        counters: Counters,
+        in_transaction: Callable[[], bool | None],
     ) -> Ban | None:
-        """What an answer to an INVITE tells: a dialog was set up, or a call attempt failed."""
+        """What an answer tells: a dialog was set up, a call attempt failed, or credentials were refused."""
         if 200 <= status <= 299:
-            if in_transaction() is not False and (key := dialog.key(head)):
+            if method == "INVITE" and in_transaction() is not False and (key := dialog.key(head)):
                 counters.remember_dialog(key)
-        elif status in _FAILURES and self._limits.enabled:
-            requester = dialog.requester(head)
-            # Only an answer of a transaction of ours: a forged one must not ban whom it names.
-            if requester is not None and in_transaction() is True:
-                source = self.networks.source(requester.ip, requester.port, "udp")
-                if not source.trusted:
-                    _, excess = self._limits.suspicious(source.key, source.port, now, counters, malformed=False)
-                    if excess is not None:
-                        return self._ban(source, excess)
-        return None
+            return None
+        failed = method == "INVITE" and status in _FAILURES
+        if not self._limits.enabled or not (failed or status in challenge.REFUSALS):
+            return None
+        requester = dialog.requester(head)
+        # Only an answer of a transaction of ours: a forged one must not ban whom it names.
+        if requester is None or in_transaction() is not True:
+            return None
+        # By which transport the request came is not told by anything that its sender did not write.
+        source = self.networks.source(requester.ip, requester.port, "udp")
+        if source.trusted:
+            return None
+        excess = None
+        refused = challenge.refused(head, status, source, now, counters)
+        if refused:
+            excess = self._limits.auth_failure(source, refused == challenge.PROVEN, now, counters)
+        if excess is None and failed:
+            _, excess = self._limits.suspicious(source, now, counters, malformed=False, weight=0)
+        return None if excess is None else self._ban(source, excess, counters)
 
     def _inspect(
         self,
@@ -153,8 +177,8 @@ class Engine:
                 if verdict in (Verdict.ALLOW, Verdict.SCRUB):
                     verdict, status, phrase = Verdict.REJECT, 400, "INVITE With Content-Length 0 Not Accepted"
                     reason = zero.reason
-        elif message.kind is Kind.REPLY and message.method == "INVITE" and not malformed:
-            ban = self._learn(raw[: message.body_start], message.status, now, counters, in_transaction)
+        elif message.kind is Kind.REPLY and not malformed:
+            ban = self._learn(raw[: message.body_start], message.method, message.status, now, counters, in_transaction)
 
         replacement = None
         if verdict is Verdict.SCRUB:
@@ -171,7 +195,7 @@ class Engine:
             phrase=phrase,
             reason=reason,
             findings=tuple(findings),
-            ban=ban if self._enforces(source) else None,
+            ban=ban,
             replacement=replacement,
         )
         if message.kind is Kind.REPLY or source.trusted or not self._limits.enabled:
@@ -191,43 +215,52 @@ class Engine:
         counts: dict[str, int] = {}
         excess = None
         if decision.kind is Kind.REQUEST:
-            identity = hash((hash(raw), source.port, source.key))
-            name, count = self._limits.request(decision.method, in_dialog, identity, source, now, counters)
+            challenge.offered(raw[:_HEAD_BYTES], source, now, counters)
+            name, count, excess = self._limits.request(decision.method, in_dialog, raw, source, now, counters)
             if count:
                 counts[name] = count
-            excess = self._limits.excess(name, count)
         if malformed or decision.verdict in (Verdict.REJECT, Verdict.DROP):
-            more, worse = self._limits.suspicious(source.key, source.port, now, counters, malformed)
+            attacks = (finding.score for finding in decision.findings if finding.family != structure.FAMILY)
+            weight = min(sum(attacks), _MAX_WEIGHT)
+            more, worse = self._limits.suspicious(source, now, counters, malformed, weight)
             counts.update(more)
             excess = worse or excess
         decision = decision._replace(counters=counts)
-        return decision if excess is None else self._over(decision, excess, source)
+        return decision if excess is None else self._over(decision, excess, source, now, counters)
 
-    def _over(self, decision: Decision, excess: Excess, source: Source) -> Decision:
-        """A limit was passed: what was let through before is refused, and the source banned."""
+    def _over(self, decision: Decision, excess: Excess, source: Source, now: float, counters: Counters) -> Decision:
+        """A limit was passed: what was let through before is refused, and the source perhaps banned."""
         finding = Finding(excess.rule, "limits", 5, "source", excess.reason)
-        ban = self._ban(source, excess)
+        ban = self._ban(source, excess, counters)
         decision = decision._replace(findings=(*decision.findings, finding), ban=ban)
         if decision.verdict in (Verdict.REJECT, Verdict.DROP):
             return decision
+        enforced = self._enforces(source)
         if self.policy.limits.action == "drop" or decision.method == "ACK":
-            return decision._replace(
-                verdict=Verdict.DROP, reason=excess.reason, enforced=self._enforces(source), replacement=None
-            )
+            return decision._replace(verdict=Verdict.DROP, reason=excess.reason, enforced=enforced, replacement=None)
+        status = self.policy.limits.status
+        left = WINDOW - int(now) % WINDOW
         return decision._replace(
             verdict=Verdict.REJECT,
-            status=503,
+            status=status,
             phrase="Too Many Requests From Your Address",
-            retry_after=ban.seconds if ban else WINDOW,
+            # RFC 3261 21.5.4 has Retry-After for a 503; a 403 says not to try again.
+            retry_after=(ban.seconds if ban else left) if status == 503 else 0,
             reason=excess.reason,
-            enforced=self._enforces(source),
+            enforced=enforced,
             replacement=None,
         )
 
-    def _ban(self, source: Source, excess: Excess) -> Ban | None:
-        if not self.policy.bans.enabled or not self._enforces(source):
+    def _ban(self, source: Source, excess: Excess, counters: Counters) -> Ban | None:
+        if not excess.ban or not self.policy.bans.enabled or not self._enforces(source):
             return None
-        return Ban(source.key, self.policy.bans.seconds[0], excess.rule)
+        if self.networks.never_banned(source.key):
+            return None
+        offences = counters.offence(source.key, excess.forgeable)
+        if not offences:
+            return None
+        length = bans.seconds(self.policy.bans, offences, excess.forgeable)
+        return Ban(source.key, length, excess.rule, offences, excess.forgeable, excess.reason)
 
     def _content_length_zero(self, message: Message, source: Source, in_dialog: bool) -> Finding | None:
         """An INVITE without an offer is legal (RFC 3261 13.2.1), and what fuzzers send."""

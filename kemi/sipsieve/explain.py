@@ -60,9 +60,24 @@ class Explanation:
 class NoCounters:
     """Counters of a server that has seen nothing yet: explaining a message counts nowhere."""
 
-    def add(self, key: str) -> int:
+    def add(self, key: str, amount: int = 1) -> int:
+        """Always the first."""
+        return amount
+
+    def get(self, key: str) -> int:
+        """Nothing was counted."""
+        return 0
+
+    def offence(self, key: str, forgeable: bool) -> int:
         """Always the first."""
         return 1
+
+    def mark(self, identity: int, value: int, now: float) -> None:
+        """Forgets at once."""
+
+    def marked(self, identity: int, now: float, life: int) -> int:
+        """Knows nothing."""
+        return 0
 
     def copies(self, identity: int, now: float) -> int:
         """Always new."""

@@ -23,7 +23,7 @@ _WORKER_BYTES: Final = 2 * _PAGE_BYTES
 
 
 class Entry(NamedTuple):
-    """A count of one interval: who sent, which method, what became of it, how many, from when to when (s)."""
+    """A count of one interval: who sent, which method, what became of it, how many, from when to when (s), by which rule."""
 
     ip: str
     method: str
@@ -32,6 +32,7 @@ class Entry(NamedTuple):
     first: float
     last: float
     transport: str = ""
+    rule: str = ""
 
 
 class Ledger:
@@ -51,7 +52,7 @@ class Ledger:
         self._worker = -1
         self._page = 0
         self._current = -1
-        self._slots: dict[tuple[str, str, str, str], int] = {}
+        self._slots: dict[tuple[str, str, str, str, str], int] = {}
 
     @staticmethod
     def bytes_for(workers: int) -> int:
@@ -65,13 +66,13 @@ class Ledger:
         self._worker = worker
         self._current = -1
 
-    def tally(self, ip: str, method: str, verdict: str, now: float, transport: str = "") -> list[Entry]:
+    def tally(self, ip: str, method: str, verdict: str, now: float, transport: str = "", rule: str = "") -> list[Entry]:
         """Counts one message. Returns entries that nobody drained in time, nearly always none."""
         left: list[Entry] = []
         interval = int(now) // self._interval
         if interval != self._current:
             left = self._turn(interval)
-        key = (ip, method, verdict, transport)
+        key = (ip, method, verdict, transport, rule)
         offset = self._slots.get(key)
         micro = int(now * 1e6)
         if offset is None:
@@ -88,10 +89,10 @@ class Ledger:
         self._slots.clear()
         return left
 
-    def _open(self, key: tuple[str, str, str, str], micro: int) -> int:
+    def _open(self, key: tuple[str, str, str, str, str], micro: int) -> int:
         _, used, _ = _PAGE.unpack_from(self._buffer, self._page)
         if used >= SLOTS - 1:
-            key = (*OVERFLOW, key[2], "")
+            key = (*OVERFLOW, key[2], "", "")
             if (offset := self._slots.get(key)) is not None:
                 return offset
             if used >= SLOTS:
@@ -111,8 +112,8 @@ class Ledger:
         for slot in range(min(used, SLOTS)):
             count, first, last, text = _SLOT.unpack_from(self._buffer, page + _PAGE.size + slot * _SLOT.size)
             key = text.rstrip(b"\0").decode("ascii", "replace").split("\t")
-            if count and len(key) == 4:
-                yield Entry(key[0], key[1], key[2], count, first / 1e6, last / 1e6, key[3])
+            if count and len(key) == 5:
+                yield Entry(key[0], key[1], key[2], count, first / 1e6, last / 1e6, key[3], key[4])
 
     def drain(self, now: float, everything: bool = False) -> list[Entry]:
         """The entries of all finished intervals, each handed out once.

@@ -152,11 +152,17 @@ class Finding:
 
 
 class Ban(NamedTuple):
-    """A source to be shut out: `key` as in `Source.key`, for `seconds`."""
+    """A source to be shut out: `key` as in `Source.key`, for `seconds`, for the `offences`-th time.
+
+    `udp_only`: the evidence is datagrams alone, which can be forged; connections stay open to it.
+    """
 
     key: str
     seconds: int
     rule: str
+    offences: int = 1
+    udp_only: bool = False
+    reason: str = ""
 
 
 class Decision(NamedTuple):
@@ -186,8 +192,27 @@ class Decision(NamedTuple):
 class Counters(Protocol):
     """What the engine counts with. Shared by all workers, exact, and bounded by whoever implements it."""
 
-    def add(self, key: str) -> int:
-        """Adds one to `key` and returns the new value. Keys carry their window; they may vanish after it."""
+    def add(self, key: str, amount: int = 1) -> int:
+        """Adds to `key` and returns the new value; negative where the counter is shared with other sources.
+
+        Keys end in `:` and the number of their window; they may vanish after it.
+        """
+        ...
+
+    def get(self, key: str) -> int:
+        """The value of `key`, 0 where it was never added to."""
+        ...
+
+    def offence(self, key: str, forgeable: bool) -> int:
+        """Notes that a source is to be banned: for the how-manieth time; 0 where it is, or no room is left."""
+        ...
+
+    def mark(self, identity: int, value: int, now: float) -> None:
+        """Remembers a fact about a short-lived thing: `value` from 1 on."""
+        ...
+
+    def marked(self, identity: int, now: float, life: int) -> int:
+        """The fact remembered within `life` seconds, else 0."""
         ...
 
     def copies(self, identity: int, now: float) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Final
 
+from . import bans
 from .model import Source
 from .policy import NetworkRule, Policy
 
@@ -27,6 +28,7 @@ class Networks:
         self._v4 = policy.limits.ipv4_prefix
         self._v6 = policy.limits.ipv6_prefix
         self._known: dict[str, _Known] = {}
+        self._safe: dict[str, bool] = {}
         self._sources: dict[tuple[str, int, str], Source] = {}
 
     def source(self, ip: str, port: int, transport: str) -> Source:
@@ -58,6 +60,20 @@ class Networks:
     def key(self, address: _Address) -> str:
         """What an address is counted and banned under, by the policy's prefix lengths."""
         return key(address, self._v4 if address.version == 4 else self._v6)
+
+    def never_banned(self, name: str) -> bool:
+        """Whether a ban on that key would shut out a trusted network, or a part of one."""
+        known = self._safe.get(name)
+        if known is None:
+            around = bans.network(name)
+            known = around is None or any(
+                rule.trusted and around.version == network.version and around.overlaps(network)
+                for network, rule in self.rules
+            )
+            if len(self._safe) >= _CACHE:
+                self._safe.clear()
+            self._safe[name] = known
+        return known
 
     def _look_up(self, ip: str) -> _Known:
         try:

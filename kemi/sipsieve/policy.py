@@ -125,6 +125,7 @@ class Bans(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     udp_max_seconds: Seconds = 600
     forget_seconds: Seconds = 86400
     capacity: Annotated[int, Meta(ge=1, le=100_000)] = 4096
+    state: str = "/var/lib/sipsieve/bans.json"
 
 
 class Log(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -122,8 +122,10 @@ class Recorder:
             ]
         return line_of(record)
 
-    def summary(self, ip: str, method: str, verdict: str, count: int, first: float, last: float, now: float) -> bytes:
-        """A count of messages that have no record of their own."""
+    def summary(
+        self, ip: str, method: str, verdict: str, count: int, first: float, last: float, now: float, rule: str = ""
+    ) -> bytes:
+        """A count of messages that have no record of their own; `rule` where a flood of like records was folded."""
         return line_of(
             {
                 "@timestamp": timestamp(now),
@@ -135,7 +137,7 @@ class Recorder:
                     "start": timestamp(first),
                     "end": timestamp(last),
                 },
-                "rule": {"version": self._rules},
+                "rule": {"id": [rule], "version": self._rules} if rule else {"version": self._rules},
                 "policy": {"version": self._policy, "mode": self._mode},
                 "sip": {"method": method},
             }

@@ -10,6 +10,7 @@ from typing import Final
 
 from .journal import SHARED_BYTES
 from .ledger import Ledger
+from .marks import Marks
 from .publication import Publication
 from .retransmission import RetransmissionFilter
 from .scoreboard import Scoreboard
@@ -19,6 +20,9 @@ WORKERS: Final = 128
 
 #: Messages remembered to tell retransmissions: 2 MiB, 30 s at 4,000 new requests a second.
 _RETRANSMISSIONS: Final = 131072
+
+#: Challenges and credentials remembered: 1 MiB, 300 s at 200 registrations a second.
+_MARKS: Final = 65536
 
 
 #: Seconds that the workers of a server that is being replaced may take to end.
@@ -46,9 +50,11 @@ class Shared:
 
     def __init__(self, interval: int, ledger_path: str = "") -> None:
         size = RetransmissionFilter.bytes_for(_RETRANSMISSIONS)
-        memory = memoryview(mmap.mmap(-1, size + SHARED_BYTES))
+        marks = Marks.bytes_for(_MARKS)
+        memory = memoryview(mmap.mmap(-1, size + marks + SHARED_BYTES))
         self.retransmissions = RetransmissionFilter(memory[:size])
-        self.journal = memory[size:]
+        self.marks = Marks(memory[size : size + marks])
+        self.journal = memory[size + marks :]
         self.board = Scoreboard(memoryview(mmap.mmap(-1, Scoreboard.bytes_for(WORKERS))), WORKERS)
         # Only pages that are written take memory, so the room for an edition costs nothing until a reload.
         self.publication = Publication(memoryview(mmap.mmap(-1, Publication.bytes_for())))

@@ -17,10 +17,13 @@ ORDINARY: Final = 0
 SUSPECT: Final = 1
 #: The To header has a tag: the message claims to belong to a dialog.
 IN_DIALOG: Final = 2
+#: The message carries credentials.
+CREDENTIALS: Final = 4
 
-# What the scan reports. Everything but COMPLETE and TO_TAG is a reason for a closer look.
+# What the scan reports. Everything but COMPLETE, TO_TAG and AUTHORIZATION is a reason for a closer look.
 _COMPLETE: Final = 0
 _TO_TAG: Final = 1
+_AUTHORIZATION: Final = 2
 _MANDATORY: Final = 10
 _FIRST_LINES: Final = 20
 _TRIGGERS: Final = 100
@@ -106,6 +109,7 @@ class Sieve:
             (_COMPLETE, f"({any_first}) & {all_headers}", hyperscan.HS_FLAG_COMBINATION | hyperscan.HS_FLAG_SINGLEMATCH)
         )
         entries.append((_TO_TAG, r"\nto:[^\n]*;[ \t]*tag[ \t]*=", single))
+        entries.append((_AUTHORIZATION, r"\n(?:proxy-)?authorization:", single))
         entries += [(_TRIGGERS + number, pattern, single) for number, pattern in enumerate(TRIGGERS)]
         entries += [
             (_RULES + number, rule.prefilter, single) for number, rule in enumerate(ruleset.rules) if rule.prefilter
@@ -121,7 +125,7 @@ class Sieve:
     def look(self, head: bytes) -> int:
         """Scans a request or status line with its header section, the empty line included.
 
-        Returns a sum of `SUSPECT` and `IN_DIALOG`; `ORDINARY` is a promise that no rule can fire and
+        Returns a sum of `SUSPECT`, `IN_DIALOG` and `CREDENTIALS`; `ORDINARY` is a promise that no rule can fire and
         no structural check can fail but those on length and on a request without body.
         """
         seen: list[int] = []
@@ -135,6 +139,8 @@ class Sieve:
                 flags |= IN_DIALOG
             elif number == _GATE:
                 knock = True
+            elif number == _AUTHORIZATION:
+                flags |= CREDENTIALS
             elif number != _COMPLETE:
                 flags |= SUSPECT
         if knock and not flags & SUSPECT:

@@ -15,7 +15,9 @@ from harness import SDP, Server, exchange, invite, peer, request, status, wait_f
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     # Each test has an address of its own, but one address may send many broken messages in a row.
-    policy = "[limits.malformed]\nper_minute = 0\n[limits.source_ports]\nper_minute = 0\n"
+    policy = (
+        "[limits.malformed]\nper_minute = 0\n[limits.source_ports]\nper_minute = 0\n[limits.findings]\nper_minute = 0\n"
+    )
     with Server(tmp_path_factory.mktemp("unreadable"), policy) as running:
         yield running
 

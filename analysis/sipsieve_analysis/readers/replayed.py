@@ -20,13 +20,37 @@ class MemoryCounters:
         self._counts: dict[str, int] = {}
         self._copies: dict[int, tuple[float, int]] = {}
         self._dialogs: dict[str, None] = {}
+        self._offences: dict[str, int] = {}
+        self._marks: dict[int, tuple[float, int]] = {}
 
-    def add(self, key: str) -> int:
+    def add(self, key: str, amount: int = 1) -> int:
         """See `sipsieve.model.Counters`."""
         if len(self._counts) >= _MOST:
             self._counts.clear()
-        self._counts[key] = count = self._counts.get(key, 0) + 1
+        self._counts[key] = count = self._counts.get(key, 0) + amount
         return count
+
+    def get(self, key: str) -> int:
+        """See `sipsieve.model.Counters`."""
+        return self._counts.get(key, 0)
+
+    def offence(self, key: str, forgeable: bool) -> int:
+        """See `sipsieve.model.Counters`. Nobody is shut out of a recording, so each excess is an offence."""
+        if len(self._offences) >= _MOST:
+            self._offences.clear()
+        self._offences[key] = count = self._offences.get(key, 0) + 1
+        return count
+
+    def mark(self, identity: int, value: int, now: float) -> None:
+        """See `sipsieve.model.Counters`."""
+        if len(self._marks) >= _MOST:
+            self._marks.clear()
+        self._marks[identity] = (now, value)
+
+    def marked(self, identity: int, now: float, life: int) -> int:
+        """See `sipsieve.model.Counters`."""
+        since, value = self._marks.get(identity, (now, 0))
+        return value if 0 <= now - since <= life else 0
 
     def copies(self, identity: int, now: float) -> int:
         """See `sipsieve.model.Counters`."""

@@ -1,0 +1,181 @@
+"""`sipsieve bans`: who is shut out of a running server, and changing that."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from sipsieve import bans as sentences
+from sipsieve import network, policy
+
+from ..operate import banlist, keeping
+from ..operate.harmless import harmless
+from ..operate.kernel import KernelError
+from ..operate.rpc import Rpc, RpcError
+
+#: Where an installed policy stands.
+_POLICY: Final = "/etc/sipsieve/sipsieve.toml"
+
+_rpc = click.option("--rpc", "rpc_path", metavar="FIFO", default="", help="The server's jsonrpcs FIFO (SIPSIEVE_RPC).")
+_policy = click.option(
+    "--policy", "policy_path", metavar="FILE", default="",
+    help=f"The policy: trusted networks and prefix lengths (SIPSIEVE_POLICY, {_POLICY}).",
+)  # fmt: skip
+_json = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+
+
+@click.group()
+def command() -> None:
+    """List, add and lift bans on a running server.
+
+    Exit codes: 0 done, 1 there was no such ban or it is refused, 2 the call was wrong or the server can't be asked.
+    """
+
+
+@command.command("list")
+@_rpc
+@_json
+def list_(rpc_path: str, as_json: bool) -> None:
+    """Who is banned, why, since when and for how long still.
+
+    \b
+    Example: sipsieve bans list --json | jq -r '.[].source'
+    """
+    found = _asked(lambda: banlist.read(Rpc(rpc_path), time.time()))
+    if as_json:
+        click.echo(json.dumps([ban.as_dict() for ban in found], indent=2))
+        return
+    if not found:
+        click.echo("nobody is banned")
+        return
+    width = max(len(ban.source) for ban in found)
+    click.echo(f"{'source':<{width}}  {'left':>8}  {'dropped':>8}  {'first seen':19}  {'last seen':19}  rule, reason")
+    for ban in found:
+        scope = " (datagrams only)" if ban.udp_only else ""
+        click.echo(
+            f"{ban.source:<{width}}  {_span(ban.remaining):>8}  {ban.dropped:>8}  {_when(ban.first):19}  "
+            f"{_when(ban.last):19}  {ban.rule}: {harmless(ban.reason)}{scope}"
+        )
+
+
+@command.command()
+@click.argument("source")
+@click.option("--for", "duration", metavar="TIME", default="1h", show_default=True, help="As in 90s, 10m, 24h, 7d.")
+@click.option("--reason", default="by hand", show_default=True, help="What the list and the log will say.")
+@_rpc
+@_policy
+def add(source: str, duration: str, reason: str, rpc_path: str, policy_path: str) -> None:
+    """Bans SOURCE: an IPv4 address, or an IPv6 address with its whole /64.
+
+    \b
+    Example: sipsieve bans add 203.0.113.7 --for 24h --reason "ticket 4711"
+    """
+    loaded = _loaded(policy_path)
+    key = _key(source, loaded)
+    if network.Networks(loaded).never_banned(key):
+        raise click.ClickException(f"{key} is, or holds, a trusted network of the policy: it is never banned")
+    now = time.time()
+    length = _seconds(duration)
+    entry = sentences.Entry(key, "manual", int(now), int(now) + length, reason=reason)
+    _asked(lambda: Rpc(rpc_path).call("htable.setxs", banlist.BANS, key, entry.value, length))
+    click.echo(f"{key} is banned for {_span(length)}")
+
+
+@command.command()
+@click.argument("source")
+@_rpc
+@_policy
+def remove(source: str, rpc_path: str, policy_path: str) -> None:
+    """Lifts the ban on SOURCE and forgets its earlier offences."""
+    key = _key(source, _loaded(policy_path))
+    if not _asked(lambda: banlist.lift(Rpc(rpc_path), key)):
+        raise click.ClickException(f"{key} is not banned")
+    click.echo(f"{key} is free")
+
+
+@command.command()
+@_rpc
+def flush(rpc_path: str) -> None:
+    """Lifts all bans, key by key, so that the other nodes of a cluster lift them too."""
+    rpc = Rpc(rpc_path)
+    keys = [ban.source for ban in _asked(lambda: banlist.read(rpc, time.time()))]
+    lifted = sum(bool(_asked(lambda key=key: banlist.lift(rpc, key))) for key in keys)  # type: ignore[misc]
+    click.echo(f"{lifted} bans lifted")
+
+
+@command.command()
+@click.option(
+    "--state", metavar="FILE", default="", help="Where bans are kept (SIPSIEVE_STATE, the policy's [bans] state)."
+)
+@click.option("--nft", metavar="FAMILY/TABLE", default="", help="Keep these nftables sets too, see docs/bans.md.")
+@click.option("--no-state", is_flag=True, help="Write no file: only the nftables sets.")
+@click.option("--every", metavar="SECONDS", default=0.5, show_default=True, type=click.FloatRange(0.05, 60))
+@_rpc
+@_policy
+def keep(state: str, nft: str, no_state: bool, every: float, rpc_path: str, policy_path: str) -> None:
+    """Runs beside the server: writes its bans to a file, from which it restores them when it starts.
+
+    With --nft the bans reach the kernel as well. Ends on SIGTERM and Ctrl-C; the file stays.
+    """
+    path = state or os.environ.get("SIPSIEVE_STATE") or _loaded(policy_path).bans.state
+    try:
+        keeper = keeping.Keeper(Rpc(rpc_path), None if no_state else Path(path), nft)
+        keeper.run(every, lambda text: click.echo(text, err=True))
+    except (keeping.KeepError, KernelError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _asked(question: Callable[[], Any]) -> Any:
+    try:
+        return question()
+    except RpcError as error:
+        click.echo(f"Error: {harmless(str(error))}", err=True)
+        raise SystemExit(2) from error
+
+
+def _loaded(path: str) -> policy.Policy:
+    name = path or os.environ.get("SIPSIEVE_POLICY", "")
+    if not name and not Path(_POLICY).exists():
+        return policy.Policy()
+    try:
+        return policy.load(name or _POLICY)
+    except policy.PolicyError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _key(source: str, loaded: policy.Policy) -> str:
+    """The key of an address; a key as `list` prints it stays as it is."""
+    try:
+        return network.Networks(loaded).key(ipaddress.ip_address(source.strip("[]")))
+    except ValueError:
+        if sentences.network(source) is not None:
+            return source
+        raise click.UsageError(
+            f"{source!r} is no address; allowed: an IPv4 or IPv6 address, or a source as `list` prints it"
+        ) from None
+
+
+def _seconds(text: str) -> int:
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    number, unit = (text[:-1], text[-1:]) if text[-1:] in units else (text, "s")
+    if not (number.isascii() and number.isdigit() and 0 < int(number) * units[unit] <= 31_536_000):
+        raise click.UsageError(f"--for {text!r}: allowed is a time as in 90s, 10m, 24h or 7d, a year at most")
+    return int(number) * units[unit]
+
+
+def _span(seconds: int) -> str:
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
+
+
+def _when(moment: int | None) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment)) if moment else "-"

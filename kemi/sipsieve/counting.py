@@ -1,0 +1,166 @@
+"""Keeps the engine's counters in tables that all workers share, within a bound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from .marks import Marks
+from .retransmission import RetransmissionFilter
+
+#: The htables of sipsieve.cfg.
+COUNTS: Final = "sipsieve_counts"
+DIALOGS: Final = "sipsieve_dialogs"
+BANS: Final = "sipsieve_bans"
+OFFENCES: Final = "sipsieve_offences"
+
+#: Counters that the sources share which find no room for their own.
+_BUCKETS: Final = 256
+
+#: The entry of `COUNTS` with the number of bans; the timer process sets it right every second.
+LIVE_BANS: Final = "bans"
+
+#: Seconds within which a second offence is the first, seen by another worker.
+_SAME: Final = 10
+
+#: Sources whose offences are remembered, new ones in an hour: 24 h of them are about 12 MB.
+_OFFENDERS: Final = 4096
+
+#: Seconds that an offence is remembered at least: as long as a source may take to try again.
+_MEMORY: Final = 600
+
+
+class SharedCounters:
+    """Counters over tables whose `inc` is atomic across workers.
+
+    A counter's name ends in the number of its window, and `capacity` of them may begin in a window.
+    When they have, new names share `_BUCKETS` counters; who had a counter in the window before still
+    gets one, so that a flood of forged sources does not push out those who were there.
+    """
+
+    __slots__ = (
+        "_capacity",
+        "_clock",
+        "_expire",
+        "_filter",
+        "_forget",
+        "_full",
+        "_get",
+        "_inc",
+        "_is_own",
+        "_marks",
+        "_most_bans",
+        "_set",
+    )
+
+    def __init__(
+        self,
+        inc: Callable[[str, str], int | None],
+        get: Callable[[str, str], object],
+        set_: Callable[[str, str, int], object],
+        expire: Callable[[str, str, int], object],
+        retransmissions: RetransmissionFilter,
+        marks: Marks,
+        clock: Callable[[], float],
+        capacity: int,
+        most_bans: int,
+        forget: int,
+        is_own: Callable[[str], bool],
+    ) -> None:
+        """`inc`, `get`, `set_`, `expire` act on (table, name); `clock` never steps; `forget` in seconds; `is_own`
+        says of a key that it is this server's address."""
+        self._inc, self._get, self._set, self._expire = inc, get, set_, expire
+        self._filter = retransmissions
+        self._marks = marks
+        self._clock = clock
+        self._capacity = capacity
+        self._most_bans = most_bans
+        self._forget = forget
+        self._is_own = is_own
+        self._full = -1
+
+    def add(self, key: str, amount: int = 1) -> int:
+        """Adds to a counter and returns it; negative where it is shared with other sources."""
+        if self._full >= 0 and not self._has_room(key):
+            return self._together(key, amount)
+        # -255 or None tell of a missing table or full memory: counting fails open, and the log shows 0.
+        count = self._inc(COUNTS, key) or 0
+        if count == 1:
+            window = int(self._clock()) // 60
+            if (self._inc(COUNTS, f"cells:{window}") or 0) >= self._capacity:
+                self._full = window
+        for _ in range(amount - 1):
+            count = self._inc(COUNTS, key) or 0
+        return max(count, 0)
+
+    def _has_room(self, key: str) -> bool:
+        """Whether a name may have a counter though the window's are given out."""
+        if int(self._clock()) // 60 != self._full:
+            self._full = -1
+            return True
+        if self._get(COUNTS, key) is not None:
+            return True
+        name, _, window = key.rpartition(":")
+        return self._get(COUNTS, f"{name}:{int(window) - 1}") is not None
+
+    def _together(self, key: str, amount: int) -> int:
+        cell, _, window = key.rpartition(":")
+        cell, _, name = cell.rpartition(":")
+        self._inc(COUNTS, f"overflow:{window}")
+        if "=" in name:
+            # A distinct value counts by being new, which can't be known here.
+            return 0
+        count = 0
+        for _ in range(amount):
+            count = self._inc(COUNTS, f"shared:{hash(cell) % _BUCKETS}:{name}:{window}") or 0
+        return -max(count, 0)
+
+    def get(self, key: str) -> int:
+        """A counter as it stands, 0 where there is none."""
+        value = self._get(COUNTS, key)
+        return value if isinstance(value, int) else 0
+
+    def offence(self, key: str, forgeable: bool) -> int:
+        """Notes that a source is to be banned: the how-manieth time, 0 where that is done or there is no room."""
+        if self._is_own(key):
+            return 0
+        standing = self._get(BANS, key)
+        if isinstance(standing, str) and (forgeable or not standing.startswith("u|")):
+            return 0
+        scope = "u" if forgeable else "a"
+        if self.add(f"{key}:ban-{scope}:{int(self._clock()) // _SAME}") != 1:
+            return 0
+        if (self._inc(COUNTS, LIVE_BANS) or 0) > self._most_bans:
+            return 0
+        name = f"{key}/{scope}"
+        count = self._inc(OFFENCES, name) or 1
+        hour = f"offenders:{int(self._clock()) // 3600}"
+        crowded = count == 1 and (self._inc(COUNTS, hour) or 0) > _OFFENDERS
+        self._expire(OFFENCES, name, _MEMORY if forgeable or crowded else self._forget)
+        return max(count, 1)
+
+    def remember_offence(self, key: str, forgeable: bool, offences: int) -> None:
+        """Sets the count of a source's offences, as it was before a restart."""
+        name = f"{key}/{'u' if forgeable else 'a'}"
+        self._set(OFFENCES, name, offences)
+        self._expire(OFFENCES, name, _MEMORY if forgeable else self._forget)
+
+    def copies(self, identity: int, now: float) -> int:
+        """How often this message was seen within a transaction's life, this time included."""
+        return self._filter.copies(identity, now)
+
+    def mark(self, identity: int, value: int, now: float) -> None:
+        """Remembers a fact for a while."""
+        self._marks.mark(identity, value, now)
+
+    def marked(self, identity: int, now: float, life: int) -> int:
+        """The fact that was remembered within `life` seconds, else 0."""
+        return self._marks.marked(identity, now, life)
+
+    def remember_dialog(self, key: str) -> None:
+        """Remembers a confirmed dialog."""
+        self._set(DIALOGS, key, 1)
+
+    def knows_dialog(self, key: str) -> bool:
+        """Whether that dialog was remembered."""
+        return self._get(DIALOGS, key) is not None

@@ -299,7 +299,6 @@ class Sipsieve:
         """From now on this process decides by that edition."""
         self._edition, self._number = live, live.number
         self._policy, self._networks = live.policy, live.networks
-        self._counters = _counters(self._shared, live.policy)
         self._engine, self._recorder = live.engine, live.recorder
         self._every = _allow_every(live.policy.log.allow)
         self._sources: dict[str, model.Source] = {}
@@ -314,6 +313,7 @@ class Sipsieve:
             if packed is None:
                 return
             self._use(edition.unpack(packed))
+            self._counters = _counters(self._shared, self._policy)
             self._board.switched(self._number, now)
         except Exception as error:
             # Tried once: the old edition goes on, and the board shows who stayed behind.

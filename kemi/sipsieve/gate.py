@@ -58,7 +58,7 @@ _PHRASES: Final = (
     *(rf"\+{word}\+" for word in ("or", "and", "xor", "union", "select")),
     r"replace[ +]", r" if ", r" as ", r"case ", r"order by", r"group by", r"update ", r"cat ", r"call ", r"load ",
     r"-- ", r"--\r", r"--\"", r"-->", r"--@", r"--;", r"\"or", r"\"and", r"\"=", r"=\"=", r"\" or", r"\" and", r"\"\|",
-    r"/\*", r"; ?(?:pwd|dir|who|env|set|net|ver|type|copy|del|su|dd|ll|nl|wc|od|mv)", r";id", r"; id", r";ls", r"; ls", r";ps", r"; ps", r";w ", r"; w ", r"; *sh", r";who", r"; *rm", r";dir", r"; *cp",
+    r"/\*", r"//[a-z]{1,30}\[", r"; ?[\r\"@]", r"\[[@'\"]", r"\[[0-9]{1,4}\][^:;>\r]", r"[+\t](?:or|and|xor|having|where)\b", r"\x22(?:or|and) ", r":[ \"]?or ", r":[ \"]?and ", r"; ?(?:pwd|dir|who|env|set|net|ver|type|copy|del|su|dd|ll|nl|wc|od|mv)", r";id", r"; id", r";ls", r"; ls", r";ps", r"; ps", r";w ", r"; w ", r"; *sh", r";who", r"; *rm", r";dir", r"; *cp",
     r"(?:cat|ls|rm|nc|sh|ssh|scp|dig|tar|sed|dd|env|ftp|vi|vim|awk|lua|ping|echo|find|grep|xxd|cmd|expect)(?:\.exe)? +[-/~.0-9hf<>]",
     # an angle bracket that opens no URI, or is followed by no parameter, list or line end
     r"<[^stu]|<s[^i]|<t[^e]|<u[^r]", r">[^\r\n;, ?]", r"[a-z0-9] ?> ?[/a-z]",

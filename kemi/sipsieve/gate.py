@@ -62,6 +62,7 @@ _PHRASES: Final = (
     r"(?:cat|ls|rm|nc|sh|ssh|scp|dig|tar|sed|dd|env|ftp|vi|vim|awk|lua|ping|echo|find|grep|xxd|cmd|expect)(?:\.exe)? +[-/~.0-9hf<>]",
     # an angle bracket that opens no URI, or is followed by no parameter, list or line end
     r"<[^stu]|<s[^i]|<t[^e]|<u[^r]", r">[^\r\n;, ?]", r"[a-z0-9] ?> ?[/a-z]",
+    r"[=:][ \"]?(?:or|and|not|if) ",
 )  # fmt: skip
 
 

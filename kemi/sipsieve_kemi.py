@@ -46,15 +46,18 @@ try:
         folding,
         journal,
         ledger,
+        limits,
+        metrics,
         model,
         policy,
         record,
         requests,
         ruleset,
+        scoreboard,
         shared,
         status,
         warden,
-    )  # fmt: skip
+    )
 except ImportError as _error:
     raise ImportError(
         f"sipsieve: {_error}. Its packages must stand in a venv of this very Python "
@@ -83,6 +86,9 @@ _TURN: Final = 0.04
 
 #: One decision in 64 is timed: two looks at the clock cost more than the rest of the account.
 _TIMED: Final = 63
+
+#: Seconds between exports of metrics: more often than Prometheus asks.
+_EXPORT_EVERY: Final = 5
 
 #: Summaries that could not be written yet, kept by the timer process; older ones are given up and counted.
 _PENDING: Final = 10_000
@@ -145,6 +151,7 @@ class Sipsieve:
         self._started = time.time()
         self._turn = 0.0
         self._control: control.Control | None = None
+        self._exporter = metrics.Exporter()
         self._notices: list[tuple[str, dict[str, Any], float]] = []
         self._sequence = 0
         self._allowed = 0
@@ -492,6 +499,9 @@ class Sipsieve:
         self._watch_switch(now)
         for entry in self._pending[known:]:
             self._board.count(entry.method, entry.verdict, entry.transport, entry.messages)
+        self._board.journal(self._journal.written, self._journal.lost)
+        if (prometheus := getattr(KSR, "xhttp_prom", None)) is not None and not int(now) % _EXPORT_EVERY:
+            self._export(prometheus)
         done = 0
         for entry in self._pending:
             if not self._summary(entry, now):
@@ -509,6 +519,24 @@ class Sipsieve:
             now,
         ):
             self._given_up = 0
+
+    def _export(self, prometheus: Any) -> None:
+        get, counts = KSR.htable.sht_get, counting.COUNTS
+        window = int(time.monotonic()) // limits.WINDOW
+        for number in (window - 1, window):
+            self._exporter.overflowed(number, get(counts, f"overflow:{number}") or 0)
+        state = {
+            metrics.BANS: get(counts, counting.LIVE_BANS) or 0,
+            metrics.TRACKED: get(counts, f"cells:{window}") or 0,
+            metrics.INSPECTION: int(not _is_off()),
+        }
+        updates = self._exporter.updates(self._board.totals(), self._workers(), self._edition.versions, state)
+        for update in updates:
+            getattr(prometheus, update.call)(*update.arguments)
+
+    def _workers(self) -> list[tuple[scoreboard.Worker, int]]:
+        """The workers with their memory in bytes; not the two timer processes of ours."""
+        return [(w, _resident(w.pid)) for w in self._board.workers() if 0 < w.place < shared.WORKERS - 1]
 
     def _drops(self, now: float) -> list[ledger.Entry]:
         """What the native ban check dropped since the last look."""
@@ -586,12 +614,8 @@ class Sipsieve:
             "log": self._log_path,
             "inspection": "off" if _is_off() else "on",
             "set": {key: setting._asdict() for key, setting in self._control.set.items()},
-            "bans": len(_Table(counting.BANS).entries()),
-            "workers": [
-                worker._asdict() | {"memory": _resident(worker.pid)}
-                for worker in self._board.workers()
-                if 0 < worker.place < shared.WORKERS - 1
-            ],
+            "bans": KSR.htable.sht_get(counting.COUNTS, counting.LIVE_BANS) or 0,
+            "workers": [worker._asdict() | {"memory": memory} for worker, memory in self._workers()],
             "totals": status.facts(self._board.totals()),
         }
 

@@ -52,18 +52,37 @@ child:: parent:: self:: descendant ancestor following preceding import require =
 _SIP: Final = """
 zap/ dahdi/ iax2 iax/ local/ 0x set-cookie contenttype content-type:text content-type:\\x20text http/1.
 """
-# With the blanks that make them more than words of a name.
+# What needs its surroundings to be more than part of a name.
 _PHRASES: Final = (
+    # conditions and clauses
     *(rf" {word}[ +]" for word in ("or", "and", "xor", "not", "like", "rlike", "in", "is", "set", "from", "into")),
     *(rf"\+{word}\+" for word in ("or", "and", "xor", "union", "select")),
-    r"replace[ +]", r" if ", r" as ", r"case ", r"order by", r"group by", r"update ", r"cat ", r"call ", r"load ",
-    r"-- ", r"--\r", r"--\"", r"-->", r"--@", r"--;", r"\"or", r"\"and", r"\"=", r"=\"=", r"\" or", r"\" and", r"\"\|",
-    r"/\*", r"//[a-z]{1,30}\[", r"; ?[\r\"@]", r"\[[@'\"]", r"\[[0-9]{1,4}\][^:;>\r]", r"[+\t](?:or|and|xor|having|where)\b", r"\x22(?:or|and) ", r":[ \"]?or ", r":[ \"]?and ", r"; ?(?:pwd|dir|who|env|set|net|ver|type|copy|del|su|dd|ll|nl|wc|od|mv)", r";id", r"; id", r";ls", r"; ls", r";ps", r"; ps", r";w ", r"; w ", r"; *sh", r";who", r"; *rm", r";dir", r"; *cp",
-    r"(?:cat|ls|rm|nc|sh|ssh|scp|dig|tar|sed|dd|env|ftp|vi|vim|awk|lua|ping|echo|find|grep|xxd|cmd|expect)(?:\.exe)? +[-/~.0-9hf<>]",
-    # an angle bracket that opens no URI, or is followed by no parameter, list or line end
-    r"<[^stu]|<s[^i]|<t[^e]|<u[^r]", r">[^\r\n;, ?]", r"[a-z0-9] ?> ?[/a-z]",
+    r"[+\t](?:or|and|xor|having|where)\b",
     r"[=:][ \"]?(?:or|and|not|if) ",
-)  # fmt: skip
+    r"\x22(?:or|and) ",
+    r"\"(?:or|and|=|\|| or| and)",
+    r"=\"=",
+    r" (?:if|as) ",
+    r"replace[ +]",
+    r"(?:case|update|call|load) ",
+    r"(?:order|group) by",
+    # comments
+    r"/\*",
+    r"--[ \r\"@;>]",
+    # commands with few letters
+    r"; ?(?:pwd|dir|who|env|set|net|ver|type|copy|del|su|dd|ll|nl|wc|od|mv|id|ls|ps|w )",
+    r"; *(?:sh|rm|cp)",
+    r"cat ",
+    r"(?:cat|ls|rm|nc|sh|ssh|scp|dig|tar|sed|dd|env|ftp|vi|vim|awk|lua|ping|echo|find|grep|xxd|cmd|expect)(?:\.exe)? +[-/~.0-9hf<>]",
+    # brackets: of paths, of lists, and angle brackets that open no URI or are followed by what follows none
+    r"//[a-z]{1,30}\[",
+    r"\[[@'\"]",
+    r"\[[0-9]{1,4}\][^:;>\r]",
+    r"<[^stu]|<s[^i]|<t[^e]|<u[^r]",
+    r">[^\r\n;, ?]",
+    r"[a-z0-9] ?> ?[/a-z]",
+    r"; ?[\r\"@]",
+)
 
 
 def words() -> list[str]:

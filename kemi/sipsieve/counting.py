@@ -21,7 +21,7 @@ _BUCKETS: Final = 256
 LIVE_BANS: Final = "bans"
 
 #: Seconds within which a second offence is the first, seen by another worker.
-_SAME: Final = 10
+_SAME: Final = 1
 
 #: Sources whose offences are remembered, new ones in an hour: 24 h of them are about 12 MB.
 _OFFENDERS: Final = 4096

@@ -23,14 +23,20 @@ _EVIDENCE = 12
 def analyze(store: Store, intake: Intake) -> Report:
     """Groups, names and ranks what the store holds. The same events give the same report."""
     counted = census.gather(store)
-    everyone = [source for source in sources(counted) if source.ip not in counted.servers or source.has_attack]
-    candidates = [source for source in everyone if _is_candidate(source)]
-    asked = census.targets(store, {source.ip for source in candidates})
-    floods, rest = forged.floods(candidates)
+    floods, profiles = forged.floods(counted.profiles)
+    everyone = [source for source in sources(profiles) if source.ip not in counted.servers or source.has_attack]
+    rest = [source for source in everyone if _is_candidate(source)]
+    asked = census.targets(store, {source.ip for source in rest})
     groups = [(group, True) for group in floods]
     groups += [(group, False) for group in links.group(rest, common_agents(everyone), asked)]
+    # Whoever has traffic of another kind is abused as a sender, unless that is an attack too.
     lawful = {source.ip for source in everyone if source.is_lawful}
-    actors = [actor for group, is_forged in groups if (actor := _actor(group, is_forged, asked, lawful)) is not None]
+    innocent = lawful | {source.ip for source in everyone if not source.has_attack or _is_research(source)}
+    actors = [
+        actor
+        for group, is_forged in groups
+        if (actor := _actor(group, is_forged, asked, innocent if is_forged else lawful)) is not None
+    ]
     actors.sort(key=lambda actor: (-actor.rank.score, -actor.messages, actor.id))
     _details(store, actors)
     found = [campaign for actor in actors for campaign in actor.campaigns]
@@ -40,6 +46,10 @@ def analyze(store: Store, intake: Intake) -> Report:
         dict(intake.records), dict(sorted(intake.skipped.items())), intake.blind, intake.files,
         len({source.ip for source in everyone} - seen), counted.lost, counted.not_looked_at,
     )  # fmt: skip
+
+
+def _is_research(source: Source) -> bool:
+    return bool(source.agents) and all(habits.is_research(agent) for agent in source.agents)
 
 
 def _is_candidate(source: Source) -> bool:
@@ -80,7 +90,8 @@ def _actor(
             return None
         held = held or "Nothing to do as long as nothing follows."
         note = note or quiet
-    motives = intents.of(found, hits)
+    injected = [hit for source in group.sources for hit in source.injections]
+    motives = intents.of(found, injected)
     if is_forged:
         note = "the sources are forged: whoever owns these addresses has nothing to do with it"
     ranked = ranking.rank(found, group.sources, [motive.intent for motive in motives], held)
@@ -97,7 +108,7 @@ def _actor(
         "\n".join(sorted(addresses | set(victims)) + sorted(group.links) + [c.type for c in found]).encode()
     ).hexdigest()[:10]
     actor = Actor(
-        f"actor-{identity}", sorted(addresses or victims, key=_address_key), ranked, motives, found, _evidence(found, hits), _pointers(hits),
+        f"actor-{identity}", sorted(addresses or victims, key=_address_key), ranked, motives, found, _evidence(found, hits, injected), _pointers(injected),
         min(s.first_us for s in group.sources), max(s.last_us for s in group.sources), sum(s.messages for s in group.sources),
         dict(methods.most_common()), [], 0, sorted({agent for s in group.sources for agent in s.agents})[:20], group.links,
         spoofed, victims if is_forged or spoofed else [], note, sum(s.total("accepted") for s in group.sources),
@@ -122,9 +133,9 @@ def _quiet(group: Group, hits: list[census.Hit]) -> str:
     return ""
 
 
-def _evidence(found: list[Campaign], hits: list[census.Hit]) -> list[Evidence]:
+def _evidence(found: list[Campaign], hits: list[census.Hit], injected: list[census.Hit]) -> list[Evidence]:
     items = [Evidence("campaign", f"{campaign.type}: {campaign.why}", messages=campaign.messages) for campaign in found]
-    order = sorted(hits, key=lambda h: (not habits.is_injection(h), -h.score, -h.messages, h.rule, h.excerpt))
+    order = sorted(hits, key=lambda h: (h not in injected, -h.score, -h.messages, h.rule, h.excerpt))
     items += [
         Evidence("rule", f"{hit.rule} in {hit.field}", hit.excerpt, hit.field, hit.rule, hit.messages, hit.received)
         for hit in order
@@ -135,8 +146,7 @@ def _evidence(found: list[Campaign], hits: list[census.Hit]) -> list[Evidence]:
 def _pointers(hits: list[census.Hit]) -> list[Indicator]:
     found: set[Indicator] = set()
     for hit in hits:
-        if habits.is_injection(hit):
-            found |= indicators.in_payload(hit.excerpt)
+        found |= indicators.in_payload(hit.excerpt)
     return sorted(found)
 
 

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import pairwise
 from typing import Final
 
 from . import habits
@@ -155,11 +156,17 @@ def _injection(group: Group) -> str:
 def _flood(sums: Sums, forged: bool, sources: int) -> str:
     if forged:
         return f"{sums.messages} messages from {sources} addresses that each sent a few and never went on"
-    if sums.lawful * 4 > sums.messages:
+    if sums.lawful * 4 > sums.messages or sums.lawful * 4 > sums.invite > 0:
         return ""
-    if sums.peak_invites >= _FLOOD_INVITES:
+    # What a ban dropped has no method; it was more of what came before.
+    dropped = sums.banned if sums.invite * 2 > sums.messages - sums.banned else 0
+    if not sums.limited and sums.malformed * 2 < sums.invite and len(sums.asked("INVITE")) * 2 > sums.invite:
+        # Each number once: somebody looks for something, fast.
+        return ""
+    if sums.peak_invites + dropped >= _FLOOD_INVITES and (sums.peak_invites >= _FLOOD_INVITES or sums.limited):
         over = f" over {sums.ports} source ports" if sums.ports > 1 else ""
-        return f"{sums.invite} INVITEs{over}, up to {sums.peak_invites} in a minute"
+        more = f" and {dropped} dropped while banned" if dropped else ""
+        return f"{sums.invite} INVITEs{over}, up to {sums.peak_invites} in a minute{more}"
     if sums.register < sums.messages / 2 and (
         sums.peak >= _FLOOD_MESSAGES or (sums.banned > _FLOOD_MESSAGES and not sums.register)
     ):
@@ -199,8 +206,8 @@ def _passwords(sums: Sums, group: Group) -> list[tuple[CampaignType, str]]:
     users = len(asked)
     each = sums.register / users
     tried = sums.authorized or sums.refused_login
-    if users == 1 and len(group.sources) == 1 and sums.peak <= PATIENT_PER_MINUTE and not sums.tool:
-        # A phone with a wrong password does just this, for weeks.
+    if users == 1 and sums.peak <= PATIENT_PER_MINUTE and not sums.tool and not _overlap(group.sources):
+        # A phone with a wrong password does just this, for weeks; on the move from changing addresses.
         return []
     if users >= _SPRAYED and each <= _SPRAY_EACH:
         if not tried and each < 1.8:
@@ -220,12 +227,18 @@ def _passwords(sums: Sums, group: Group) -> list[tuple[CampaignType, str]]:
     return []
 
 
+def _overlap(sources: list[Source]) -> bool:
+    """Whether several sources were active at the same time."""
+    ordered = sorted(sources, key=lambda source: source.first_us)
+    return any(later.first_us < earlier.last_us for earlier, later in pairwise(ordered))
+
+
 def _fuzzing(sums: Sums, forged: bool) -> str:
     if sums.zero >= _ZERO and sums.lawful * 4 <= sums.messages:
         return f"{sums.zero} INVITEs without a body (Content-Length: 0) outside any call"
     if forged or sums.malformed < _MALFORMED or sums.lawful * 4 > sums.messages:
         return ""
-    if sums.peak_invites >= _FLOOD_INVITES and len(sums.defects) < 4:
+    if len(sums.defects) < 4 and sums.peak_invites + (sums.banned if sums.limited else 0) >= _FLOOD_INVITES:
         return ""
     if len(sums.defects) >= 2 or sums.malformed * 2 >= sums.messages:
         return f"{sums.malformed} malformed messages, broken in {len(sums.defects)} way{'s' * (len(sums.defects) > 1)}"
@@ -258,10 +271,12 @@ def _campaign(kind: CampaignType, why: str, group: Group, sums: Sums) -> Campaig
     first, last = min(s.first_us for s in group.sources), max(s.last_us for s in group.sources)
     rules: set[str] = set()
     if kind is CampaignType.INJECTION:
-        mine = [hit for hit in hits if habits.is_injection(hit)]
+        mine = [hit for source in group.sources for hit in source.injections]
     elif kind is CampaignType.FUZZING:
         mine = [
-            hit for hit in hits if (hit.family or habits.family_of(hit.rule)) in ("structure", "content_length_zero")
+            hit
+            for hit in hits
+            if (hit.family or habits.family_of(hit.rule)) in ("structure", "control", "content_length_zero")
         ]
     elif kind is CampaignType.FLOOD:
         mine = [hit for hit in hits if (hit.family or habits.family_of(hit.rule)) in ("limits", "structure")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Final
 
-from .census import MINUTE_US
+from .census import MINUTE_US, Profile
 from .links import Group
 from .sources import Source
 
@@ -13,17 +13,18 @@ from .sources import Source
 _MANY: Final = 25
 
 #: Messages of one address that are still a few.
-_FEW: Final = 4
+FEW: Final = 4
 
 #: Addresses that begin within one minute.
 _AT_ONCE: Final = 10
 
 
-def floods(candidates: list[Source]) -> tuple[list[Group], list[Source]]:
-    """Floods from forged addresses, and the sources that are in none."""
+def floods(profiles: list[Profile]) -> tuple[list[Group], list[Profile]]:
+    """Floods from forged addresses, and the profiles that are in none."""
     bursts: dict[str, list[Source]] = defaultdict(list)
-    for source in candidates:
-        if source.ip and not source.streams and _few(source) and not source.injections:
+    for profile in profiles:
+        source = Source(profile.ip, [profile])
+        if source.ip and not source.streams and source.messages <= FEW and not source.injections and not source.lawful:
             bursts[_method(source)].append(source)
     groups: list[Group] = []
     taken: set[int] = set()
@@ -31,16 +32,12 @@ def floods(candidates: list[Source]) -> tuple[list[Group], list[Source]]:
         members.sort(key=lambda source: (source.first_us, source.ip))
         for run in _runs(members):
             groups.append(Group(run, {"same moment": f"{len(run)} addresses began within minutes of each other"}))
-            taken.update(id(source) for source in run)
-    return groups, [source for source in candidates if id(source) not in taken]
-
-
-def _few(source: Source) -> bool:
-    return source.messages <= _FEW or (source.shared and source.last_us - source.first_us < 10 * MINUTE_US)
+            taken.update(id(source.profiles[0]) for source in run)
+    return groups, [profile for profile in profiles if id(profile) not in taken]
 
 
 def _method(source: Source) -> str:
-    return max(("INVITE", "REGISTER", "OPTIONS", "SUBSCRIBE", "MESSAGE"), key=source.method) if source.messages else ""
+    return max(("INVITE", "REGISTER", "OPTIONS", "SUBSCRIBE", "MESSAGE"), key=source.method)
 
 
 def _runs(members: list[Source]) -> list[list[Source]]:
@@ -48,7 +45,6 @@ def _runs(members: list[Source]) -> list[list[Source]]:
     runs: list[list[Source]] = []
     current: list[Source] = []
     for source in members:
-        # The rate decides: within a minute of the tenth address before.
         if current and source.first_us - current[-1].first_us > MINUTE_US:
             runs.append(current)
             current = []

@@ -9,7 +9,7 @@ from typing import Final
 from .census import Hit, Profile
 
 #: Families that are no attack on a backend by themselves.
-PLAIN_FAMILIES: Final = frozenset({"structure", "scanner", "limits", "content_length_zero", ""})
+PLAIN_FAMILIES: Final = frozenset({"structure", "scanner", "limits", "content_length_zero", "control", ""})
 
 #: Names of phones, PBXs and gateways. Attackers use them too, so that sharing one says nothing.
 _PRODUCTS: Final = re.compile(
@@ -42,6 +42,7 @@ _EMPTY_HOSTS: Final = re.compile(
 
 _DIGITS: Final = re.compile(r"[0-9]+")
 _HEX: Final = re.compile(r"(?=[0-9a-f]*[a-f])(?=[0-9a-f]*[0-9])[0-9a-f]{6,}", re.I)
+_SPECIFIC: Final = re.compile(r"[0-9]{5,}|(?=[0-9a-f]*[a-f])[0-9a-f]{10,}", re.I)
 _ADDRESS: Final = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?::\d{1,5})?(?![\d.])")
 
 
@@ -63,6 +64,16 @@ def is_research(agent: str) -> bool:
 def is_tool(agent: str) -> bool:
     """Whether a User-Agent is that of a public attack or test tool."""
     return bool(_TOOLS.search(agent))
+
+
+def is_product(agent: str) -> bool:
+    """Whether a User-Agent is that of a phone, PBX or gateway."""
+    return bool(_PRODUCTS.search(agent))
+
+
+def is_specific(text: str) -> bool:
+    """Whether a payload holds what its author made up: a number, an address. Others are copied from books."""
+    return bool(_ADDRESS.search(text) or _SPECIFIC.search(text))
 
 
 def is_telling(agent: str) -> bool:

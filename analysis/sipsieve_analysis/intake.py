@@ -59,7 +59,7 @@ class Collector:
         self._folder = folder
         self._zone = zone
         self._progress = progress or (lambda name, done, total: None)
-        self._replay = Replay()
+        self._engine: Replay | None = None
         self.intake = Intake()
         self._serial = 0
 
@@ -81,6 +81,13 @@ class Collector:
             self._pcap(path, size)
         self.intake.files.append((str(path), kind.value))
         self._progress(path.name, size, size)
+
+    @property
+    def _replay(self) -> Replay:
+        # Compiling the rules takes seconds, and decision logs need none.
+        if self._engine is None:
+            self._engine = Replay()
+        return self._engine
 
     def _next(self, suffix: str) -> Path:
         self._serial += 1

@@ -65,6 +65,12 @@ def of_hit(hit: Hit) -> list[Motive]:
     return []
 
 
+def _is_part(hit: Hit, commands: list[str]) -> bool:
+    """Whether a file name or the like only stands in a command that other rules have seen."""
+    family = hit.family or habits.family_of(hit.rule)
+    return family in _READS and any(hit.excerpt in text or text in hit.excerpt for text in commands)
+
+
 def _of_sql(hit: Hit, why: str) -> list[Motive]:
     motives = []
     text = hit.excerpt
@@ -81,10 +87,14 @@ def _of_sql(hit: Hit, why: str) -> list[Motive]:
 
 
 def of(campaigns: list[Campaign], hits: list[Hit]) -> list[Motive]:
-    """All intents of an actor, the gravest first; each with the first reason that was found for it."""
+    """All intents of an actor, the gravest first; each with the first reason that was found for it.
+
+    `hits` are those that attack a backend.
+    """
     found: dict[Intent, Motive] = {}
+    commands = [hit.excerpt for hit in hits if (hit.family or habits.family_of(hit.rule)) in _EXECUTES]
     for hit in sorted(hits, key=lambda hit: (-hit.score, -hit.messages, hit.rule, hit.excerpt)):
-        if habits.is_injection(hit):
+        if not _is_part(hit, commands):
             for motive in of_hit(hit):
                 found.setdefault(motive.intent, motive)
     for campaign in campaigns:

@@ -91,9 +91,8 @@ def _keys(source: Source, common: set[str]) -> Iterable[tuple[str, str]]:
     for hit in source.injections:
         for host in command_hosts(hit.excerpt):
             yield "C2", host
-        text = habits.payload(hit)
-        if len(text) >= _TELLING_PAYLOAD:
-            yield "payload", text
+        if len(hit.excerpt) >= _TELLING_PAYLOAD and habits.is_specific(hit.excerpt):
+            yield "payload", hit.excerpt
     for profile in source.profiles:
         if suffix := habits.call_suffix(profile):
             yield "Call-ID host", suffix
@@ -109,8 +108,11 @@ def _weak(candidates: list[Source], common: set[str]) -> dict[tuple[str, str], l
     for number, source in enumerate(candidates):
         if not source.ip:
             continue
+        for hit in source.injections:
+            if len(text := habits.payload(hit)) >= _TELLING_PAYLOAD:
+                groups["payload", text].append(number)
         for profile in source.profiles:
-            if profile.agent and (habits.is_tool(profile.agent) or profile.agent not in common):
+            if profile.agent and not habits.is_product(profile.agent) and profile.agent not in common:
                 groups["agent", profile.agent].append(number)
             if profile.call_low:
                 groups["shape", habits.shape(profile.call_low)].append(number)
@@ -138,11 +140,14 @@ def _together(one: Source, other: Source, asked: frozenset[str], asked_other: fr
     """Why two sources that share a User-Agent, Call-ID form or network are one actor; "" if they need not be."""
     if _does(one) != _does(other):
         return ""
-    agents = bool(set(one.agents) & set(other.agents))
+    agents = any(not habits.is_product(agent) for agent in set(one.agents) & set(other.agents))
     shapes = _shapes(one) == _shapes(other)
     near = habits.network(one.ip) == habits.network(other.ip)
     score = 1.0 * agents + 0.5 * shapes + 1.0 * near
     reasons = [text for text, is_so in (("User-Agent", agents), ("Call-ID form", shapes), ("network", near)) if is_so]
+    if _payloads(one) & _payloads(other):
+        score += 1.0
+        reasons.append("payload")
     overlap = min(one.last_us, other.last_us) - max(one.first_us, other.first_us)
     shorter = max(1, min(one.last_us - one.first_us, other.last_us - other.first_us))
     few = min(len(asked), len(asked_other))
@@ -166,6 +171,10 @@ def _does(source: Source) -> str:
     counts = {name: source.method(name) for name in ("REGISTER", "INVITE", "OPTIONS")}
     name, most = max(counts.items(), key=lambda item: item[1])
     return name if most else "other"
+
+
+def _payloads(source: Source) -> set[str]:
+    return {habits.payload(hit) for hit in source.injections}
 
 
 def _shapes(source: Source) -> str:

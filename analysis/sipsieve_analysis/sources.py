@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from . import habits
-from .census import Census, Hit, Profile
+from .census import Hit, Profile
 
 #: REGISTERs in a minute that a single phone with a wrong password may send: two in an attempt, one attempt every
 #: few seconds for impatient ones. Guessing passwords at that pace would take years.
@@ -77,8 +77,14 @@ class Source:
         """Messages on which a rule of that family fired."""
         totals: dict[str, int] = {}
         for hit in self.hits:
-            if (hit.family or habits.family_of(hit.rule)) == name and (name != "structure" or hit.score >= 5):
+            family = hit.family or habits.family_of(hit.rule)
+            # Control bytes are one more way of breaking a message.
+            family = "structure" if family == "control" else family
+            if family == name and (name != "structure" or hit.score >= 5):
                 totals[hit.rule] = totals.get(hit.rule, 0) + hit.messages
+        if name == "structure":
+            # Each message is broken in one way or several; it was refused for that once.
+            return max(max(totals.values(), default=0), min(sum(totals.values()), self.action("reject", "drop")))
         return max(totals.values(), default=0)
 
     def rules(self, family: str) -> set[str]:
@@ -90,7 +96,8 @@ class Source:
     @property
     def injections(self) -> list[Hit]:
         """Hits that are attacks on a backend."""
-        return [hit for hit in self.hits if habits.is_injection(hit)]
+        broken = {hit.excerpt for hit in self.hits if (hit.family or habits.family_of(hit.rule)) == "control"}
+        return [hit for hit in self.hits if habits.is_injection(hit) and not _is_noise(hit, broken)]
 
     @property
     def lawful(self) -> int:
@@ -118,25 +125,33 @@ class Source:
         )  # fmt: skip
 
 
-def sources(census: Census) -> list[Source]:
-    """The sources of a census. A client that attacks from an address where others behave well stands alone."""
+#: Longest text with control bytes in it that may be a fuzzer's and no attack on a backend.
+_NOISE: Final = 48
+
+
+def _is_noise(hit: Hit, broken: set[str]) -> bool:
+    """Whether a rule fired on the debris of a fuzzer: brackets and control bytes, no statement and no command."""
+    family = hit.family or habits.family_of(hit.rule)
+    return hit.excerpt in broken and len(hit.excerpt) <= _NOISE and family not in ("sql", "shell", "jndi")
+
+
+def sources(profiles: list[Profile]) -> list[Source]:
+    """The sources of these profiles. A client that attacks from an address where others behave well stands alone."""
     by_ip: dict[str, list[Profile]] = {}
-    for profile in census.profiles:
+    for profile in profiles:
         by_ip.setdefault(profile.ip, []).append(profile)
     found: list[Source] = []
-    for ip, profiles in by_ip.items():
+    for ip, mine in by_ip.items():
         # Counts of native drops name no client; they belong to whoever earned the ban.
         good: list[Profile] = []
         bad: list[Profile] = []
-        for profile in profiles:
+        for profile in mine:
             one = Source(ip, [profile])
             (good if one.is_lawful and not one.injections else bad).append(profile)
-        if good and bad:
-            if any(Source(ip, [profile]).has_attack for profile in bad):
-                found += [Source(ip, good), Source(ip, bad, shared=True)]
-                continue
-            good, bad = profiles, []
-        found.append(Source(ip, profiles))
+        if good and bad and any(Source(ip, [profile]).has_attack for profile in bad):
+            found += [Source(ip, good), Source(ip, bad, shared=True)]
+            continue
+        found.append(Source(ip, mine))
     return found
 
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sys
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Callable
 from datetime import UTC, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from ..analysis import analyze
-from ..events import Store
-from ..intake import Collector, InputError
-from ..report import as_json
+from ..operate.harmless import harmless
 
 
 def zone_of(name: str) -> tzinfo:
@@ -27,37 +28,110 @@ def zone_of(name: str) -> tzinfo:
         raise click.BadParameter(f"{name!r} is no time zone; allowed: a name like Europe/Berlin, or UTC") from error
 
 
-@click.command(
-    epilog="Exit codes: 0 nothing above low was found, 1 something was, 2 an input can't be read or the call was wrong."
-)
+_EPILOG = """
+\b
+Examples:
+  sipsieve analyze /var/log/sipsieve/decisions.jsonl
+  sipsieve analyze --html report.html --csv indicators.csv week.pcap /var/log/kamailio.log.*.gz
+  journalctl -u kamailio -o json | sipsieve analyze --json -
+
+Exit codes: 0 nothing above low was found, 1 something was, 2 an input can't be read or the call was wrong.
+"""
+
+
+@click.command(epilog=_EPILOG)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--json", "json_to", flag_value="-", default=None, help="Print the report as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON (docs/report.schema.json).")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as one HTML page.")
+@click.option("--markdown", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as Markdown.")
+@click.option("--csv", type=click.Path(path_type=Path, dir_okay=False), help="Write the indicators as CSV.")
+@click.option("--all", "everything", is_flag=True, help="Show every actor on the terminal, not only the gravest.")
 @click.option("--timezone", default="UTC", metavar="NAME", help="Time zone of log lines that name none (default UTC).")
 @click.option(
-    "--memory", default="1200MB", metavar="SIZE", help="Memory that the engine may use before it spills to disk."
+    "--memory", default="1000MB", metavar="SIZE", help="Memory that the engine may use before it spills to disk."
+)
+@click.option(
+    "--temporary",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder for working files (default: the system's).",
 )
 @click.option("--quiet", "-q", is_flag=True, help="No progress bar.")
-def command(paths: tuple[Path, ...], json_to: str | None, timezone: str, memory: str, quiet: bool) -> None:
+def command(
+    paths: tuple[Path, ...],
+    as_json: bool,
+    html: Path | None,
+    markdown: Path | None,
+    csv: Path | None,
+    everything: bool,
+    timezone: str,
+    memory: str,
+    temporary: Path | None,
+    quiet: bool,
+) -> None:
     """Read decision logs, raw Kamailio logs and captures; say who wants what.
 
     PATHS are files or folders, alone or mixed, plain or compressed (gzip, bzip2, xz, zstd); "-" is standard input.
     """
+    # The engine takes half a second to import; --help need not wait for it.
+    from .. import report as report_
+    from ..analysis import analyze
+    from ..events import Store
+    from ..intake import Collector, InputError
+    from ..render import html as html_
+    from ..render import markdown as markdown_
+    from ..render import table, terminal
+
     zone = zone_of(timezone)
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sipsieve-")))
-        store = Store(folder, memory)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sipsieve-", dir=temporary)))
+        try:
+            store = Store(folder, memory)
+        except Exception as error:
+            raise click.BadParameter(f"--memory {memory!r}: {error}") from error
         stack.callback(store.close)
-        collector = Collector(store, folder, zone)
+        bar = _bar(stack, quiet)
+        collector = Collector(store, folder, zone, _watch(bar))
         try:
             for path in paths:
                 collector.add(_standard_input(folder) if str(path) == "-" else path)
-        except InputError as error:
-            raise click.UsageError(str(error)) from error
+        except (InputError, OSError) as error:
+            raise click.UsageError(harmless(str(error))) from error
+        if bar:
+            bar.add_task("grouping and ranking", total=None)
         report = analyze(store, collector.intake)
-    if json_to:
-        json.dump(as_json(report), sys.stdout, ensure_ascii=True, indent=2)
+    for target, text in ((html, html_.write), (markdown, markdown_.write), (csv, table.write)):
+        if target is not None:
+            try:
+                target.write_text(text(report), encoding="utf-8", newline="")
+            except OSError as error:
+                raise click.UsageError(f"{target}: cannot be written: {error.strerror}") from error
+    if as_json:
+        json.dump(report_.as_json(report), sys.stdout, ensure_ascii=True, indent=2)
         sys.stdout.write("\n")
+    else:
+        terminal.draw(report, Console(highlight=False), everything)
     sys.exit(1 if any(actor.rank.tier != "low" for actor in report.actors) else 0)
+
+
+def _bar(stack: contextlib.ExitStack, quiet: bool) -> Progress | None:
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        return None
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    return stack.enter_context(Progress(*columns, console=console, transient=True))
+
+
+def _watch(bar: Progress | None) -> Callable[[str, int, int], None]:
+    tasks: dict[str, TaskID] = {}
+
+    def watch(name: str, done: int, total: int) -> None:
+        if bar is None:
+            return
+        if name not in tasks:
+            tasks[name] = bar.add_task(escape(harmless(name, 40)), total=max(total, 1))
+        bar.update(tasks[name], completed=done)
+
+    return watch
 
 
 def _standard_input(folder: Path) -> Path:

@@ -1,0 +1,1 @@
+"""One module for each medium; each makes everything that came from outside harmless for it."""

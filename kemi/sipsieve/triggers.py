@@ -11,14 +11,9 @@ _STATEMENTS: Final = (
 )
 # Programs that attacks start.
 _PROGRAMS: Final = (
-    "cat|tac|nl|less|curl|wget|nc|ncat|netcat|socat|telnet|ssh|scp|bash|dash|zsh|ksh|csh|sh|python[23.]*|perl|php|"
-    "ruby|lua|node|rm|chmod|chown|mkfifo|whoami|uname|id|ps|pwd|ls|dir|type|del|copy|echo|printf|env|netstat|"
-    "ifconfig|ipconfig|reboot|killall|ping6?|nslookup|dig|tftp|ftp|busybox|sleep|touch|find|grep|egrep|awk|gawk|"
-    "sed|xxd|od|base64|openssl|gcc|crontab|useradd|adduser|passwd|sudo|su|mount|dd|tar|gzip|unzip|iptables|"
-    "systeminfo|tasklist|net|reg|wmic|certutil|bitsadmin|powershell|cmd|rundll32|regsvr32|mshta|cscript|wscript|"
-    "head|tail|more|docker|podman|kubectl|nmap|vim?|nano|gdb|strace|rsync|expect|jrunscript|tclsh|wish|emacs|"
-    "phpinfo|system|passthru|popen|asterisk|kamctl|kamcmd|fs_cli|who|w|set|export|kill|halt|poweroff|route|arp|"
-    "ver|start|calc|notepad|host|wc|sort|uniq|make|zip|mv|cp|ll|socket|nodejs|exec|net1"
+    "cat|curl|wget|ncat|netcat|socat|telnet|bash|python|perl|php|ruby|chmod|mkfifo|whoami|uname|id|ps|pwd|ls|dir|type|copy|echo|"
+    "printf|netstat|ifconfig|ipconfig|reboot|ping|nslookup|busybox|sleep|touch|find|grep|passwd|sudo|systeminfo|tasklist|net|"
+    "powershell|cmd|system|exec|passthru|popen|kamctl|kamcmd|set|env|kill|halt|start|calc|ver|nc|sh|rm|del|w|who|phpinfo|shutdown"
 )
 _FOLDERS: Final = (
     "etc|proc|var|usr|root|home|opt|tmp|dev|s?bin|boot|sys|mnt|srv|lib|apache2?|logs?|xampp|www|wwwroot|inetpub|"
@@ -56,7 +51,6 @@ SHAPES: Final = (
     r"\bis\b|\br?like\b|\bbetween\b|\bin[ \t]?\(|[<>][ \t]?[0-9])",
     r"\b(?:x?or|and|having|where)[ \t+]+(?:true\b|not\b|[-+~!(@]*[0-9])",
     r"[0-9)%][ \t]*(?:\b(?:or|and|xor|like|rlike|regexp|between|in|is|div|mod|sounds|procedure|having|where)\b|&&)",
-    r"[0-9)][ \t]*[*/+<>!=-]+[ \t]*[0-9a-z(]+[ \t)]*(?:=|[<>][0-9])",
     r";[ \t]*(?:set|use|if|call|begin|do|while|show|desc|copy|load|lock|handler|rename|attach|pragma|commit|rollback|bulk|print|"
     r"raiserror|prepare|reset|vacuum|analyze|explain|replace)[ \t]",
     r"@@[a-z]",
@@ -70,17 +64,18 @@ SHAPES: Final = (
     r"\*/[^*]",
     r"0x[0-9a-f]{2}",
     # Calls and brackets of code, of LDAP filters, of XPath.
-    r"[a-z0-9_]\([ \t]{0,3}(?:\)|['\"@*/.(-]|[0-9]{1,9}[,)(]|0x|[a-z_]{1,30}[ \t]{0,4}[(,)=\[]|(?:distinct|document|window|this)\b)",
-    r"[a-z0-9_][ \t]+\([ \t]{0,3}(?:\)|['\"@*/.(-]|[0-9]{1,9}[,)(]|0x|[a-z_]{1,30}[ \t]{0,4}[(,=\[]|(?:distinct|document|window|this)\b)",
+    r"[a-z_]\(|[0-9]\([ \t]*['\"@)]|\b(?:md5|sha[0-9]{1,3}|crc32|popen[0-9])[ \t]*\(",
+    r"[a-z_][ \t]+\([ \t]{0,3}(?:\)|['\"@*/.(-]|[0-9]{1,9}[,)(]|0x|[a-z_]{1,30}[ \t]{0,4}[(,=\[]|(?:distinct|document|window|this)\b)",
     r"\([ \t]?(?:[&|!*]|[a-z]{1,40}[ \t]?[=<>~])|\*[ \t]?[)|&]|\)[ \t]?\([ \t]?[a-z]*[&|!*=]|\)\(|\)\)[%(]|@\(",
     r"//[a-z]{1,30}\[|::[a-z*]|\[[ \t]?(?:@[a-z]|[0-9]{1,4}[ \t]?\]|position)|/\*\[",
     r"\[\[|#[ \t]?(?:set|include|parse|evaluate|foreach|exec|assign)\b|__[a-z]",
     r"===|[0-9)] ?== ?[0-9]|\bdb\.[a-z]|\bthis\.[a-z]|\breturn\b|\bmapreduce\b|\bnew[ \t]+date",
     r"\b(?:java\.[a-z]|freemarker|classloader|getclass|getruntime|forname|self\.[_a-z]|request\.[a-z]|config\.|_self|t\(java)",
     # Programs, shells, files.
-    rf"[;&][ \t({{'\"@!]{{0,10}}(?:/?(?:[a-z0-9.?*-]{{1,20}}/){{1,8}})?(?:{_PROGRAMS})(?:\.exe)?[ \t\"'@&;|<>/)\r#+]",
-    rf"(?:[ \t;&(='\",@:+]|^)(?:{_PROGRAMS})(?:\.exe)?[ \t]{{1,10}}(?:-|/|https?:|ftp:|[<>&'~]|\.\.?/|[0-9]{{1,3}}\.[0-9])",
-    rf"\b(?:{_PROGRAMS})(?:\.exe)?[ \t]*[<>][ \t]*[/&a-rt-z0-9$\"]",
+    r";[ \t]*[a-z0-9.]{1,12}[ \t]+[^=; \t\r\n]",
+    rf"[;&][ \t({{'\"@!]{{0,10}}(?:{_PROGRAMS})(?:\.exe)?[ \t\"'@&;|<>/)\r#+]",
+    r"[ \t+](?:/[a-z*~.?]|--?[a-z]|~/|\.\.?/|https?:|ftp:)",
+    r"\b(?:nc|ncat|ping6?|telnet|ssh|s?ftp|tftp|curl|wget|dig|host|nslookup|rsync|scp|nmap)[ \t+]+(?:-|[0-9]{1,3}\.[0-9])",
     r"&&|[&;][ \t]*[\r\"@]|\n(?:from|to|f|t|m|contact|user-agent|server|subject|organization): ?\"?[ \t]*[;&]",
     r"[0-9][<>]&[0-9]|>>|>[ \t]?/|>&",
     r"/(?:bin|dev|inet)/[a-z]",

@@ -35,16 +35,16 @@ class Scale:
     def weigh(self, message: Message, findings: list[Finding]) -> Weighed:
         """The verdict on one message's findings.
 
-        Scores add up: for each value the highest of each family. A family whose action is `log` weighs nothing. Replies are
+        Scores add up over values and defects. A family whose action is `log` weighs nothing. Replies are
         never dropped or answered: they are scrubbed where that is possible, and passed where not,
         because the callee has answered already (RFC 3261 13.3.1.4).
         """
-        # What one family says of one value is one piece of evidence, however many of its rules fire.
+        # One value is one piece of evidence, however many rules fire on it; the surest speaks for it.
         counted: dict[tuple[str, str], Finding] = {}
         for finding in findings:
             if finding.score and self._actions.get(finding.family, "reject") != "log":
-                # A defect of its own adds to others; a second rule on the same value does not.
-                key = (finding.rule if finding.family == STRUCTURE else finding.family, finding.field)
+                # Defects are each a fact of their own.
+                key = (finding.rule if finding.family == STRUCTURE else "", finding.field)
                 known = counted.get(key)
                 if known is None or known.score < finding.score:
                     counted[key] = finding

@@ -18,13 +18,21 @@ from typing import Any, Final
 HERE: Final = Path(__file__).resolve().parent
 
 
+#: The Python that Kamailio embeds; packages with C code are made for just one.
+_PYTHON: Final = f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+
 def _find_packages() -> None:
-    """Puts this folder and the venv's packages on the path, behind the standard library's first entry."""
+    """Puts this folder and its packages on the path, behind the standard library's first entry."""
     folders = [str(HERE)]
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    candidates = [os.environ.get("SIPSIEVE_VENV", ""), str(HERE.parent / ".venv"), "/usr/lib/sipsieve/venv"]
-    for candidate in candidates:
-        if candidate and (packages := Path(candidate, "lib", version, "site-packages")).is_dir():
+    inside = Path("lib", _PYTHON, "site-packages")
+    named = os.environ.get("SIPSIEVE_VENV")
+    for packages in (
+        *([Path(named, inside)] if named else []),
+        HERE.parent / ".venv" / inside,
+        HERE.parent / _PYTHON,
+    ):
+        if packages.is_dir():
             folders.append(str(packages))
             break
     for folder in reversed(folders):
@@ -59,11 +67,16 @@ try:
         warden,
     )
 except ImportError as _error:
-    raise ImportError(
-        f"sipsieve: {_error}. Its packages must stand in a venv of this very Python "
-        f"({sys.version_info.major}.{sys.version_info.minor}): `/usr/bin/python3 -m venv DIR`, "
-        f"`DIR/bin/pip install -r {HERE}/requirements.txt`, and SIPSIEVE_VENV=DIR in Kamailio's environment."
-    ) from _error
+    # Most likely an upgrade brought another Python.
+    if str(HERE) == "/usr/lib/sipsieve/kemi":
+        _mend = f"call `sipsieve-packages --python {_PYTHON[6:]}` as root"
+    else:
+        _mend = f"`{_PYTHON} -m venv DIR`, `DIR/bin/pip install -r {HERE}/requirements.txt`, SIPSIEVE_VENV=DIR"
+    KSR.err(
+        f"sipsieve: {_error}. Kamailio embeds {_PYTHON}, and the packages are not installed for that one. "
+        f"Install them: {_mend}; then start Kamailio again.\n"
+    )
+    raise
 
 PASS: Final = 1
 STOP: Final = 2

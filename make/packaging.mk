@@ -1,0 +1,28 @@
+# Wheels, pins and the Debian package.
+APT_PACKAGES += debhelper lintian fakeroot logrotate mmdebstrap
+
+# Debian 12's and 13's Python: one package serves both, and an upgrade from one to the other.
+DEB_PYTHONS := 3.11 3.13
+DEB_MACHINE ?= $(shell uname -m)
+WHEELS := build/wheelhouse
+GLIBC := manylinux_2_34 manylinux_2_28 manylinux_2_24 manylinux_2_17 manylinux2014
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' kemi/sipsieve/__init__.py)
+
+requirements: venv ## pin the Python packages anew, with hashes (UPGRADE=--all or a package's name)
+	@$(PYTHON) packaging/pin.py $(UPGRADE)
+
+wheelhouse: $(WHEELS)/.done ## every wheel, for an installation without a network, in build/wheelhouse
+
+$(WHEELS)/.done: kemi/requirements.txt analysis/requirements.txt | venv
+	@rm -rf $(WHEELS)
+	@for python in $(DEB_PYTHONS); do \
+		$(VENV)/bin/pip download -q --disable-pip-version-check --no-deps --require-hashes --only-binary :all: \
+			--python-version $$python $(foreach glibc,$(GLIBC),--platform $(glibc)_$(DEB_MACHINE)) \
+			-r kemi/requirements.txt -r analysis/requirements.txt -d $(WHEELS); \
+	done
+	@touch $@
+
+deb: wheelhouse ## the Debian package, in build/deb, checked by lintian
+	@packaging/build-deb '$(VERSION)' $(WHEELS) '$(DEB_PYTHONS)' '$(DEB_MACHINE)'
+
+.PHONY: requirements wheelhouse deb

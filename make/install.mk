@@ -39,7 +39,7 @@ install: ## into /usr/lib/sipsieve, /etc/sipsieve, /var/log/sipsieve (DESTDIR, W
 uninstall: ## take it out; policy, logs and state stay (PURGE=1 removes them too)
 	@rm -rf $(INSTALLED)
 	@rm -f $(DESTDIR)/usr/bin/sipsieve $(DESTDIR)/usr/sbin/sipsieve-packages $(DROPIN)
-	@rmdir --ignore-fail-on-non-empty $(dir $(DROPIN))
+	@test ! -d $(dir $(DROPIN)) || rmdir --ignore-fail-on-non-empty $(dir $(DROPIN))
 	@if [ -n '$(PURGE)' ]; then \
 		rm -rf $(DESTDIR)/etc/sipsieve $(DESTDIR)/var/log/sipsieve $(DESTDIR)/var/lib/sipsieve; \
 		rm -f $(DESTDIR)/etc/logrotate.d/sipsieve; \

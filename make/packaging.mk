@@ -3,7 +3,6 @@ APT_PACKAGES += debhelper lintian fakeroot logrotate mmdebstrap
 
 # Debian 12's and 13's Python: one package serves both, and an upgrade from one to the other.
 DEB_PYTHONS := 3.11 3.13
-DEB_MACHINE ?= $(shell uname -m)
 WHEELS := build/wheelhouse
 GLIBC := manylinux_2_34 manylinux_2_28 manylinux_2_24 manylinux_2_17 manylinux2014
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' kemi/sipsieve/__init__.py)
@@ -17,12 +16,12 @@ $(WHEELS)/.done: kemi/requirements.txt analysis/requirements.txt | venv
 	@rm -rf $(WHEELS)
 	@for python in $(DEB_PYTHONS); do \
 		$(VENV)/bin/pip download -q --disable-pip-version-check --no-deps --require-hashes --only-binary :all: \
-			--python-version $$python $(foreach glibc,$(GLIBC),--platform $(glibc)_$(DEB_MACHINE)) \
+			--python-version $$python $(foreach glibc,$(GLIBC),--platform $(glibc)_$(shell uname -m)) \
 			-r kemi/requirements.txt -r analysis/requirements.txt -d $(WHEELS); \
 	done
 	@touch $@
 
 deb: wheelhouse ## the Debian package, in build/deb, checked by lintian
-	@packaging/build-deb '$(VERSION)' $(WHEELS) '$(DEB_PYTHONS)' '$(DEB_MACHINE)'
+	@packaging/build-deb '$(VERSION)' $(WHEELS) '$(DEB_PYTHONS)'
 
 .PHONY: requirements wheelhouse deb

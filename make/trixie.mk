@@ -1,0 +1,22 @@
+# The end-to-end tests on Debian 13: Kamailio 6.0.1 and Python 3.13.
+APT_PACKAGES += mmdebstrap
+
+# What the tests themselves need there, as files: the chroot has no network.
+TRIXIE_TESTS ?= tests/e2e
+
+build/trixie-wheels/.done: kemi/requirements.txt analysis/requirements.txt requirements-dev.txt | venv
+	@rm -rf build/trixie-wheels
+	@$(VENV)/bin/pip download -q --disable-pip-version-check --only-binary :all: --python-version 3.13 --no-deps \
+		$(foreach glibc,$(GLIBC),--platform $(glibc)_$(shell uname -m)) -d build/trixie-wheels \
+		-r kemi/requirements.txt -r analysis/requirements.txt
+	@grep -vE '^(mypy|ruff|-r )' requirements-dev.txt > build/trixie-wheels/requirements.txt
+	@printf 'setuptools\nwheel\n' >> build/trixie-wheels/requirements.txt
+	@$(VENV)/bin/pip download -q --disable-pip-version-check --only-binary :all: --python-version 3.13 \
+		$(foreach glibc,$(GLIBC),--platform $(glibc)_$(shell uname -m)) -d build/trixie-wheels \
+		-r build/trixie-wheels/requirements.txt
+	@touch $@
+
+trixie-test: build/trixie-wheels/.done ## the end-to-end tests on Kamailio 6.0 and Python 3.13 (TRIXIE_TESTS)
+	@$(SUDO) packaging/chroot trixie packaging/trixie-tests --junitxml=build/junit-trixie.xml $(TRIXIE_TESTS)
+
+.PHONY: trixie-test

@@ -1,0 +1,47 @@
+"""What is installed is pinned, hashed and named in the notices."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+from harness import ROOT
+
+INLINE = ROOT / "kemi" / "requirements.txt"
+TOOLS = ROOT / "analysis" / "requirements.txt"
+
+
+def pins(text: str) -> dict[str, list[str]]:
+    """Each pinned package's hashes."""
+    return {
+        match[1]: re.findall(r"--hash=sha256:([0-9a-f]{64})", match[0])
+        for match in re.finditer(r"^([a-z0-9-]+)==\S+(?: \\\n +--hash=sha256:[0-9a-f]{64})*$", text, re.M)
+    }
+
+
+def test_each_line_is_a_pin_with_a_hash() -> None:
+    for path in (INLINE, TOOLS):
+        found = pins(path.read_text())
+        lines = [line for line in path.read_text().splitlines() if line and not line.startswith(("#", " "))]
+        assert len(found) == len(lines), path
+        assert all(found.values()), path
+
+
+def test_what_has_c_code_is_there_for_each_python_and_machine() -> None:
+    # 3.11 to 3.14 on two machines.
+    assert {name: len(hashes) for name, hashes in pins(INLINE.read_text()).items()} == {"hyperscan": 8, "msgspec": 8}
+
+
+def test_each_dependency_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = {re.split(r"[<>=!~\[; ]", need)[0].lower() for need in project["dependencies"]}
+    missing = wanted - pins(INLINE.read_text()).keys() - pins(TOOLS.read_text()).keys()
+    assert not missing, "call `make requirements`"
+
+
+def test_the_notices_name_each_package() -> None:
+    notice = (ROOT / "NOTICE").read_text()
+    named = set(re.findall(r"^\| ([a-z0-9-]+) +\|", notice, re.M)) - {"package"}
+    assert named == pins(INLINE.read_text()).keys() | pins(TOOLS.read_text()).keys()
+    for bundled in ("Vectorscan", "Chimera", "PCRE", "Boost"):
+        assert bundled in notice

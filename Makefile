@@ -22,9 +22,10 @@ deps: ## install the Debian packages that are missing
 venv: deps $(VENV)/.done ## the Python packages, in a venv of Debian's own Python
 
 # Kamailio embeds Debian's Python, so the venv must be made by that one.
-$(VENV)/.done: requirements-dev.txt kemi/requirements.txt analysis/requirements.txt pyproject.toml
+$(VENV)/.done: requirements-dev.txt kemi/requirements.txt analysis/requirements.txt analysis/requirements-analyze.txt pyproject.toml
 	@test -x $(PYTHON) || /usr/bin/python3 -m venv $(VENV)
-	@$(VENV)/bin/pip install -q --disable-pip-version-check -r kemi/requirements.txt -r analysis/requirements.txt
+	@$(VENV)/bin/pip install -q --disable-pip-version-check -r kemi/requirements.txt -r analysis/requirements.txt \
+		-r analysis/requirements-analyze.txt
 	@$(VENV)/bin/pip install -q --disable-pip-version-check -r requirements-dev.txt
 	@$(VENV)/bin/pip install -q --disable-pip-version-check --no-deps -e .
 	@touch $@

@@ -7,21 +7,32 @@ WHEELS := build/wheelhouse
 GLIBC := manylinux_2_34 manylinux_2_28 manylinux_2_24 manylinux_2_17 manylinux2014
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' kemi/sipsieve/__init__.py)
 
+# The wheels of these lists, for each Python.
+fetch = for python in $(DEB_PYTHONS); do \
+		$(VENV)/bin/pip download -q --disable-pip-version-check --no-deps --require-hashes --only-binary :all: \
+			--python-version $$python $(foreach glibc,$(GLIBC),--platform $(glibc)_$(shell uname -m)) $(1) -d $(WHEELS); \
+	done
+
 requirements: venv ## pin the Python packages anew, with hashes (UPGRADE=--all or a package's name)
 	@$(PYTHON) packaging/pin.py $(UPGRADE)
 
-wheelhouse: $(WHEELS)/.done ## every wheel, for an installation without a network, in build/wheelhouse
+wheelhouse: $(WHEELS)/.done ## every wheel, for an installation without a network, in build/wheelhouse (ANALYZE=yes)
+	@if [ -n '$(ANALYZE)' ]; then $(call fetch,-r analysis/requirements-analyze.txt); fi
 
 $(WHEELS)/.done: kemi/requirements.txt analysis/requirements.txt | venv
 	@rm -rf $(WHEELS)
-	@for python in $(DEB_PYTHONS); do \
-		$(VENV)/bin/pip download -q --disable-pip-version-check --no-deps --require-hashes --only-binary :all: \
-			--python-version $$python $(foreach glibc,$(GLIBC),--platform $(glibc)_$(shell uname -m)) \
-			-r kemi/requirements.txt -r analysis/requirements.txt -d $(WHEELS); \
-	done
+	@$(call fetch,-r kemi/requirements.txt -r analysis/requirements.txt)
 	@touch $@
 
 deb: wheelhouse ## the Debian package, in build/deb, checked by lintian
 	@packaging/build-deb '$(VERSION)' $(WHEELS) '$(DEB_PYTHONS)'
 
 .PHONY: requirements wheelhouse deb
+
+# Inside each release's chroot the package is installed, run, upgraded and purged.
+deb-test: deb build/trixie-wheels/.done ## prove the Debian package in a clean Debian 12 and a clean Debian 13
+	@for suite in bookworm trixie; do \
+		$(SUDO) packaging/chroot $$suite packaging/proof/run --junitxml=/src/build/junit-deb-$$suite.xml; \
+	done
+
+.PHONY: deb-test

@@ -2,15 +2,16 @@
 APT_PACKAGES += mmdebstrap
 
 # What the tests themselves need there, as files: the chroot has no network.
+# What the tests themselves import there.
+TRIXIE_NEEDS := pytest pytest-timeout hypothesis jsonschema setuptools wheel
 TRIXIE_TESTS ?= tests/e2e
 
-build/trixie-wheels/.done: kemi/requirements.txt analysis/requirements.txt requirements-dev.txt | venv
+build/trixie-wheels/.done: kemi/requirements.txt analysis/requirements.txt make/trixie.mk | venv
 	@rm -rf build/trixie-wheels
 	@$(VENV)/bin/pip download -q --disable-pip-version-check --only-binary :all: --python-version 3.13 --no-deps \
 		$(foreach glibc,$(GLIBC),--platform $(glibc)_$(shell uname -m)) -d build/trixie-wheels \
 		-r kemi/requirements.txt -r analysis/requirements.txt
-	@grep -vE '^(mypy|ruff|-r )' requirements-dev.txt > build/trixie-wheels/requirements.txt
-	@printf 'setuptools\nwheel\n' >> build/trixie-wheels/requirements.txt
+	@printf '%s\n' $(TRIXIE_NEEDS) > build/trixie-wheels/requirements.txt
 	@$(VENV)/bin/pip download -q --disable-pip-version-check --only-binary :all: --python-version 3.13 \
 		$(foreach glibc,$(GLIBC),--platform $(glibc)_$(shell uname -m)) -d build/trixie-wheels \
 		-r build/trixie-wheels/requirements.txt

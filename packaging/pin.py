@@ -1,4 +1,4 @@
-"""Writes the two requirements files anew: each wheel that a supported machine may need, with its hash.
+"""Writes the requirements files anew: each wheel that a supported machine may need, with its hash.
 
 What is wanted is read from pyproject.toml. A package that a file pins already keeps its version, unless
 it is named as an argument or `--all` is given.
@@ -28,10 +28,24 @@ GLIBC: Final = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_24", "manylinux
 #: What runs inside Kamailio; all else that pyproject.toml names is for the command line.
 INLINE: Final = ("hyperscan", "msgspec")
 
-FILES: Final = {
-    ROOT / "kemi" / "requirements.txt": "What runs inside Kamailio.",
-    ROOT / "analysis" / "requirements.txt": "What the command line needs beside kemi/requirements.txt.",
-}
+
+def needs() -> dict[Path, tuple[str, list[str]]]:
+    """Each file, its purpose, and what pyproject.toml asks for there."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"]
+    inline = [need for need in wanted if re.split(r"[<>=!~\[ ]", need)[0] in INLINE]
+    return {
+        ROOT / "kemi" / "requirements.txt": ("What runs inside Kamailio.", inline),
+        ROOT / "analysis" / "requirements.txt": (
+            "What the command line needs beside kemi/requirements.txt.",
+            [need for need in wanted if need not in inline],
+        ),
+        ROOT / "analysis" / "requirements-analyze.txt": (
+            "What `sipsieve analyze` needs beside the others.",
+            project["optional-dependencies"]["analyze"],
+        ),
+    }
+
 
 
 class Pin(NamedTuple):
@@ -99,20 +113,17 @@ def main() -> None:
     parser.add_argument("package", nargs="*", help="take the newest version of this one")
     parser.add_argument("--all", action="store_true", help="take the newest version of each")
     arguments = parser.parse_args()
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    done: set[str] = set()
-    for path, purpose in FILES.items():
-        inline = path.parent.name == "kemi"
-        wanted = [need for need in project["dependencies"] if (re.split(r"[<>=!~\[ ]", need)[0] in INLINE) is inline]
+    done: dict[str, str] = {}
+    for path, (purpose, wanted) in needs().items():
         keep = {} if arguments.all else pinned(path)
-        keep = {name: version for name, version in keep.items() if name not in arguments.package}
+        keep = {name: version for name, version in keep.items() if name not in arguments.package} | done
         resolved = []
         for python in PYTHONS:
             for machine in MACHINES:
                 print(f"{path.relative_to(ROOT)}: Python {python} on {machine}", file=sys.stderr)
                 resolved.append(resolve(wanted, keep, python, machine))
         pins = [pin for pin in merge(resolved) if pin.name not in done]
-        done.update(pin.name for pin in pins)
+        done.update((pin.name, pin.version) for pin in pins)
         write(path, purpose, pins)
 
 

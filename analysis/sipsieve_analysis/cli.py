@@ -25,10 +25,33 @@ class _Commands(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in self.list_commands(context):
             return None
-        module = importlib.import_module(f"{commands.__name__}.{name.replace('-', '_')}")
+        try:
+            module = importlib.import_module(f"{commands.__name__}.{name.replace('-', '_')}")
+        except ModuleNotFoundError as error:
+            return _without_packages(name, error)
         command = module.command
         assert isinstance(command, click.Command)
         return command
+
+
+def _without_packages(name: str, error: ModuleNotFoundError) -> click.Command:
+    """Stands in for a command whose packages this machine does not have."""
+    if error.name is None or error.name.split(".")[0] in ("sipsieve", "sipsieve_analysis"):
+        raise error
+
+    def refuse(arguments: tuple[str, ...]) -> None:
+        raise click.ClickException(
+            f"`sipsieve {name}` needs the package {error.name}, which is not installed. Install what it needs: "
+            "sipsieve-packages --analyze (as root), or in a checkout: make venv"
+        )
+
+    return click.Command(
+        name,
+        callback=refuse,
+        params=[click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)],
+        context_settings={"ignore_unknown_options": True},
+        help="Needs packages that are not installed: sipsieve-packages --analyze.",
+    )
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

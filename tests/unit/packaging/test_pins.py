@@ -9,6 +9,7 @@ from harness import ROOT
 
 INLINE = ROOT / "kemi" / "requirements.txt"
 TOOLS = ROOT / "analysis" / "requirements.txt"
+ANALYZE = ROOT / "analysis" / "requirements-analyze.txt"
 
 
 def pins(text: str) -> dict[str, list[str]]:
@@ -20,7 +21,7 @@ def pins(text: str) -> dict[str, list[str]]:
 
 
 def test_each_line_is_a_pin_with_a_hash() -> None:
-    for path in (INLINE, TOOLS):
+    for path in (INLINE, TOOLS, ANALYZE):
         found = pins(path.read_text())
         lines = [line for line in path.read_text().splitlines() if line and not line.startswith(("#", " "))]
         assert len(found) == len(lines), path
@@ -37,11 +38,13 @@ def test_each_dependency_is_pinned() -> None:
     wanted = {re.split(r"[<>=!~\[; ]", need)[0].lower() for need in project["dependencies"]}
     missing = wanted - pins(INLINE.read_text()).keys() - pins(TOOLS.read_text()).keys()
     assert not missing, "call `make requirements`"
+    more = {re.split(r"[<>=!~\[; ]", need)[0].lower() for need in project["optional-dependencies"]["analyze"]}
+    assert more <= pins(ANALYZE.read_text()).keys(), "call `make requirements`"
 
 
 def test_the_notices_name_each_package() -> None:
     notice = (ROOT / "NOTICE").read_text()
-    named = set(re.findall(r"^\| ([a-z0-9-]+) +\|", notice, re.M)) - {"package"}
-    assert named == pins(INLINE.read_text()).keys() | pins(TOOLS.read_text()).keys()
+    named = set(re.findall(r"^\| ([a-z0-9-]+) *\|", notice, re.M)) - {"package"}
+    assert named == {name for path in (INLINE, TOOLS, ANALYZE) for name in pins(path.read_text())}
     for bundled in ("Vectorscan", "Chimera", "PCRE", "Boost"):
         assert bundled in notice

@@ -47,7 +47,6 @@ def needs() -> dict[Path, tuple[str, list[str]]]:
     }
 
 
-
 class Pin(NamedTuple):
     """A package at one version, with the sha256 of its wheels (each machine's and Python's)."""
 
@@ -103,8 +102,10 @@ def merge(resolved: list[list[Pin]]) -> list[Pin]:
 def write(path: Path, purpose: str, pins: list[Pin]) -> None:
     """The file, in the form that `pip install --require-hashes` takes."""
     lines = [f"# {purpose} Written by `make requirements`, for Python {', '.join(PYTHONS)} on {', '.join(MACHINES)}."]
-    for pin in pins:
-        lines.append(" \\\n    ".join([f"{pin.name}=={pin.version}", *(f"--hash=sha256:{h}" for h in sorted(pin.hashes))]))
+    lines += [
+        " \\\n    ".join([f"{pin.name}=={pin.version}", *(f"--hash=sha256:{one}" for one in sorted(pin.hashes))])
+        for pin in pins
+    ]
     path.write_text("\n".join(lines) + "\n")
 
 

@@ -22,7 +22,7 @@ def test_missing_packages_are_said_at_start(tmp_path: Path) -> None:
             "SIPSIEVE_VENV": str(tmp_path / "venv"),
         },
     )
-    with pytest.raises(AssertionError, match="(?i)kamailio ended"):
+    with pytest.raises(AssertionError, match=r"(?i)kamailio ended"):
         server.start()
     said = [line for line in server.text().splitlines() if "sipsieve: No module named" in line]
     assert len(said) == 1

@@ -85,6 +85,10 @@ REPLACE: Final = 3
 #: The htables of sipsieve.cfg that are read here.
 BANNED: Final = "sipsieve_banned"
 SEEN: Final = "sipsieve_seen"
+NODES: Final = "sipsieve_nodes"
+
+#: The other nodes of a cluster, as address:port.
+_NODES: Final = tuple(os.environ.get("SIPSIEVE_DMQ_NODES", "").split())
 PASSED: Final = "sipsieve_passed"
 
 #: The kill switch and who turned it last, variables of sipsieve.cfg.
@@ -209,6 +213,9 @@ class Sipsieve:
                     f"SIPSIEVE_IPV6_{limits.ipv6_prefix}=1 in Kamailio's environment (32 and 64 need none).\n"
                 )
                 return STOP
+            if os.environ.get("SIPSIEVE_DMQ"):
+                for node in _NODES:
+                    KSR.htable.sht_seti(NODES, node, 1)
             self._restore_bans(time.time())
         except BaseException as error:
             self._failed(error)
@@ -709,8 +716,10 @@ def _counters(memory: shared.Shared, loaded: policy.Policy) -> counting.SharedCo
 
 
 def _is_own(key: str) -> bool:
-    """Whether a key stands for an address that this server listens on."""
+    """Whether a key stands for an address that this server, or another node of its cluster, listens on."""
     if ":" not in key:
+        if any(node.startswith(f"{key}:") for node in _NODES):
+            return True
         return key.count(".") == 3 and bool(KSR.is_myself(key) > 0)
     groups = [int(group, 16) for group in key.split(":") if group]
     for line in _LOCAL_IPV6:

@@ -12,6 +12,7 @@ from .limits import WINDOW, Excess, Limits
 from .message import parse
 from .model import Ban, Counters, Decision, Defect, Finding, Kind, Message, PartKind, Source, Verdict
 from .network import Networks
+from .observed import CONTENT_LENGTH_ZERO, observed
 from .policy import Policy
 from .ruleset import Ruleset
 from .scrub import scrub
@@ -30,8 +31,6 @@ _HEAD_BYTES: Final = 8192
 #: What one message can weigh against its source: four attacks in one do not make four attackers.
 _MAX_WEIGHT: Final = 20
 
-CONTENT_LENGTH_ZERO: Final = "content-length-zero"
-
 
 def _unknown() -> bool | None:
     return None
@@ -48,6 +47,7 @@ class Engine:
         self._limits = Limits(policy)
         self._scale = Scale(policy)
         self._enforce = policy.mode == "enforce"
+        self._observed = observed(policy, ruleset)
         self._max_bytes = policy.detection.max_bytes
         # The sieve has compared the whole first line, so four bytes tell the method.
         self._methods = {method.encode()[:4].ljust(4): method for method in METHODS}
@@ -162,7 +162,15 @@ class Engine:
         findings = [structure.finding(defect) for defect in message.defects]
         if len(raw) <= self._max_bytes:
             findings += detect(message, self.ruleset)
-        verdict, status, phrase, reason = self._scale.weigh(message, findings)
+        weighed = self._scale.weigh(message, findings)
+        watched = False
+        if self._observed and weighed.verdict is not Verdict.ALLOW:
+            # What is left without the rules that are only watched is done; where that is nothing, what
+            # they would have done is logged.
+            real = self._scale.weigh(message, [f for f in findings if f.rule not in self._observed])
+            watched = real.verdict is Verdict.ALLOW
+            weighed = weighed if watched else real
+        verdict, status, phrase, reason = weighed
         malformed = structure.is_malformed(message)
         if unparsable or (verdict is Verdict.REJECT and malformed and not _answerable(message)):
             verdict, status, phrase = Verdict.DROP, 0, ""
@@ -174,7 +182,9 @@ class Engine:
             zero = self._content_length_zero(message, source, in_dialog)
             if zero is not None:
                 findings.append(zero)
-                if verdict in (Verdict.ALLOW, Verdict.SCRUB):
+                only_watched = zero.rule in self._observed
+                if verdict is Verdict.ALLOW or (not only_watched and (watched or verdict is Verdict.SCRUB)):
+                    watched = only_watched
                     verdict, status, phrase = Verdict.REJECT, 400, "INVITE With Content-Length 0 Not Accepted"
                     reason = zero.reason
         elif message.kind is Kind.REPLY and not malformed:
@@ -190,7 +200,7 @@ class Engine:
             message.kind,
             message.method,
             # What the server's parser refused is gone, whatever the mode.
-            enforced=self._enforces(source) or unparsable or verdict is Verdict.ALLOW,
+            enforced=(self._enforces(source) and not watched) or unparsable or verdict is Verdict.ALLOW,
             status=status,
             phrase=phrase,
             reason=reason,
@@ -219,7 +229,10 @@ class Engine:
             name, count, excess = self._limits.request(decision.method, in_dialog, raw, source, now, counters)
             if count:
                 counts[name] = count
-        if malformed or decision.verdict in (Verdict.REJECT, Verdict.DROP):
+        # A rule that is only watched counts for nothing; a policy or network that is only watched counts
+        # as it would, so that the log shows what would have followed.
+        watched = not decision.enforced and self._enforces(source)
+        if not watched and (malformed or decision.verdict in (Verdict.REJECT, Verdict.DROP)):
             attacks = (finding.score for finding in decision.findings if finding.family != structure.FAMILY)
             weight = min(sum(attacks), _MAX_WEIGHT)
             more, worse = self._limits.suspicious(source, now, counters, malformed, weight)
@@ -231,11 +244,14 @@ class Engine:
     def _over(self, decision: Decision, excess: Excess, source: Source, now: float, counters: Counters) -> Decision:
         """A limit was passed: what was let through before is refused, and the source perhaps banned."""
         finding = Finding(excess.rule, "limits", 5, "source", excess.reason)
-        ban = self._ban(source, excess, counters)
+        watched = excess.rule in self._observed
+        ban = None if watched else self._ban(source, excess, counters)
         decision = decision._replace(findings=(*decision.findings, finding), ban=ban)
-        if decision.verdict in (Verdict.REJECT, Verdict.DROP):
+        if decision.verdict in (Verdict.REJECT, Verdict.DROP) and (decision.enforced or watched):
             return decision
-        enforced = self._enforces(source)
+        if watched and decision.verdict is Verdict.SCRUB:
+            return decision
+        enforced = self._enforces(source) and not watched
         if self.policy.limits.action == "drop" or decision.method == "ACK":
             return decision._replace(verdict=Verdict.DROP, reason=excess.reason, enforced=enforced, replacement=None)
         status = self.policy.limits.status

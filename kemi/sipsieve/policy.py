@@ -60,6 +60,12 @@ class Detection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     paranoia: Annotated[int, Meta(ge=1, le=3)] = 1
 
 
+class Rules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is different for single rules, named by id; `*` stands for anything."""
+
+    observe: tuple[str, ...] = ()
+
+
 class ContentLengthZero(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What becomes of an INVITE without a body."""
 
@@ -151,6 +157,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     network: NetworkPolicy | tuple[NetworkRule, ...] = ()
     actions: Actions = Actions()
     detection: Detection = Detection()
+    rules: Rules = Rules()
     content_length_zero: ContentLengthZero = ContentLengthZero()
     limits: Limits = Limits()
     bans: Bans = Bans()
@@ -308,5 +315,7 @@ def _allowed(key: str) -> str:
     if node is bool:
         return "true or false"
     if get_origin(node) is tuple:
-        return 'a list of texts, as in ["192.0.2.0/24"]'
+        return (
+            'a list of texts, as in ["sql-*"]' if key.startswith("rules") else 'a list of texts, as in ["192.0.2.0/24"]'
+        )
     return "text" if node is str else "see docs/policy.md"

@@ -69,6 +69,7 @@ def _actor(
 ) -> Actor | None:
     found = campaigns_.find(group, asked, is_forged)
     hits = [hit for source in group.sources for hit in source.hits]
+    injected = [hit for source in group.sources for hit in source.injections]
     addresses = {source.ip for source in group.sources if source.ip}
     held, note = "", ""
     victims = sorted(addresses & lawful)
@@ -84,13 +85,15 @@ def _actor(
             if spoofed:
                 held = "Do not ban: the address has lawful calls of its own, and these messages may carry it forged."
                 note = "another client at this address is accepted; over UDP these messages may be forged in its name"
+    if not addresses and not injected:
+        held = "Nothing to do about senders that the log does not name."
+        note = "no line of the log names the source of these messages; they are many senders' rather than one's"
     if not found:
         quiet = _quiet(group, hits)
         if not quiet:
             return None
         held = held or "Nothing to do as long as nothing follows."
         note = note or quiet
-    injected = [hit for source in group.sources for hit in source.injections]
     motives = intents.of(found, injected)
     if is_forged:
         note = "the sources are forged: whoever owns these addresses has nothing to do with it"
@@ -134,13 +137,22 @@ def _quiet(group: Group, hits: list[census.Hit]) -> str:
 
 
 def _evidence(found: list[Campaign], hits: list[census.Hit], injected: list[census.Hit]) -> list[Evidence]:
+    """The campaigns, then what rules saw: one line for each text, whatever number of rules fired on it."""
     items = [Evidence("campaign", f"{campaign.type}: {campaign.why}", messages=campaign.messages) for campaign in found]
-    order = sorted(hits, key=lambda h: (h not in injected, -h.score, -h.messages, h.rule, h.excerpt))
-    items += [
-        Evidence("rule", f"{hit.rule} in {hit.field}", hit.excerpt, hit.field, hit.rule, hit.messages, hit.received)
-        for hit in order
-    ]
-    return items[:_EVIDENCE]
+    texts: dict[tuple[bool, str, str], dict[str, list[census.Hit]]] = {}
+    for hit in hits:
+        texts.setdefault((hit not in injected, hit.field, hit.excerpt), {}).setdefault(hit.rule, []).append(hit)
+    lines = []
+    for (harmless, field, excerpt), rules in texts.items():
+        # The same message fires several rules: the most frequent one counts it.
+        messages = max(sum(hit.messages for hit in same) for same in rules.values())
+        received = max(sum(hit.received for hit in same) for same in rules.values())
+        names = ", ".join(sorted(rules))
+        lines.append(
+            (harmless, -messages, Evidence("rule", f"{names} in {field}", excerpt, field, names, messages, received))
+        )
+    lines.sort(key=lambda line: (line[0], line[1], line[2].field, line[2].excerpt))
+    return (items + [line[2] for line in lines])[:_EVIDENCE]
 
 
 def _pointers(hits: list[census.Hit]) -> list[Indicator]:

@@ -54,10 +54,13 @@ class Intake:
 class Collector:
     """Reads files into a store, one after the other."""
 
-    def __init__(self, store: Store, folder: Path, zone: tzinfo, progress: Progress | None = None) -> None:
+    def __init__(
+        self, store: Store, folder: Path, zone: tzinfo, progress: Progress | None = None, year: int = 0
+    ) -> None:
         self._store = store
         self._folder = folder
         self._zone = zone
+        self._year = year
         self._progress = progress or (lambda name, done, total: None)
         self._engine: Replay | None = None
         self.intake = Intake()
@@ -129,6 +132,8 @@ class Collector:
 
     def _raw(self, path: Path, size: int) -> None:
         newest = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        if self._year:
+            newest = datetime(self._year, 12, 31, 23, 59, 59, tzinfo=UTC)
         reader = rawlog.LineReader(self._zone, newest, self.intake.skipped)
         with opened(path) as stream:
             found = list(

@@ -75,7 +75,7 @@ def rank(campaigns: list[Campaign], sources: list[Source], intents: list[Intent]
         parts["severity"] = _SEVERITY[worst.type]
         if worst.type is CampaignType.INJECTION and Intent.REMOTE_CODE_EXECUTION in intents:
             # A shell on the server is worse than a table in the wrong hands; both are on top.
-            parts["severity"] += 3
+            parts["severity"] += 5
         parts["evidence"] = _EVIDENCE.get(worst.type, _STATISTIC)
         action = next(text for kind, text in _ACTIONS if kind is worst.type)
     messages = sum(source.messages for source in sources)

@@ -114,9 +114,9 @@ class World:
             raw = raw.replace(change[0], change[1], 1)
         self.messages.append(Sent(time, ip, port, transport, raw, status, call_id, method))
 
-    def records(self) -> Iterator[bytes]:
+    def records(self, mode: str = "enforce") -> Iterator[bytes]:
         """The decision log of this world, by the real engine."""
-        settings, rules, engine = _engine()
+        settings, rules, engine = _engine(mode)
         recorder = Recorder(rules.version, settings.version, settings.mode)
         counters = MemoryCounters()
         banned: dict[str, float] = {}
@@ -133,7 +133,7 @@ class World:
             if decision.ban:
                 banned[sent.ip] = sent.time + decision.ban.seconds
             if decision.verdict in (Verdict.ALLOW, Verdict.SCRUB) and sent.status and self.with_replies:
-                reply = self._reply(sent)
+                reply = self.reply(sent)
                 backend = engine.networks.source("10.0.0.5", 5060, "udp")
                 decided = engine.decide(reply, backend, sent.time + 0.02, counters, lambda: True)
                 yield recorder.decision(decided, reply, backend, sent.time + 0.02, f"{self.seed}-{number}r")
@@ -141,7 +141,8 @@ class World:
             yield recorder.summary(ip, "", "banned", len(times), times[0], times[-1], times[-1])
 
     @staticmethod
-    def _reply(sent: Sent) -> bytes:
+    def reply(sent: Sent) -> bytes:
+        """The answer of the server behind the guard."""
         keep = [
             line
             for line in sent.raw.split(b"\r\n\r\n")[0].split(b"\r\n")[1:]
@@ -157,8 +158,8 @@ class World:
 
 
 @cache
-def _engine() -> tuple[policy.Policy, ruleset.Ruleset, Engine]:
-    settings = policy.loads("")
+def _engine(mode: str) -> tuple[policy.Policy, ruleset.Ruleset, Engine]:
+    settings = policy.loads(f'mode = "{mode}"')
     rules = ruleset.load()
     return settings, rules, Engine(settings, rules)
 

@@ -48,6 +48,12 @@ Exit codes: 0 nothing above low was found, 1 something was, 2 an input can't be 
 @click.option("--all", "everything", is_flag=True, help="Show every actor on the terminal, not only the gravest.")
 @click.option("--timezone", default="UTC", metavar="NAME", help="Time zone of log lines that name none (default UTC).")
 @click.option(
+    "--year",
+    type=click.IntRange(0, 2999),
+    default=0,
+    help="Year of the last line of logs that name none (default: by the file's time).",
+)
+@click.option(
     "--memory", default="1000MB", metavar="SIZE", help="Memory that the engine may use before it spills to disk."
 )
 @click.option(
@@ -64,6 +70,7 @@ def command(
     csv: Path | None,
     everything: bool,
     timezone: str,
+    year: int,
     memory: str,
     temporary: Path | None,
     quiet: bool,
@@ -90,7 +97,7 @@ def command(
             raise click.BadParameter(f"--memory {memory!r}: {error}") from error
         stack.callback(store.close)
         bar = _bar(stack, quiet)
-        collector = Collector(store, folder, zone, _watch(bar))
+        collector = Collector(store, folder, zone, _watch(bar), year)
         try:
             for path in paths:
                 collector.add(_standard_input(folder) if str(path) == "-" else path)

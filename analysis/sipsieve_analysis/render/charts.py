@@ -23,7 +23,7 @@ _BARS: Final = 84
 
 #: Rows and columns of the heat map: what fits beside readable labels.
 _ROWS: Final = 8
-_COLUMNS: Final = 12
+_COLUMNS: Final = 10
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class Chart:
 def timeline(report: Report) -> Chart:
     """Messages over time, stacked by the gravest intent of their actor, on a square-root scale."""
     chart = Chart("Messages over time, by intent", _HEIGHT + 26)
-    actors = [actor for actor in report.actors if actor.hours]
+    actors = [actor for actor in report.actors if actor.hours and actor.motives]
     if not actors or report.last_us <= report.first_us:
         return chart
     begin = report.first_us // HOUR_US * HOUR_US
@@ -74,7 +74,7 @@ def timeline(report: Report) -> Chart:
     bars = math.ceil(hours / step)
     stacks: list[Counter[str]] = [Counter() for _ in range(bars)]
     for actor in actors:
-        kind = str(actor.motives[0].intent) if actor.motives else "none"
+        kind = str(actor.motives[0].intent)
         for start, number in actor.hours.items():
             stacks[min(bars - 1, max(0, (start - begin) // HOUR_US // step))][kind] += number
     most = max(sum(stack.values()) for stack in stacks) or 1
@@ -92,10 +92,10 @@ def timeline(report: Report) -> Chart:
         tall = (_HEIGHT - 20) * math.sqrt(total / most)
         top = 10 + (_HEIGHT - 20) - tall
         when = words.moment(begin + position * step * HOUR_US)
-        for kind in (*words.INTENTS, "none"):
+        for kind in words.INTENTS:
             if part := stack[kind]:
                 share = max(1.5, tall * part / total)
-                text = f"{when} UTC: {part:,} messages, {words.INTENTS.get(kind, 'no clear intent')}"
+                text = f"{when} UTC: {part:,} messages, {words.INTENTS[kind]}"
                 chart.boxes.append(
                     Box(
                         round(_LEFT + position * wide + 0.5, 1),
@@ -116,9 +116,7 @@ def timeline(report: Report) -> Chart:
     if not any(label.anchor == "start" for label in chart.labels):
         chart.labels.append(Label(_LEFT, _HEIGHT + 8, words.moment(begin)))
     seen = {kind for stack in stacks for kind in stack}
-    chart.legend = [
-        (kind, words.INTENTS.get(kind, "no clear intent")) for kind in (*words.INTENTS, "none") if kind in seen
-    ]
+    chart.legend = [(kind, text) for kind, text in words.INTENTS.items() if kind in seen]
     return chart
 
 
@@ -154,12 +152,12 @@ def heat(report: Report, what: str) -> Chart:
     columns = [name for name, _ in totals.most_common(_COLUMNS)]
     if what == "ports":
         columns.sort(key=int)
-    chart = Chart("Source ports" if what == "ports" else "Users and numbers asked for", 62 + 26 * len(actors))
+    chart = Chart("Source ports" if what == "ports" else "Users and numbers asked for", 40 + 26 * len(actors))
     left = 190
     wide = (WIDTH - left) / max(1, len(columns))
     for number, name in enumerate(columns):
         chart.labels.append(
-            Label(round(left + (number + 0.5) * wide, 1), 14 + 14 * (number % 2), harmless(name, 18), "middle")
+            Label(round(left + (number + 0.5) * wide, 1), 14 + 14 * (number % 2), harmless(name, 15), "middle")
         )
     for row, actor in enumerate(actors):
         y = 36 + row * 26

@@ -19,6 +19,9 @@ _STYLES: Final = {"immediate": "bold white on red", "high": "bold red", "medium"
 _LOW: Final = 8
 _DETAILS: Final = 6
 
+#: Columns from which on there is room for the last column.
+_WIDE: Final = 110
+
 
 def draw(report: Report, console: Console, everything: bool = False) -> None:
     """Prints the report: headline, ranking, what to do, details of the gravest, what can't be seen."""
@@ -35,7 +38,7 @@ def draw(report: Report, console: Console, everything: bool = False) -> None:
     shown = report.actors if everything else [*grave[:20], *[a for a in report.actors if a.rank.tier == "low"][:_LOW]]
     if shown:
         console.print()
-        console.print(_ranking(shown))
+        console.print(_ranking(shown, console.width >= _WIDE))
     if (hidden := len(report.actors) - len(shown)) > 0:
         console.print(Text(f"{hidden:,} more further down; --all shows them", style="dim"))
     if steps := words.steps(report):
@@ -65,28 +68,29 @@ def _item(text: Text, console: Console) -> None:
     console.print(Padding(text, (0, 0, 0, 2)))
 
 
-def _ranking(actors: list[Actor]) -> Table:
+def _ranking(actors: list[Actor], wide: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False)
-    for column in ("tier", "score", "who", "wants", "how", "from (UTC)", "to"):
+    for column in ("tier", "score", "who", "wants", "how", "from (UTC)", "to")[: 7 if wide else 6]:
         table.add_column(
             column,
             justify="right" if column == "score" else "left",
             no_wrap=column not in ("wants", "how"),
-            overflow="fold",
+            ratio=1 if column in ("wants", "how") else None,
         )
     for actor in actors:
-        who = Text(harmless(words.name(actor), 60))
+        who = Text(harmless(words.name(actor), 40))
         if actor.spoofed:
             who.append(" (forged)", style="italic dim")
-        table.add_row(
+        row: list[str | Text] = [
             Text(f" {actor.rank.tier} ", style=_STYLES[actor.rank.tier]),
             str(actor.rank.score),
             who,
             words.wants(actor),
-            words.kinds(actor) or harmless(actor.note, 60),
+            words.kinds(actor) or Text(harmless(actor.note, 48), style="dim"),
             words.moment(actor.first_us)[5:],
             words.moment(actor.last_us)[5:],
-        )
+        ]
+        table.add_row(*row[: 7 if wide else 6])
     return table
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -12,18 +12,33 @@ from .message import parse
 from .model import Decision, Finding, Part, Source
 from .normalize import variants
 from .parts import parts
+from .verdict import Scale
 
 #: Transforms in a row that are tried to name how a form came about.
-_DEPTH: Final = 4
+_DEPTH: Final = 8
+
+#: Values looked at for that, and the longest that is: beyond, the forms are shown without their names.
+_MOST_VALUES: Final = 2000
+_LONGEST: Final = 4096
 
 #: The named transforms that a form may owe its shape to.
-_TRANSFORMS: Final[dict[str, Callable[[bytes], bytes]]] = {
-    "unfold": normalize.unfold,
-    "quoted_pair": normalize.quoted_pair,
-    "percent": normalize.percent,
-    "comments": normalize.comments,
-    "spaces": normalize.spaces,
-}
+_TRANSFORMS: Final[tuple[Callable[[bytes], bytes], ...]] = (
+    normalize.unfold,
+    normalize.quoted_pair,
+    normalize.percent,
+    normalize.percent_u,
+    normalize.entities,
+    normalize.escapes,
+    normalize.overlong,
+    normalize.plain_unicode,
+    normalize.no_controls,
+    normalize.hex_bytes,
+    normalize.comments,
+    normalize.spaces,
+    normalize.plus,
+    normalize.shell_noise,
+    normalize.unbase64,
+)
 
 
 class Form(NamedTuple):
@@ -50,11 +65,14 @@ class Explanation:
     source: Source
     readings: tuple[Reading, ...]
     decision: Decision
+    #: The findings whose scores add up to the message's; the others say the same of the same value, or are
+    #: of a family that is only logged.
+    counted: tuple[Finding, ...]
 
     @property
     def score(self) -> int:
-        """What the findings add up to, each rule once, as the verdict counts it."""
-        return sum({finding.rule: finding.score for finding in self.decision.findings}.values())
+        """What the findings add up to."""
+        return sum(finding.score for finding in self.counted)
 
 
 class NoCounters:
@@ -106,24 +124,28 @@ def explain(engine: Engine, raw: bytes, source: Source, now: float) -> Explanati
                 for finding in decision.findings
                 if finding.field == part.field and finding.span in ((part.start, part.end), (0, 0))
             )
-            forms = tuple(Form(value, transforms_of(part.value, value)) for value in variants(part))
+            values = variants(part)
+            names = chains(part.value, values)
+            forms = tuple(Form(value, names.get(value, ())) for value in values)
             readings.append(Reading(part, forms, found))
-    return Explanation(raw, source, tuple(readings), decision)
+    counted = Scale(engine.policy).counted(decision.findings)
+    return Explanation(raw, source, tuple(readings), decision, tuple(counted))
 
 
-def transforms_of(value: bytes, form: bytes) -> tuple[str, ...]:
-    """The shortest row of named transforms that makes `form` of `value`; () if none does, or none is needed."""
+def chains(value: bytes, forms: Iterable[bytes]) -> dict[bytes, tuple[str, ...]]:
+    """For each form the shortest row of named transforms that makes it of `value`; a form that none makes is left out."""
+    wanted = set(forms)
     reached: dict[bytes, tuple[str, ...]] = {value: ()}
-    edge = [value]
+    edge = [value] if len(value) <= _LONGEST else []
     for _ in range(_DEPTH):
-        if form in reached:
+        if wanted <= reached.keys() or len(reached) > _MOST_VALUES:
             break
         following: list[bytes] = []
         for known in edge:
-            for name, transform in _TRANSFORMS.items():
+            for transform in _TRANSFORMS:
                 made = transform(known)
-                if made not in reached:
-                    reached[made] = (*reached[known], name)
+                if made and made not in reached:
+                    reached[made] = (*reached[known], transform.__name__)
                     following.append(made)
         edge = following
-    return reached.get(form, ())
+    return {form: reached[form] for form in wanted if form in reached}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import msgspec
@@ -32,13 +33,8 @@ class Scale:
         self._reject = policy.detection.reject_score
         self._scrub = policy.detection.scrub_score
 
-    def weigh(self, message: Message, findings: list[Finding]) -> Weighed:
-        """The verdict on one message's findings.
-
-        Scores add up over values and defects. A family whose action is `log` weighs nothing. Replies are
-        never dropped or answered: they are scrubbed where that is possible, and passed where not,
-        because the callee has answered already (RFC 3261 13.3.1.4).
-        """
+    def counted(self, findings: Iterable[Finding]) -> list[Finding]:
+        """The findings whose scores add up."""
         # One value is one piece of evidence, however many rules fire on it; the surest speaks for it.
         counted: dict[tuple[str, str], Finding] = {}
         for finding in findings:
@@ -48,20 +44,30 @@ class Scale:
                 known = counted.get(key)
                 if known is None or known.score < finding.score:
                     counted[key] = finding
-        score = sum(finding.score for finding in counted.values())
+        return list(counted.values())
+
+    def weigh(self, message: Message, findings: list[Finding]) -> Weighed:
+        """The verdict on one message's findings.
+
+        Scores add up over values and defects. A family whose action is `log` weighs nothing. Replies are
+        never dropped or answered: they are scrubbed where that is possible, and passed where not,
+        because the callee has answered already (RFC 3261 13.3.1.4).
+        """
+        counted = self.counted(findings)
+        score = sum(finding.score for finding in counted)
         if score < self._scrub:
             return Weighed(Verdict.ALLOW)
         # Of equals an attack says more than the damage that it did to the message.
-        worst = max(counted.values(), key=lambda finding: (finding.score, finding.family != STRUCTURE))
+        worst = max(counted, key=lambda finding: (finding.score, finding.family != STRUCTURE))
         reason = f"{worst.field}: {worst.reason}"
         if message.kind is Kind.REPLY:
-            able = [finding for finding in counted.values() if can_scrub((finding,))]
+            able = [finding for finding in counted if can_scrub((finding,))]
             return Weighed(Verdict.SCRUB if able else Verdict.ALLOW, reason=reason)
         action = self._actions.get(worst.family, "reject")
         if score < self._reject:
             action = "scrub"
         if action == "scrub":
-            if can_scrub(counted.values()):
+            if can_scrub(counted):
                 return Weighed(Verdict.SCRUB, reason=reason)
             if score < self._reject:
                 return Weighed(Verdict.ALLOW, reason=reason)

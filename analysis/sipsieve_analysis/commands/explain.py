@@ -11,6 +11,7 @@ from sipsieve import policy as policies
 from sipsieve import ruleset
 from sipsieve.engine import Engine
 from sipsieve.explain import explain
+from sipsieve.settings import changed
 
 from ..operate.decisions import Reader
 from ..operate.effective import effective, text_of_address
@@ -101,5 +102,9 @@ def _message(
     ip = sender or taken.ip or "192.0.2.1"
     source = engine.networks.source(ip, taken.port or 5060, transport or taken.transport)
     explanation = explain(engine, taken.raw, source, time.time())
-    facts = facts_of(explanation, {})
+    levels = {}
+    for level in (1, 2, 3):
+        other = Engine(changed(policy, {"detection.paranoia": level}), engine.ruleset)
+        levels[level] = explain(other, taken.raw, source, time.time()).decision
+    facts = facts_of(explanation, levels)
     click.echo(json.dumps(facts) if as_json else "\n".join(text_of(facts, every_part)))

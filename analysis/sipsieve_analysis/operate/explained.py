@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from sipsieve.explain import Explanation
@@ -31,11 +31,11 @@ def facts_of(explanation: Explanation, levels: Mapping[int, Decision]) -> Facts:
                 "forms": [
                     {"value": _text(form.value), "transforms": list(form.transforms)} for form in reading.forms[1:]
                 ],
-                "rules": [_finding(finding) for finding in reading.findings],
+                "rules": [_finding(finding, explanation.counted) for finding in reading.findings],
             }
             for reading in explanation.readings
         ],
-        "findings": [_finding(finding) for finding in decision.findings],
+        "findings": [_finding(finding, explanation.counted) for finding in decision.findings],
         "score": explanation.score,
         "decision": _decision(decision),
         "levels": {str(level): _decision(at) for level, at in levels.items()},
@@ -49,9 +49,10 @@ def _text(value: bytes) -> str:
     return value.decode("utf-8", "backslashreplace")
 
 
-def _finding(finding: Finding) -> Facts:
+def _finding(finding: Finding, counted: Collection[Finding]) -> Facts:
     return {
         "rule": finding.rule,
+        "added": finding.score if finding in counted else 0,
         "family": finding.family,
         "score": finding.score,
         "field": finding.field,
@@ -86,12 +87,12 @@ def text_of(facts: Facts, every_part: bool) -> list[str]:
         for form in part["forms"]:
             by = " > ".join(form["transforms"]) or "decoded"
             lines.append(f"      {by}: {harmless(form['value'], _VALUE)}")
-        lines += [f"      + {rule['score']}  {rule['rule']}  {rule['reason']}" for rule in part["rules"]]
+        lines += [f"      + {rule['added']}  {rule['rule']}  {rule['reason']}" for rule in part["rules"]]
     if left_out:
         lines.append(f"  {left_out} more parts in which nothing was decoded or found (--all shows them)")
     lines += ["", "Findings"]
     lines += [
-        f"  + {f['score']}  {harmless(f['rule'], 64)} ({f['family']})  {harmless(f['field'], 40)}: {harmless(f['reason'], _VALUE)}"
+        f"  + {f['added']}  {harmless(f['rule'], 64)} ({f['family']})  {harmless(f['field'], 40)}: {harmless(f['reason'], _VALUE)}"
         for f in facts["findings"]
     ] or ["  none"]
     lines += [f"  = {facts['score']}", "", f"Verdict: {_verdict(facts['decision'])}"]

@@ -123,7 +123,7 @@ def kdmq(node: Node, body: bytes, source: str, source_port: int = 0) -> None:
 
 #: As nodes write it to each other: set a cell.
 FORGED = (
-    b'{"action":1,"htname":"sipsieve_bans","cname":"127.4.4.1","type":2,"strval":"a|manual|1|4000000000|1|x","mode":1}'
+    b'{"action":2,"htname":"sipsieve_bans","cname":"127.4.4.1","type":2,"strval":"a|manual|1|4000000000|1|x","mode":1}'
 )
 
 

@@ -28,8 +28,9 @@ _FAILURES: Final = frozenset({400, 403, 404, 405, 406, 410, 414, 416, 420, 484, 
 #: Bytes in which a suspicious message's credentials are looked for.
 _HEAD_BYTES: Final = 8192
 
-#: What one message can weigh against its source: four attacks in one do not make four attackers.
-_MAX_WEIGHT: Final = 20
+#: What one message can weigh against its source, twice what rejects it: four rules that fire on one
+#: odd name are one odd name.
+_MAX_WEIGHT: Final = 10
 
 
 def _unknown() -> bool | None:

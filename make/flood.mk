@@ -1,0 +1,10 @@
+# Bans outside Kamailio are tested against the real nftables and fail2ban; the clock is set by libfaketime.
+APT_PACKAGES += nftables fail2ban libfaketime iproute2
+
+SECONDS_OF_FLOOD ?= 10
+FLOOD_OUT ?= build/flood
+
+bench-flood: venv ## legitimate calls while floods run, with and without the guard (SECONDS_OF_FLOOD=10)
+	@$(PYTHON) bench/flood.py --seconds $(SECONDS_OF_FLOOD) --json $(FLOOD_OUT)/flood.json
+
+.PHONY: bench-flood

@@ -29,7 +29,7 @@ lab-deps: venv
 lab/wheels/.done: kemi/requirements.txt | venv
 	@rm -f lab/wheels/*.whl
 	@$(VENV)/bin/pip download -q --disable-pip-version-check --only-binary :all: \
-		--python-version 3.11 --dest lab/wheels -r kemi/requirements.txt
+		--no-deps --require-hashes --python-version 3.11 --dest lab/wheels -r kemi/requirements.txt
 	@touch $@
 
 .PHONY: lab lab-images lab-up lab-down lab-logs lab-deps

@@ -54,7 +54,7 @@ def build(number: int, policy: Policy, ruleset: Ruleset) -> Edition:
     """Builds all that an edition needs. Raises `RuleError`."""
     networks = Networks(policy)
     engine = Engine(policy, ruleset, networks)
-    recorder = Recorder(ruleset.version, policy.version, policy.mode, policy.log.excerpt_bytes)
+    recorder = Recorder(ruleset.version, policy.version, policy.mode, policy.log.excerpt_bytes, policy.log.raw_bytes)
     return Edition(number, policy, ruleset, networks, engine, recorder)
 
 

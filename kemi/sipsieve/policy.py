@@ -141,6 +141,7 @@ class Log(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     allow: Annotated[str, Meta(pattern=r"^(each|summary|sample:[1-9][0-9]{0,8})$")] = "each"
     summary_seconds: Annotated[int, Meta(ge=1, le=3600)] = 10
     excerpt_bytes: Annotated[int, Meta(ge=16, le=4096)] = 256
+    raw_bytes: Annotated[int, Meta(ge=0, le=8192)] = 0
 
 
 class Failure(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -56,11 +56,12 @@ def _first(pattern: re.Pattern[bytes], head: bytes) -> str | None:
 class Recorder:
     """Formats records; knows what is the same in all of them."""
 
-    def __init__(self, rules: str, policy: str, mode: str, excerpt_bytes: int = 256) -> None:
+    def __init__(self, rules: str, policy: str, mode: str, excerpt_bytes: int = 256, raw_bytes: int = 0) -> None:
         self._rules = rules
         self._policy = policy
         self._mode = mode
         self._excerpt = excerpt_bytes
+        self._raw = raw_bytes
 
     def decision(self, decision: Decision, raw: bytes, source: Source, now: float, identity: str) -> bytes:
         """One message's record: a line of JSON, ASCII only, with its line end.
@@ -105,6 +106,8 @@ class Recorder:
         for name, pattern in (("call_id", _CALL_ID), ("cseq", _CSEQ), ("from", _FROM), ("to", _TO)):
             if (value := _first(pattern, head)) is not None:
                 sip[name] = value
+        if self._raw:
+            sip["raw"] = escaped(raw, self._raw)
         record["sip"] = sip
         if (agent := _first(_USER_AGENT, head)) is not None:
             record["user_agent"] = {"original": agent}

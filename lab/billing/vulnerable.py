@@ -20,8 +20,8 @@ def store(connection: Any, event: Event, log: str) -> None:
     with connection.cursor() as cursor:
         # The quote is the whole hole, and the point of the lab.
         cursor.execute(
-            f"INSERT INTO callers (name, number, agent, method) "  # noqa: S608
-            f"VALUES ('{event.name}', '{event.number}', '{event.agent}', '{event.method}')"
+            f"INSERT INTO callers (method, number, agent, name) "  # noqa: S608
+            f"VALUES ('{event.method}', '{event.number}', '{event.agent}', '{event.name}')"
         )
 
 

@@ -20,18 +20,18 @@ COMPOSE: Final = ROOT / "lab" / "compose.yml"
 
 #: First three bytes of each zone's addresses, what is added to its numbers, and the container that has them.
 ZONES: Final = {
-    "internet": ("203.0.113", 0, "attacker"),
-    "self": ("203.0.113", 8, "attacker"),
-    "office": ("198.51.100", 0, "phones"),
-    "trunk": ("203.0.113", 200, "phones"),
+    "internet": ("198.18.66", 0, "attacker"),
+    "self": ("198.18.66", 8, "attacker"),
+    "office": ("198.18.77", 0, "phones"),
+    "trunk": ("198.18.66", 200, "phones"),
 }
 
 #: Where each edge listens, by the network that its caller is in.
 EDGES: Final = {
-    ("edge", "203.0.113"): "203.0.113.2",
-    ("edge", "198.51.100"): "198.51.100.2",
-    ("edge-plain", "203.0.113"): "203.0.113.3",
-    ("edge-plain", "198.51.100"): "198.51.100.3",
+    ("edge", "198.18.66"): "198.18.66.2",
+    ("edge", "198.18.77"): "198.18.77.2",
+    ("edge-plain", "198.18.66"): "198.18.66.3",
+    ("edge-plain", "198.18.77"): "198.18.77.3",
 }
 
 LOG: Final = "/var/log/sipsieve/decisions.jsonl"
@@ -129,7 +129,7 @@ class Containers:
     def target(self, name: str) -> tuple[str, int]:
         """The edge's leg towards the internet; `play` takes the office's where a step comes from there."""
         self.target_name = name
-        return EDGES[name, "203.0.113"], 5060
+        return EDGES[name, "198.18.66"], 5060
 
     def begin(self, loaded: Loaded, target: str) -> None:
         """Back office as new, no bans, and records count from here."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from sipsieve_analysis.operate.harmless import harmless
 
 from .containers import LOG, Containers
 from .judge import Report
+from .kamailio import wait_for
 from .replay import replay
 from .scenario import Loaded
 from .show import table
@@ -94,21 +97,35 @@ def collect(stage: Containers, folder: Path) -> Path:
 def analyze(log: Path, folder: Path, say: Callable[[str], None]) -> bool:
     """Runs `sipsieve analyze` on the collected log, with its HTML report. Says whether it worked."""
     program = Path(sys.executable).parent / "sipsieve"
-    listed = subprocess.run([program, "--help"], capture_output=True, text=True, check=False).stdout
-    if not any(line.split()[:1] == ["analyze"] for line in listed.splitlines()):
-        say("`sipsieve analyze` is not in this version: the collected log stands for itself.")
-        return True
     report = folder / "report.html"
     done = subprocess.run(
-        [program, "analyze", str(log), "--html", str(report)], capture_output=True, text=True, timeout=120, check=False
-    )
+        [program, "analyze", "--quiet", "--html", report, log], capture_output=True, text=True, timeout=120, check=False,
+        env={**os.environ, "COLUMNS": "140"},
+    )  # fmt: skip
     say(done.stdout.rstrip())
-    # 0: nothing found, 1: findings. This log is full of attacks.
-    if done.returncode not in (0, 1) or not report.is_file():
+    # 1 says that something above low was found; in this log anything else would be wrong.
+    if done.returncode != 1 or not report.is_file():
         say(f"`sipsieve analyze` ended with {done.returncode}: {harmless(done.stderr[-2000:])}")
         return False
-    say(f"report                      {report}")
+    say(f"\nreport                      {report}")
     return True
+
+
+def monitored(stage: Containers) -> bool:
+    """Whether Prometheus, in its own container, saw the edge refuse messages."""
+    query = 'sum(kamailio_sipsieve_messages_total{job="sipsieve",decision="reject"})'
+
+    def seen() -> bool:
+        text = stage.run(
+            "monitor", ["curl", "-sf", "-G", "http://127.0.0.1:9090/api/v1/query", "--data-urlencode", f"query={query}"]
+        )
+        result = json.loads(text)["data"]["result"]
+        return bool(result) and float(result[0]["value"][1]) > 0
+
+    try:
+        return bool(wait_for(seen, "Prometheus has scraped the edge"))
+    except TimeoutError:
+        return False
 
 
 def run(scenarios: Sequence[Loaded], folder: Path, keep: bool) -> bool:
@@ -127,7 +144,9 @@ def run(scenarios: Sequence[Loaded], folder: Path, keep: bool) -> bool:
         log = collect(stage, folder)
         print("\n" + summary(reports) + "\n")
         analyzed = analyze(log, folder, lambda line: print(line, flush=True))
-        held = analyzed and all(report.held for report in reports)
+        scraped = monitored(stage)
+        print(f"the monitor saw it          {'yes' if scraped else 'NO: see its log'}")
+        held = analyzed and scraped and all(report.held for report in reports)
         print(f"decision log                {log}")
         print(f"time                        {time.monotonic() - began:.0f} s")
         print("All held." if held else "Something did not hold: see NOT AS EXPECTED above.")

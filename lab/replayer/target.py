@@ -5,11 +5,11 @@ from __future__ import annotations
 import ipaddress
 from typing import Final
 
-#: Loopback, and the networks of lab/compose.yml: two documentation ranges and the benchmarking range
-#: (RFC 5737, RFC 2544), which are routed nowhere.
+#: Loopback, and the networks of lab/compose.yml: parts of the benchmarking range, which is routed nowhere
+#: (RFC 2544). The documentation ranges of RFC 5737 would read better, but some networks do use them.
 OWN: Final = tuple(
     ipaddress.ip_network(text)
-    for text in ("127.0.0.0/8", "::1/128", "203.0.113.0/24", "198.51.100.0/24", "198.18.0.0/24")
+    for text in ("127.0.0.0/8", "::1/128", "198.18.0.0/24", "198.18.66.0/24", "198.18.77.0/24")
 )
 
 

@@ -58,7 +58,7 @@ def entry(key: str, value: str) -> Entry | None:
 
 def seconds(policy: BanPolicy, offences: int, forgeable: bool) -> int:
     """How long the `offences`-th ban lasts. On forgeable evidence never longer than `udp_max_seconds`."""
-    step = policy.seconds[min(max(offences, 1), len(policy.seconds)) - 1]
+    step = policy.steps[min(max(offences, 1), len(policy.steps)) - 1]
     return min(step, policy.udp_max_seconds) if forgeable else step
 
 

@@ -127,11 +127,17 @@ class Bans(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How long a source stays shut out that went far over a limit."""
 
     enabled: bool = True
-    seconds: Annotated[tuple[Seconds, ...], Meta(min_length=1, max_length=16)] = (60, 600, 3600, 86400)
+    #: One length for every ban, or a list: the first ban's, the second's, … and the last one for all that follow.
+    seconds: Seconds | Annotated[tuple[Seconds, ...], Meta(min_length=1, max_length=16)] = (60, 600, 3600, 86400)
     udp_max_seconds: Seconds = 600
     forget_seconds: Seconds = 86400
     capacity: Annotated[int, Meta(ge=1, le=100_000)] = 4096
     state: str = "/var/lib/sipsieve/bans.json"
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """`seconds` as the lengths of a source's first, second, … ban."""
+        return (self.seconds,) if isinstance(self.seconds, int) else self.seconds
 
 
 class Log(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -295,13 +301,13 @@ def _keys_of(key: str) -> list[str]:
 
 
 def _allowed(key: str) -> str:
+    if key.startswith("bans.seconds"):
+        return "seconds from 1 to 31536000, or a list of them, as in [60, 600]"
     node = _node(key)
     if isinstance(node, type) and issubclass(node, Struct):
         return f"a table with {', '.join(_keys_of(key))}"
     if get_origin(node) is Annotated:
         base, *metas = get_args(node)
-        if get_origin(base) is tuple:
-            return "a list of seconds, as in [60, 600]"
         for meta in metas:
             if isinstance(meta, Meta):
                 if meta.pattern:

@@ -39,7 +39,7 @@ def effective(policy: Policy, ip: str) -> dict[str, Any]:
         "limits": limits,
         "bans": {
             "applied": policy.bans.enabled and enforced and not source.trusted,
-            "seconds": list(policy.bans.seconds),
+            "seconds": list(policy.bans.steps),
             "udp_max_seconds": policy.bans.udp_max_seconds,
         },
     }

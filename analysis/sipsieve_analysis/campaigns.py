@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Final
 
 from . import habits
+from .census import Hit
 from .links import Group
 from .sources import PATIENT_PER_MINUTE, Source
 
@@ -144,13 +145,20 @@ def find(group: Group, targets: dict[str, dict[str, dict[str, int]]], forged: bo
 
 
 def _injection(group: Group) -> str:
-    hits = [hit for source in group.sources for hit in source.injections]
-    if not hits:
-        return ""
-    rules = Counter[str]()
+    totals = _by_rule([hit for source in group.sources for hit in source.injections])
+    most = sorted(totals.items(), key=lambda item: (-item[1], item[0]))[:4]
+    return ", ".join(f"{rule} on {count} message{'s' * (count > 1)}" for rule, count in most)
+
+
+def _by_rule(hits: list[Hit]) -> Counter[str]:
+    """Messages by rule. A rule that fires on several fields of a message counts it once."""
+    fields: Counter[tuple[str, str]] = Counter()
     for hit in hits:
-        rules[hit.rule] += hit.messages
-    return ", ".join(f"{rule} on {count} message{'s' * (count > 1)}" for rule, count in rules.most_common(4))
+        fields[hit.rule, hit.field] += hit.messages
+    totals: Counter[str] = Counter()
+    for (rule, _), count in fields.items():
+        totals[rule] = max(totals[rule], count)
+    return totals
 
 
 def _flood(sums: Sums, forged: bool, sources: int) -> str:
@@ -285,10 +293,7 @@ def _campaign(kind: CampaignType, why: str, group: Group, sums: Sums) -> Campaig
     if mine:
         rules = {hit.rule for hit in mine}
         if kind is not CampaignType.FLOOD:
-            totals: Counter[str] = Counter()
-            for hit in mine:
-                totals[hit.rule] += hit.messages
-            messages = max(totals.values())
+            messages = max(_by_rule(mine).values())
             first, last = min(hit.first_us for hit in mine), max(hit.last_us for hit in mine)
     methods = Counter[str]()
     for source in group.sources:

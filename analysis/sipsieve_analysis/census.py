@@ -160,7 +160,10 @@ def gather(store: Store) -> Census:
                 Hit(row["rule"] or "", row["family"] or "", row["place"] or "", row["text"] or "", int(row["score"] or 0), int(row["messages"]),
                     int(row["received"] or 0), int(row["first_us"]), int(row["last_us"]), row["method"] or "")
             )  # fmt: skip
-    census.profiles = list(profiles.values())
+    # The engine hands rows out in any order; the report must not depend on it.
+    census.profiles = [profiles[key] for key in sorted(profiles)]
+    for profile in census.profiles:
+        profile.hits.sort(key=lambda h: (h.rule, h.field, h.method, h.excerpt, h.first_us))
     return census
 
 

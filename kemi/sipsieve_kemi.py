@@ -600,12 +600,27 @@ class Sipsieve:
         try:
             if asked.get("do") == "status":
                 return self._status(now)
+            if asked.get("do") == "source":
+                return self._standing(str(asked.get("ip", "")))
             answer = self._control.handle(asked, now)
         except Exception as error:
             self._failed(error)
             return {"ok": False, "error": f"{type(error).__name__}: {error}"}
         self._note(answer, now)
         return answer.content
+
+    def _standing(self, ip: str) -> dict[str, Any]:
+        assert self._control is not None
+        key = self._networks.source(ip, 0, "udp").key
+        value = KSR.htable.sht_get(counting.BANS, key)
+        ban = bans.entry(key, value) if isinstance(value, str) else None
+        return {
+            "ok": True,
+            "counters": self._engine.standing(ip, time.monotonic(), self._counters),
+            "ban": ban._asdict() if ban else None,
+            "set": {name: setting.text for name, setting in self._control.set.items()},
+            "policy_file": str(Path(self._policy_path).resolve()),
+        }
 
     def _note(self, answer: control.Answer, now: float) -> None:
         """Every change is on record, refused ones too."""

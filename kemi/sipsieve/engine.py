@@ -53,6 +53,11 @@ class Engine:
         # The sieve has compared the whole first line, so four bytes tell the method.
         self._methods = {method.encode()[:4].ljust(4): method for method in METHODS}
 
+    def standing(self, ip: str, now: float, counters: Counters) -> dict[str, dict[str, int]]:
+        """What an address's counters stand at, by kind of transport; `now` as for `decide`."""
+        kinds = {kind: self.networks.source(ip, 0, kind) for kind in ("udp", "tcp")}
+        return {kind: self._limits.standing(source, now, counters) for kind, source in kinds.items()}
+
     def decide(
         self,
         raw: bytes,

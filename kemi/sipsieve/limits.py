@@ -70,6 +70,12 @@ class Limits:
         """What holds for a source, by its network."""
         return self._profiles[source.network][name]
 
+    def standing(self, source: Source, now: float, counters: Counters) -> dict[str, int]:
+        """What a source's counters stand at in this window, zeros left out; for operators."""
+        window = int(now) // WINDOW
+        counts = {name: counters.get(f"{source.cell}:{name}:{window}") for name in NAMES}
+        return {name: count for name, count in counts.items() if count}
+
     def request(
         self, method: str, in_dialog: bool, raw: bytes, source: Source, now: float, counters: Counters
     ) -> tuple[str, int, Excess | None]:

@@ -98,6 +98,23 @@ def test_status_names_the_workers_that_stayed_behind(server: Server) -> None:
     os.kill(after["workers"][0]["pid"], 0)
 
 
+def test_an_address_is_explained_with_its_counters_and_ban(tmp_path: Path) -> None:
+    policy = "[limits.source_ports]\nper_minute = 2\n[limits.findings]\nper_minute = 20\n"
+    with Server(tmp_path, policy, workers=2) as server:
+        for _ in range(3):
+            assert status(exchange(server, request("REGISTER"), source="127.0.2.1")) == 200
+        facts = answer(server, "explain", "127.0.2.1")
+        assert facts["live"]["counters"]["udp"]["register"] == 3
+        assert facts["live"]["ban"] is None
+        for port in range(20001, 20007):
+            exchange(server, request(**TOOL), source="127.0.2.2", source_port=port, seconds=0.5)
+        wait_for(lambda: answer(server, "explain", "127.0.2.2")["live"]["ban"], "a ban")
+        said = cli(server, "explain", "127.0.2.2")
+        assert "banned       by limit-" in said.stdout
+        answer(server, "set", "mode", "observe")
+        assert answer(server, "explain", "127.0.2.1")["mode"] == "observe"
+
+
 def test_without_a_server_every_command_says_what_to_do(tmp_path: Path) -> None:
     for arguments in (["status"], ["reload"], ["set", "mode", "observe"]):
         ran = subprocess.run(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import time
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,7 +14,7 @@ from sipsieve import policy as policies
 from sipsieve import ruleset
 from sipsieve.engine import Engine
 from sipsieve.explain import explain
-from sipsieve.settings import changed
+from sipsieve.settings import changed, value_from
 
 from ..operate.decisions import Reader
 from ..operate.effective import effective, text_of_address
@@ -19,6 +22,8 @@ from ..operate.explained import facts_of, text_of
 from ..operate.frames import NoMessage, take
 from ..operate.places import log_path, policy_path
 from ..operate.recorded import find, text_of_record
+from ..operate.rpc import RpcError
+from ..operate.running import Refused, Running
 
 _EXAMPLES = """\b
 Examples:
@@ -44,6 +49,7 @@ Exit codes: 0 explained, 1 it can't be (no such file, frame, decision, or a brok
 @click.option("--all", "every_part", is_flag=True, help="Show every part, also those in which nothing was found.")
 @click.option("--policy", "policy_option", metavar="FILE", help="The policy. Default: the one in use.")
 @click.option("--log", "log_option", metavar="FILE", help="The decision log, for --decision. Default: the policy's.")
+@click.option("--rpc", default="", metavar="FIFO", help="Kamailio's RPC FIFO, for what an ADDRESS stands at now.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def command(
     address: str | None,
@@ -55,18 +61,26 @@ def command(
     every_part: bool,
     policy_option: str | None,
     log_option: str | None,
+    rpc: str,
     as_json: bool,
 ) -> None:
     """Explain what holds for an ADDRESS, how a message is decided on, or why a logged one was.
 
-    A message is decided on as the first one of its source; limits count nothing here.
+    A message is decided on as the first one of its source; limits count nothing here. For an ADDRESS
+    the running server is asked for its counters and ban, and for values set for a time.
     """
     if sum(value is not None for value in (address, message, decision)) != 1:
         raise click.UsageError("give one of: an ADDRESS, --message FILE, --decision ID")
     try:
-        policy = policies.load(policy_path(policy_option))
+        live = _live(address, rpc) if address is not None else None
+        path = policy_path(policy_option)
+        if live is not None and not policy_option and os.access(live["policy_file"], os.R_OK):
+            path = Path(live["policy_file"])
+        policy = policies.load(path)
         if address is not None:
-            _address(policy, address, as_json)
+            if live is not None:
+                policy = changed(policy, {key: value_from(text) for key, text in live["set"].items()})
+            _address(policy, address, live, as_json)
         elif message is not None:
             _message(policy, message, frame, sender, transport, every_part, as_json)
         elif decision is not None:
@@ -77,14 +91,27 @@ def command(
         raise click.ClickException(str(error)) from error
 
 
-def _address(policy: policies.Policy, address: str, as_json: bool) -> None:
+def _address(policy: policies.Policy, address: str, live: dict[str, Any] | None, as_json: bool) -> None:
     try:
         facts = effective(policy, address)
     except ValueError:
         raise click.BadParameter(
             f"{address!r} is no address; allowed: 203.0.113.7 or 2001:db8::7", param_hint="ADDRESS"
         ) from None
-    click.echo(json.dumps(facts) if as_json else "\n".join(text_of_address(facts)))
+    facts["live"] = None if live is None else {"counters": live["counters"], "ban": live["ban"]}
+    click.echo(json.dumps(facts) if as_json else "\n".join(text_of_address(facts, time.time())))
+
+
+def _live(address: str, rpc: str) -> dict[str, Any] | None:
+    """What the running server says of an address; None where none runs and none was named."""
+    try:
+        return Running(rpc).ask("source", ip=address)
+    except RpcError as error:
+        if rpc or os.environ.get("SIPSIEVE_RPC"):
+            raise click.ClickException(str(error)) from error
+        return None
+    except Refused as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _message(

@@ -10,6 +10,9 @@ import msgspec
 from sipsieve.network import Networks
 from sipsieve.policy import Policy
 
+from .durations import readable
+from .harmless import harmless
+
 
 def effective(policy: Policy, ip: str) -> dict[str, Any]:
     """The part of the policy that holds for `ip`: what it is counted under, its network, trust, mode, limits.
@@ -45,8 +48,9 @@ def effective(policy: Policy, ip: str) -> dict[str, Any]:
     }
 
 
-def text_of_address(facts: dict[str, Any]) -> list[str]:
-    """The facts as lines."""
+def text_of_address(facts: dict[str, Any], now: float) -> list[str]:
+    """The facts as lines; `live` in them is what the running server adds, None without one. `now` in seconds
+    since the epoch."""
     trust = "yes: neither limited nor banned, still inspected" if facts["trusted"] else "no"
     lines = [
         facts["ip"],
@@ -68,5 +72,18 @@ def text_of_address(facts: dict[str, Any]) -> list[str]:
         f"  bans         {steps}; at most {bans['udp_max_seconds']} s over UDP"
         if bans["applied"]
         else "  bans         none"
+    )
+    live = facts["live"]
+    if live is None:
+        return [*lines, "  now          no server was asked"]
+    for kind, counts in live["counters"].items():
+        shown = ", ".join(f"{name} {count}" for name, count in counts.items()) or "nothing in this minute"
+        lines.append(f"  now, {kind:<7} {shown}")
+    ban = live["ban"]
+    if ban is None:
+        return [*lines, "  banned       no"]
+    scope = "datagrams only" if ban["udp_only"] else "all"
+    lines.append(
+        f"  banned       by {ban['rule']}, {readable(ban['until'] - now)} left, {scope}: {harmless(ban['reason'], 120)}"
     )
     return lines

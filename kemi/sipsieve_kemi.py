@@ -57,6 +57,7 @@ try:
         limits,
         metrics,
         model,
+        ownership,
         policy,
         record,
         requests,
@@ -151,11 +152,12 @@ class Sipsieve:
         self._policy_path = path
         self._log_path = os.environ.get("SIPSIEVE_LOG") or loaded.log.path
         self._kept = os.environ.get("SIPSIEVE_CACHE") or f"{self._log_path}.patterns"
-        # Compiling takes seconds; what has not changed since the last start is not compiled again.
-        with compiled.kept(self._kept):
-            self._use(edition.build(1, loaded, ruleset.load()))
-        self._shared = shared.Shared(loaded.log.summary_seconds, f"{self._log_path}.ledger")
-        # Counts that a killed server left behind; the timer process writes them with its first tick.
+        with ownership.owner_of(os.path.dirname(self._log_path) or "."):
+            # Compiling takes seconds; what has not changed since the last start is not compiled again.
+            with compiled.kept(self._kept):
+                self._use(edition.build(1, loaded, ruleset.load()))
+            self._shared = shared.Shared(loaded.log.summary_seconds, f"{self._log_path}.ledger")
+        # Counts that a killed server left behind, written at once; what can't be, with the timer's ticks.
         self._pending: list[ledger.Entry] = self._shared.ledger.drain(time.time(), everything=True)
         self._shared.ledger.attach(0)
         self._counters = _counters(self._shared, loaded)
@@ -182,7 +184,13 @@ class Sipsieve:
         self._given_up = 0
         self._failures = 0
         self._prefix = ""
-        self._say_start()
+        with ownership.owner_of(os.path.dirname(self._log_path) or "."):
+            self._say_start()
+        # With an exception pending from the host's last call, Python finds what an object holds itself, but
+        # not what its class does: Kamailio would report the method as missing.
+        for name in dir(self):
+            if name.startswith("sipsieve_"):
+                setattr(self, name, getattr(self, name))
 
     # Kamailio's life
 
@@ -194,6 +202,9 @@ class Sipsieve:
                 self._board.attach(rank, os.getpid(), self._edition.number, time.time())
                 self._turn = rank % _TURNS * _TURN
             self._prefix = f"{int(time.time()):x}-{os.getpid():x}"
+            if rank == 1 and os.path.exists(self._log_path) and not os.access(self._log_path, os.W_OK):
+                # Root could write it before Kamailio became another user.
+                KSR.warn(f"sipsieve: {self._log_path}: cannot be written by the user that Kamailio runs as\n")
         except BaseException as error:
             self._failed(error)
         return 0
@@ -709,6 +720,7 @@ class Sipsieve:
                 f"sipsieve: {self._log_path}.ledger: no such file can be kept; what summaries count does not "
                 "survive a kill. Its folder must be writable for Kamailio's user, with 9 MB left.\n"
             )
+        self._pending = [entry for entry in self._pending if not self._summary(entry, now)]
         # Each process opens the log for itself.
         self._journal.close()
 

@@ -99,9 +99,11 @@ class Server:
         def same_twice() -> bool:
             nonlocal before
             before, last = self.children(), before
-            return bool(before) and before == last
+            return not self.alive() or (bool(before) and before == last)
 
         wait_for(same_twice, "Kamailio's processes")
+        if not self.alive():
+            raise AssertionError(f"Kamailio ended: {self.text()[-4000:]}")
         return before
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:

@@ -37,6 +37,11 @@ def _unknown() -> bool | None:
     return None
 
 
+#: Header sections that stage one looks at. Calls have 400 to 4,000 bytes; what is longer is parsed at once,
+#: because the parser can stop where the scan would have to see it all.
+QUICK_BYTES: Final = 8192
+
+
 class Engine:
     """Policy, rules and networks made ready. Immutable but for caches; shared copy-on-write by the workers."""
 
@@ -75,7 +80,7 @@ class Engine:
         Never raises on input; costs time linear in `len(raw)`.
         """
         head_end = raw.find(b"\r\n\r\n") + 4
-        if head_end < 4 or unparsable or len(raw) > self._max_bytes:
+        if head_end < 4 or head_end > QUICK_BYTES or unparsable or len(raw) > self._max_bytes:
             return self._inspect(raw, source, now, counters, in_transaction, unparsable)
         flags = self._sieve.look(raw[:head_end])
         if flags & SUSPECT:

@@ -9,8 +9,13 @@ from . import grammar
 from .model import Defect, Header, Kind, Message
 
 #: Header fields read of one message. Real messages have 10 to 40; the rest is a defect.
-MAX_HEADERS: Final = 256
+MAX_HEADERS: Final = 128
 
+#: Folds of one header value. Clients fold a long list once an entry, if at all.
+MAX_FOLDS: Final = 64
+
+# What follows the first line of a folded header value: lines that begin with white space (7.3.1).
+_CONTINUED: Final = re.compile(rb"(?:\n[ \t][^\n]*)*")
 _HEADER_END: Final = re.compile(rb"\r?\n\r?\n")
 #: Bytes that mean nothing inside a header name but that parsers skip or stop at.
 _NAME_EDGE: Final = b" \t\r\n"
@@ -87,10 +92,9 @@ def _headers(message: Message, position: int, end: int) -> tuple[Header, ...]:
         line_end = raw.find(b"\n", position, end)
         stop = end if line_end < 0 else line_end
         folded = False
-        while line_end >= 0 and line_end + 1 < end and raw[line_end + 1] in b" \t":
+        if line_end >= 0 and line_end + 1 < end and raw[line_end + 1] in b" \t":
             folded = True
-            line_end = raw.find(b"\n", line_end + 1, end)
-            stop = end if line_end < 0 else line_end
+            stop = _CONTINUED.match(raw, line_end, end).end()  # type: ignore[union-attr]
         next_position = stop + 1
         if stop > position and raw[stop - 1] == 0x0D:
             stop -= 1
@@ -107,8 +111,11 @@ def _headers(message: Message, position: int, end: int) -> tuple[Header, ...]:
                 )
         else:
             name = raw[position:colon].rstrip(_NAME_EDGE)
-            headers.append(
-                Header(canonical(name), name, unfold(raw[colon + 1 : stop]), position, colon + 1, stop, folded)
-            )
+            value = raw[colon + 1 : stop]
+            if folded and (folds := value.count(b"\n")) > MAX_FOLDS:
+                reason = f"{folds} folds, {MAX_FOLDS} are read"
+                message.defects.append(Defect("header-folds", canonical(name), reason))
+                value = value.translate(None, b"\r\n")
+            headers.append(Header(canonical(name), name, unfold(value), position, colon + 1, stop, folded))
         position = next_position
     return tuple(headers)

@@ -203,10 +203,15 @@ def decode(value: bytes) -> bytes:
 _NEEDED: Final = re.compile(rb"[^\x20-\x21\x23-\x24\x28-\x29\x2c-\x5b\x5d\x5f\x61-\x7e]|\$[{I@*0-9]|0x|  ", re.I)
 
 
+def needs_decoding(part: Part) -> bool:
+    """Whether a part's value can be read in more than one way."""
+    return part.kind is not PartKind.NAME and _NEEDED.search(part.value) is not None
+
+
 def variants(part: Part) -> list[bytes]:
     """The forms of a part's value to match, without repeats: as sent, and as a backend may come to read it."""
     value = part.value
-    if part.kind is PartKind.NAME or not _NEEDED.search(value):
+    if not needs_decoding(part):
         return [value]
     value = unfold(value)
     forms = [value]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -11,7 +12,14 @@ from .model import Header, Message, Part, PartKind
 #: Entries read of one comma-joined header value.
 MAX_ENTRIES: Final = 64
 
+#: Bytes of a message that are split into entries and parameters. Real messages have at most 4,000 in
+#: such headers; what is beyond is read as it stands.
+MAX_SPLIT: Final = 6144
+
 _SPACE: Final = b" \t\r\n"
+_MARKS: Final = re.compile(rb'[",;<>\\]')
+# quoted-string = DQUOTE *( qdtext / quoted-pair ) DQUOTE   (25.1)
+_QUOTED: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*"', re.S)
 
 
 def parts(message: Message) -> Iterator[Part]:
@@ -26,13 +34,19 @@ def parts(message: Message) -> Iterator[Part]:
     if message.uri:
         yield from _uri(raw, message.uri_start, message.uri_start + len(message.uri), "request_uri", "request_uri")
     seen: dict[str, int] = {}
+    left = MAX_SPLIT
     for header in message.headers:
         index = seen.get(header.name, 0)
         seen[header.name] = index + 1
         field = header.name if index == 0 else f"{header.name}[{index}]"
         if not grammar.is_token(header.raw_name):
             yield Part(PartKind.NAME, "header_name", header.name, header.start, header.start, header.raw_name)
-        yield from _header(raw, header, field)
+        left -= header.end - header.value_start
+        if left < 0:
+            start, end = _trim(raw, header.value_start, header.end)
+            yield Part(PartKind.TEXT, field, header.name, start, end, raw[start:end])
+        else:
+            yield from _header(raw, header, field)
 
 
 def _header(raw: bytes, header: Header, field: str) -> Iterator[Part]:
@@ -56,51 +70,45 @@ def split(raw: bytes, start: int, end: int, separator: bytes) -> list[tuple[int,
     if raw.find(separator, start, end) < 0:
         return [(start, end)]
     spans: list[tuple[int, int]] = []
-    mark = separator[0]
     quoted = angle = False
-    low = position = start
-    while position < end:
-        byte = raw[position]
+    low = skip = start
+    for match in _MARKS.finditer(raw, start, end):
+        position = match.start()
+        if position < skip:
+            continue
+        byte = match[0]
         if quoted:
-            if byte == 0x5C:
-                position += 1
-            elif byte == 0x22:
+            if byte == b"\\":
+                skip = position + 2
+            elif byte == b'"':
                 quoted = False
-        elif byte == 0x22:
+        elif byte == b'"':
             quoted = True
-        elif byte == 0x3C:
+        elif byte == b"<":
             angle = True
-        elif byte == 0x3E:
+        elif byte == b">":
             angle = False
-        elif byte == mark and not angle:
+        elif byte == separator and not angle:
             if len(spans) == MAX_ENTRIES - 1:
                 break
             spans.append(_trim(raw, low, position))
             low = position + 1
-        position += 1
     spans.append(_trim(raw, low, end))
     return [span for span in spans if span[0] < span[1]]
 
 
 def _trim(raw: bytes, start: int, end: int) -> tuple[int, int]:
-    while start < end and raw[start] in _SPACE:
-        start += 1
-    while end > start and raw[end - 1] in _SPACE:
-        end -= 1
+    if start < end and raw[start] in _SPACE:
+        start = end - len(raw[start:end].lstrip(_SPACE))
+    if end > start and raw[end - 1] in _SPACE:
+        end = start + len(raw[start:end].rstrip(_SPACE))
     return start, end
 
 
 def _closing_quote(raw: bytes, start: int, end: int) -> int:
     """The offset of the quote that closes a string opened just before `start`; -1 if none does."""
-    position = start
-    while position < end:
-        byte = raw[position]
-        if byte == 0x5C:
-            position += 1
-        elif byte == 0x22:
-            return position
-        position += 1
-    return -1
+    match = _QUOTED.match(raw, start, end)
+    return match.end() - 1 if match else -1
 
 
 def _address(raw: bytes, start: int, end: int, field: str, header: str) -> Iterator[Part]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,18 @@ from msgspec import Meta, Struct
 
 from .model import PartKind
 from .patterns import Pattern, compile_set
+from .triggers import SHAPES
 
 #: Patterns see bytes, match in any case, and `.` matches a line end, which only an attack carries here.
 FLAGS: Final = hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_SINGLEMATCH
+
+# Control bytes, what is not ASCII, and backslashes: they change how a value is read.
+_STRANGE: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\\\x7f-\xff]")
+
+# A long value is looked at piece by piece, so that the first shape ends the look; no shape is longer
+# than the overlap.
+_CHUNK: Final = 4096
+_OVERLAP: Final = 256
 
 RULES_FOLDER: Final = Path(__file__).with_name("rules")
 
@@ -82,6 +92,19 @@ class Ruleset:
             raise RuleError("no rules")
         self.version: str = hashlib.sha256(repr(self.rules).encode()).hexdigest()[:12]
         self._database = compile_patterns([(rule.id, rule.pattern) for rule in self.rules])
+        #: The shapes of `triggers`, for stage one and for values too long to be matched.
+        self.shapes = compile_patterns([(shape, shape) for shape in SHAPES])
+
+    def is_plain(self, value: bytes) -> bool:
+        """Whether a value, however long, has none of the shapes and reads in one way only."""
+        if _STRANGE.search(value):
+            return False
+        seen: list[int] = []
+        for start in range(0, len(value), _CHUNK):
+            self.shapes.scan(value[max(start - _OVERLAP, 0) : start + _CHUNK], _collect, 0, seen)
+            if seen:
+                return False
+        return True
 
     def match(self, text: bytes) -> list[Rule]:
         """The rules whose pattern is in `text`, whatever their parts; in linear time."""

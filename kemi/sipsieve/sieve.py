@@ -9,7 +9,6 @@ import hyperscan
 from . import gate
 from .patterns import Pattern, compile_set
 from .ruleset import FLAGS, RuleError, Ruleset
-from .triggers import SHAPES
 
 #: Nothing to look at: every mandatory header is there once, in its common spelling, and nothing odd.
 ORDINARY: Final = 0
@@ -118,7 +117,7 @@ class Sieve:
         try:
             self._database = compile_set([Pattern(*entry) for entry in entries])
             # The shapes cost several times more than all the rest: they wait behind the gate.
-            self._shapes = compile_set([Pattern(number, shape, single) for number, shape in enumerate(SHAPES)])
+            self._shapes = ruleset.shapes
         except hyperscan.error as error:
             raise RuleError(f"the rules' prefilters do not compile together: {error}") from error
 

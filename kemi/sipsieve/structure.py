@@ -38,6 +38,13 @@ CHECKS: Final = {
     "content-length-twice": Check(0, "the same Content-Length twice"),
     "parse-error": Check(5, "the server itself could not read the message"),
     "version": Check(5, "RFC 3261 21.5.6: not SIP/2.0"),
+    "value-overlong": Check(
+        5, "longer than any client sends, and not plain text: made to wear out a parser or a filter"
+    ),
+    "header-folds": Check(5, "more folded lines than any client sends"),
+    "max-forwards": Check(5, "RFC 3261 20.22: not a number from 0 to 255"),
+    "tag-empty": Check(3, "RFC 3261 25.1: a tag is a token, never empty (CVE-2018-14767)"),
+    "port": Check(5, "RFC 3261 25.1: a port is a number"),
     "oversize": Check(5, "longer than detection.max_bytes"),
 }
 

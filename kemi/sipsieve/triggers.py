@@ -47,8 +47,8 @@ SHAPES: Final = (
     r"\b(?:insert|replace)[^a-z\r\n]{1,20}into\b",
     r"\b(?:order|group)\b[^a-z\r\n]{1,20}by\b",
     r"\blimit[ \t+]+[0-9]",
-    r"\b(?:x?or|and|not|having|where)\b[ \t(+!~'\"-]{1,10}(?:not[ \t]|binary[ \t])?[a-z0-9_'\"@.]{1,30}[ \t)'\"]{0,4}(?:=|!=|[<>]=|<>|"
-    r"\bis\b|\br?like\b|\bbetween\b|\bin[ \t]?\(|[<>][ \t]?[0-9])",
+    r"\b(?:x?or|and|not|having|where)\b[a-z0-9_'\"@. \t)(+!~-]{1,40}(?:=|!=|[<>]=|<>|\bis\b|like\b|\bbetween\b|\bin[ \t]?\(|"
+    r"[<>][ \t]?[0-9])",
     r"\b(?:x?or|and|having|where)[ \t+]+(?:true\b|not\b|[-+~!(@]*[0-9])",
     r"[0-9)%][ \t]*(?:\b(?:or|and|xor|like|rlike|regexp|between|in|is|div|mod|sounds|procedure|having|where)\b|&&)",
     r";[ \t]*(?:set|use|if|call|begin|do|while|show|desc|copy|load|lock|handler|rename|attach|pragma|commit|rollback|bulk|print|"

@@ -1,0 +1,118 @@
+"""Times the worst messages that an attacker can build, and shows that cost grows no faster than size."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "kemi"))
+
+from sipsieve import normalize, policy, ruleset  # noqa: E402
+from sipsieve.engine import Engine  # noqa: E402
+from sipsieve.model import Source  # noqa: E402
+
+SOURCE: Final = Source("192.0.2.4", 5060, "udp", "192.0.2.4")
+HEAD: Final = (
+    b"INVITE sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.4;branch=z9hG4bKx\r\nMax-Forwards: 70\r\n"
+    b"From: <sip:a@example.com>;tag=1\r\nTo: <sip:b@example.com>\r\nCall-ID: x@y\r\nCSeq: 1 INVITE\r\n"
+)
+TAIL: Final = b"\r\nContent-Length: 0\r\n\r\n"
+
+#: Pieces that are repeated to fill a message; each hurts another part of the work.
+PIECES: Final = {
+    "escapes": b"%41", "double escapes": b"%2541", "entities": b"&#65;", "hex bytes": b"0x2e", "backslashes": b"\\x41",
+    "quoted pairs": b'\\"', "comments": b"/**/", "open comments": b"/*", "quotes": b"'", "shell quotes": b"a'b'",
+    "empty quotes": b"''", "commas": b",", "semicolons": b";a", "angles": b"<", "full width": "ａ".encode(),
+    "overlong": b"\xc0\xaf", "accents": "á".encode(), "spaces": b" ", "tabs and words": b"\ta", "plain": b"a",
+    "or": b"or ", "select": b"select ", "digits": b"1 ", "parens": b"((", "dots": b"../", "unions": b"union ",
+    "ors": b"' or 1", "on": b" onx", "base64": b"YWFh", "braces": b"${", "pipes": b"|", "semicolon words": b"; a ",
+    "percents": b"%", "percent s": b"%s", "control": b"\x01", "dashes": b"--", "equals": b"=a", "hash": b"#",
+    "amps": b"& cat ", "ats": b"@", "colons": b":", "selects": b"select a,", "calls": b"char(", "xml": b"<a ",
+}  # fmt: skip
+
+#: Where the pieces stand.
+PLACES: Final[dict[str, Callable[[bytes], bytes]]] = {
+    "user-agent": lambda t: HEAD + b"User-Agent: base64 " + t + TAIL,
+    "contact": lambda t: HEAD + b"Contact: " + t + TAIL,
+    "display": lambda t: HEAD + b'Contact: "' + t + b'" <sip:a@b>' + TAIL,
+    "user": lambda t: HEAD + b"Contact: <sip:" + t + b"@b>" + TAIL,
+    "via": lambda t: HEAD + b"Via: SIP/2.0/UDP h;a=" + t + TAIL,
+    "headers": lambda t: HEAD + b"\r\n".join(b"X: " + t[i : i + 40] for i in range(0, len(t), 40)) + TAIL,
+    "folded": lambda t: HEAD + b"X: " + b"\r\n ".join(t[i : i + 8] for i in range(0, len(t), 8)) + TAIL,
+    "digest": lambda t: HEAD + b"Authorization: Digest " + t + TAIL,
+}
+
+
+class NoCounters:
+    """Counters that forget."""
+
+    def add(self, key: str, amount: int = 1) -> int:
+        return 1
+
+    def __getattr__(self, name: str) -> Callable[..., int]:
+        return lambda *_, **__: 0
+
+
+def best(call: Callable[[], object], rounds: int = 3) -> float:
+    """The shortest of some runs, in microseconds of CPU time."""
+    shortest = float("inf")
+    for _ in range(rounds):
+        begun = time.process_time_ns()
+        call()
+        shortest = min(shortest, time.process_time_ns() - begun)
+    return shortest / 1000
+
+
+def message(place: str, piece: bytes, size: int) -> bytes:
+    """A message of about `size` bytes."""
+    return PLACES[place](piece * ((size - len(HEAD) - 80) // len(piece)))[:size]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--limit", type=float, default=1000.0, help="µs that the worst 64 KiB may cost")
+    parser.add_argument("--top", type=int, default=12)
+    options = parser.parse_args()
+    rules = ruleset.load()
+    guard = Engine(policy.loads("[limits]\nenabled = false\n"), rules)
+    rows = []
+    for place in PLACES:
+        for name, piece in PIECES.items():
+            raw = message(place, piece, 65000)
+            rows.append((best(lambda: guard.decide(raw, SOURCE, 0.0, NoCounters())), place, name, piece))  # type: ignore[arg-type] # noqa: B023
+    rows.sort(reverse=True, key=lambda row: row[0])
+    print("whole messages of 64 KiB, µs of CPU (growth: 16 KiB, 32 KiB, 64 KiB)")
+    for cost, place, name, piece in rows[: options.top]:
+        growth = []
+        for size in (16000, 32000):
+            raw = message(place, piece, size)
+            growth.append(best(lambda: guard.decide(raw, SOURCE, 0.0, NoCounters())))  # type: ignore[arg-type] # noqa: B023
+        print(f"  {cost:9.0f}  {place:11} {name:16} {growth[0]:9.0f} {growth[1]:9.0f} {cost:9.0f}")
+    worst = rows[0][0]
+    print("transforms and patterns on 64 KiB of each piece, worst in µs")
+    transforms = {f.__name__: f for f in (
+        normalize.percent, normalize.percent_u, normalize.entities, normalize.escapes, normalize.overlong,
+        normalize.plain_unicode, normalize.comments, normalize.spaces, normalize.shell_noise, normalize.no_controls,
+        normalize.hex_bytes, normalize.quoted_pair, normalize.unfold, normalize.unbase64, normalize.decode,
+    )}  # fmt: skip
+    pieces = [(name, (piece * 65536)[:65536]) for name, piece in PIECES.items()]
+    lines = []
+    for label, transform in transforms.items():
+        lines.append(max((best(lambda: transform(t), 2), label, n) for n, t in pieces))  # noqa: B023
+    for rule in rules.rules:
+        database = ruleset.compile_patterns([(rule.id, rule.pattern)])
+        lines.append(max((best(lambda: database.scan(t, lambda *_: None, 0, None), 2), rule.id, n) for n, t in pieces))  # noqa: B023
+    lines.append(max((best(lambda: rules.match(t), 2), "all rules", n) for n, t in pieces))  # noqa: B023
+    for cost, label, name in sorted(lines, reverse=True)[: options.top]:
+        print(f"  {cost:9.0f}  {label:24} {name}")
+    print(f"worst message: {worst:.0f} µs of {options.limit:.0f}")
+    return 0 if worst <= options.limit else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -28,22 +28,26 @@ class _Commands(click.Group):
         try:
             module = importlib.import_module(f"{commands.__name__}.{name.replace('-', '_')}")
         except ModuleNotFoundError as error:
+            if _missing(name, error) is error:
+                raise
             return _without_packages(name, error)
         command = module.command
         assert isinstance(command, click.Command)
         return command
 
+    def invoke(self, context: click.Context) -> object:
+        try:
+            return super().invoke(context)
+        except ModuleNotFoundError as error:
+            # Some commands import the heavy packages only when they run.
+            raise _missing(context.invoked_subcommand, error) from None
+
 
 def _without_packages(name: str, error: ModuleNotFoundError) -> click.Command:
-    """Stands in for a command whose packages this machine does not have."""
-    if error.name is None or error.name.split(".")[0] in ("sipsieve", "sipsieve_analysis"):
-        raise error
+    """Stands in for a command whose packages this machine does not have, so that the others go on."""
 
     def refuse(arguments: tuple[str, ...]) -> None:
-        raise click.ClickException(
-            f"`sipsieve {name}` needs the package {error.name}, which is not installed. Install what it needs: "
-            "sipsieve-packages --analyze (as root), or in a checkout: make venv"
-        )
+        raise _missing(name, error)
 
     return click.Command(
         name,
@@ -51,6 +55,16 @@ def _without_packages(name: str, error: ModuleNotFoundError) -> click.Command:
         params=[click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)],
         context_settings={"ignore_unknown_options": True},
         help="Needs packages that are not installed: sipsieve-packages --analyze.",
+    )
+
+
+def _missing(name: str | None, error: ModuleNotFoundError) -> Exception:
+    """What to say of a module that is not there; the error itself where it is one of ours."""
+    if error.name is None or error.name.split(".")[0] in ("sipsieve", "sipsieve_analysis"):
+        return error
+    return click.ClickException(
+        f"`sipsieve {name}` needs the package {error.name}, which is not installed. Install what it needs: "
+        "sipsieve-packages --analyze (as root), or in a checkout: make venv"
     )
 
 

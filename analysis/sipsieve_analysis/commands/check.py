@@ -10,6 +10,9 @@ import click
 
 from sipsieve import policy, ruleset
 
+from ..operate import kamailio_check
+from ..operate.embedded_python import embedded
+from ..operate.kamailio_config import ConfigError
 from ..operate.places import policy_path
 from ..operate.problems import Problem, problems_of_policy, problems_of_rules
 
@@ -18,6 +21,7 @@ Examples:
   sipsieve check
   sipsieve check --policy /etc/sipsieve/sipsieve.toml
   sipsieve check --policy new.toml --json && sipsieve reload
+  sipsieve check --kamailio /etc/kamailio/kamailio.cfg
 
 Exit codes: 0 it would start, 1 something is wrong, 2 the call was wrong.
 """
@@ -29,8 +33,12 @@ Exit codes: 0 it would start, 1 something is wrong, 2 the call was wrong.
     "--rules", "folders", metavar="FOLDER", multiple=True, type=click.Path(path_type=Path),
     help="Check the rule files of this folder instead of the built-in ones. May be given more than once.",
 )  # fmt: skip
+@click.option(
+    "--kamailio", "config", metavar="FILE", type=click.Path(path_type=Path),
+    help="Also say what this Kamailio configuration needs: what to add where, what collides.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
-def command(policy_option: str | None, folders: tuple[Path, ...], as_json: bool) -> None:
+def command(policy_option: str | None, folders: tuple[Path, ...], config: Path | None, as_json: bool) -> None:
     """Check policy and rules without starting or changing anything.
 
     Each problem names the file, the line or key, what is wrong there, and what is allowed.
@@ -40,11 +48,24 @@ def command(policy_option: str | None, folders: tuple[Path, ...], as_json: bool)
     checked = folders or (ruleset.RULES_FOLDER,)
     for folder in checked:
         problems += problems_of_rules(folder)
+    python = embedded()
+    if python.module and python.trouble and config is None:
+        problems.append(Problem(python.module, 0, "python", python.trouble))
+    notes: list[str] = []
+    if config is not None:
+        try:
+            advice = kamailio_check.check(config)
+        except ConfigError as error:
+            raise click.ClickException(str(error)) from None
+        problems += [Problem(a.file, a.line, a.kind, a.what) for a in advice if a.kind != "note"]
+        notes = [_line(Problem(a.file, a.line, a.kind, a.what)) for a in advice if a.kind == "note"]
     facts: dict[str, Any] = {"policy": {"file": str(path)}, "rules": {"folders": [str(f) for f in checked]}}
     if not problems:
         loaded = policy.load(path)
         facts["policy"] |= {"version": loaded.version, "mode": loaded.mode}
         facts["rules"]["count"] = sum(len(ruleset.load(folder).rules) for folder in checked)
+    if config is not None:
+        facts["kamailio"] = {"file": str(config), "notes": notes}
     if as_json:
         click.echo(json.dumps({"ok": not problems, **facts, "problems": [p._asdict() for p in problems]}))
     elif problems:
@@ -55,6 +76,11 @@ def command(policy_option: str | None, folders: tuple[Path, ...], as_json: bool)
             f"{path}: good, policy {facts['policy']['version']}, mode {facts['policy']['mode']}; "
             f"{facts['rules']['count']} rules: good"
         )
+        if config is not None:
+            click.echo(f"{config}: good")
+    if not as_json:
+        for note in notes:
+            click.echo(note)
     if problems:
         raise SystemExit(1)
 

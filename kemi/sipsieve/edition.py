@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from . import patterns
+from . import patterns, privacy
 from .engine import Engine
 from .network import Networks
 from .policy import Policy
@@ -31,6 +31,8 @@ class Edition:
     networks: Networks
     engine: Engine
     recorder: Recorder
+    #: Of the masks in records; b"" where nothing is masked.
+    mask_key: bytes
 
     @property
     def versions(self) -> dict[str, Any]:
@@ -47,20 +49,26 @@ class _Packed(Struct, frozen=True):
     number: int
     policy: Policy
     rules: tuple[Rule, ...]
+    mask_key: bytes
     databases: dict[str, bytes]
 
 
-def build(number: int, policy: Policy, ruleset: Ruleset) -> Edition:
-    """Builds all that an edition needs. Raises `RuleError`."""
+def build(number: int, policy: Policy, ruleset: Ruleset, mask_key: bytes | None = None) -> Edition:
+    """Builds all that an edition needs. `mask_key` None: as the policy says. Raises `PolicyError`, `RuleError`."""
+    key = privacy.key_of(policy.privacy) if mask_key is None else mask_key
     networks = Networks(policy)
     engine = Engine(policy, ruleset, networks)
-    recorder = Recorder(ruleset.version, policy.version, policy.mode, policy.log.excerpt_bytes, policy.log.raw_bytes)
-    return Edition(number, policy, ruleset, networks, engine, recorder)
+    log = policy.log
+    mask = privacy.mask_of(policy.privacy, key)
+    recorder = Recorder(ruleset.version, policy.version, policy.mode, log.excerpt_bytes, log.raw_bytes, mask)
+    return Edition(number, policy, ruleset, networks, engine, recorder, key)
 
 
 def pack(edition: Edition, databases: Mapping[str, bytes]) -> bytes:
     """The edition for other processes; `databases` as `patterns.collecting` gathered them while it was built."""
-    return msgspec.msgpack.encode(_Packed(edition.number, edition.policy, edition.ruleset.rules, dict(databases)))
+    return msgspec.msgpack.encode(
+        _Packed(edition.number, edition.policy, edition.ruleset.rules, edition.mask_key, dict(databases))
+    )
 
 
 def unpack(packed: bytes) -> Edition:
@@ -68,6 +76,6 @@ def unpack(packed: bytes) -> Edition:
     try:
         content = msgspec.msgpack.decode(packed, type=_Packed)
         with patterns.ready(content.databases):
-            return build(content.number, content.policy, Ruleset(content.rules))
+            return build(content.number, content.policy, Ruleset(content.rules), content.mask_key)
     except (msgspec.MsgspecError, ValueError) as error:
         raise EditionError(str(error)) from error

@@ -150,6 +150,14 @@ class Log(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     raw_bytes: Annotated[int, Meta(ge=0, le=8192)] = 0
 
 
+class Privacy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What of the people behind the calls stays out of the decision log, and how long the rest is kept."""
+
+    mask: Literal["off", "numbers", "users"] = "off"
+    key_file: str = ""
+    retention_days: Annotated[int, Meta(ge=0, le=3660)] = 0
+
+
 class Failure(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What becomes of a message when the guard itself fails."""
 
@@ -169,6 +177,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     limits: Limits = Limits()
     bans: Bans = Bans()
     log: Log = Log()
+    privacy: Privacy = Privacy()
     failure: Failure = Failure()
 
     @property

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from .model import Decision, Finding, Kind, Source
+from .privacy import Mask
 
 #: The schema's version; raised when a field changes its meaning.
 SCHEMA: Final = 1
@@ -56,12 +57,21 @@ def _first(pattern: re.Pattern[bytes], head: bytes) -> str | None:
 class Recorder:
     """Formats records; knows what is the same in all of them."""
 
-    def __init__(self, rules: str, policy: str, mode: str, excerpt_bytes: int = 256, raw_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        rules: str,
+        policy: str,
+        mode: str,
+        excerpt_bytes: int = 256,
+        raw_bytes: int = 0,
+        mask: Mask | None = None,
+    ) -> None:
         self._rules = rules
         self._policy = policy
         self._mode = mode
         self._excerpt = excerpt_bytes
         self._raw = raw_bytes
+        self._mask = mask
 
     def decision(self, decision: Decision, raw: bytes, source: Source, now: float, identity: str) -> bytes:
         """One message's record: a line of JSON, ASCII only, with its line end.
@@ -123,6 +133,8 @@ class Recorder:
                 }
                 for f in decision.findings[:MAX_FINDINGS]
             ]
+        if self._mask is not None:
+            self._mask.record(record)
         return line_of(record)
 
     def summary(

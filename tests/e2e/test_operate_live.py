@@ -199,3 +199,24 @@ def _all_switched(running: Running, edition: int) -> float:
 def _messages(server: Server) -> int:
     counts = sum(r["event"]["count"] for r in server.records("metric"))
     return len(server.records("event")) + int(counts)
+
+
+def test_numbers_are_masked_alike_by_all_workers_and_after_a_reload(tmp_path: Path) -> None:
+    policy = '[privacy]\nmask = "numbers"\n[limits]\nenabled = false\n[log]\nraw_bytes = 2000\n'
+    number = "4930987654321"
+    with Server(tmp_path, policy, workers=3) as server:
+
+        def send(name: str) -> dict[str, Any]:
+            raw = request(uri=f"sip:+{number}@example.com", to=f"<sip:00{number}@example.com>", call_id=name, **TOOL)
+            assert status(exchange(server, raw)) == 403
+            return server.record_of(name)
+
+        records = [send(f"mask-{n}") for n in range(12)]
+        server.policy.write_text(policy + "[actions]\nsql = 'log'\n")
+        answer(server, "reload")
+        records += [send(f"again-{n}") for n in range(12)]
+        masks = {record["sip"][key] for record in records for key in ("uri", "to")}
+        assert len(masks) == 1
+        assert "sip:masked-" in masks.pop()
+        assert number.encode() not in server.log.read_bytes()
+        assert {record["policy"]["version"] for record in records} > {records[0]["policy"]["version"]}

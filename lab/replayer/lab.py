@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from xml.etree import ElementTree as tree
 
 from sipsieve_analysis.operate.harmless import harmless
 
@@ -87,6 +88,19 @@ def _served(*reports: Report | None) -> str:
     return ", ".join(shown)
 
 
+def junit(reports: Sequence[Report], file: Path) -> None:
+    """Writes the reports as a test report that a build server reads: one case for each replay."""
+    suite = tree.Element("testsuite", name="lab", tests=str(len(reports)), errors="0")
+    suite.set("failures", str(sum(not report.held for report in reports)))
+    for report in reports:
+        case = tree.SubElement(suite, "testcase", classname=f"lab.{report.target}", name=report.name)
+        if report.broken:
+            tree.SubElement(case, "failure", message=f"{len(report.broken)} expectations").text = "\n".join(
+                harmless(sentence) for sentence in report.broken
+            )
+    tree.ElementTree(suite).write(file, encoding="utf-8", xml_declaration=True)
+
+
 def collect(stage: Containers, folder: Path) -> Path:
     """Copies the decision log out of the edge."""
     log = folder / "decisions.jsonl"
@@ -141,6 +155,7 @@ def run(scenarios: Sequence[Loaded], folder: Path, keep: bool) -> bool:
         stage.up()
         print(f"all are healthy after {time.monotonic() - began:.0f} s", flush=True)
         reports = compare(scenarios, stage, TARGETS, lambda line: print(line, flush=True))
+        junit(reports, folder.parent / "junit-lab.xml")
         log = collect(stage, folder)
         print("\n" + summary(reports) + "\n")
         analyzed = analyze(log, folder, lambda line: print(line, flush=True))

@@ -24,7 +24,7 @@ from .render import render
 QUIET: Final = 0.6
 
 #: The same for a target that left two messages in a row unanswered: it has shut us out.
-SHUT_OUT: Final = 0.1
+SHUT_OUT: Final = 0.05
 
 #: A step ends by then, whatever happens.
 LONGEST: Final = 60.0

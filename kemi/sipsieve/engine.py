@@ -16,7 +16,8 @@ from .observed import CONTENT_LENGTH_ZERO, observed
 from .policy import Policy
 from .ruleset import Ruleset
 from .scrub import scrub
-from .sieve import CREDENTIALS, IN_DIALOG, METHODS, ORDINARY, SUSPECT, Sieve
+from .shape import Shape, Shapes
+from .sieve import CREDENTIALS, IN_DIALOG, METHODS, SUSPECT, Sieve
 from .verdict import Scale
 
 _NO_COUNTS: Final = MappingProxyType[str, int]({})
@@ -50,6 +51,7 @@ class Engine:
         self.ruleset = ruleset
         self.networks = networks or Networks(policy)
         self._sieve = Sieve(ruleset)
+        self._shapes = Shapes(ruleset)
         self._limits = Limits(policy)
         self._scale = Scale(policy)
         self._enforce = policy.mode == "enforce"
@@ -79,26 +81,39 @@ class Engine:
         (None: can't be known). `unparsable` says that the server has given the message up already.
         Never raises on input; costs time linear in `len(raw)`.
         """
+        if not unparsable:
+            shape = self._shapes.find(raw)
+            if shape is not None:
+                if shape.status:
+                    return self._reply(raw, shape, now, counters, in_transaction)
+                return self._request(raw, shape, source, now, counters)
         head_end = raw.find(b"\r\n\r\n") + 4
         if head_end < 4 or head_end > QUICK_BYTES or unparsable or len(raw) > self._max_bytes:
             return self._inspect(raw, source, now, counters, in_transaction, unparsable)
         flags = self._sieve.look(raw[:head_end])
-        if flags & SUSPECT:
+        if flags & SUSPECT or not _length_is_right(raw, head_end):
             return self._inspect(raw, source, now, counters, in_transaction, False)
         method = self._methods.get(raw[:4])
         if method is None:
-            if not _length_is_right(raw, head_end):
-                return self._inspect(raw, source, now, counters, in_transaction, False)
-            return self._reply(raw, head_end, now, counters, in_transaction)
-        if (method == "INVITE" and len(raw) == head_end) or not _length_is_right(raw, head_end):
+            self._shapes.learn(raw, now)
+            line = raw.find(b"\nCSeq:", 0, head_end)
+            method = raw[line + 6 : raw.find(b"\r", line, head_end)].split()[-1].decode("ascii")
+            shape = Shape(Kind.REPLY, method, int(raw[8:11]), head_end, False, False)
+            return self._reply(raw, shape, now, counters, in_transaction)
+        if method == "INVITE" and len(raw) == head_end:
             return self._inspect(raw, source, now, counters, in_transaction, False)
+        self._shapes.learn(raw, now)
+        shape = Shape(Kind.REQUEST, method, 0, head_end, bool(flags & IN_DIALOG), bool(flags & CREDENTIALS))
+        return self._request(raw, shape, source, now, counters)
+
+    def _request(self, raw: bytes, shape: Shape, source: Source, now: float, counters: Counters) -> Decision:
+        """A request in which nothing is odd: counted, and passed."""
+        method = shape.method
         if source.trusted or not self._limits.enabled:
             return Decision(Verdict.ALLOW, Kind.REQUEST, method)
-        in_dialog = False
-        if flags != ORDINARY:
-            in_dialog = bool(flags & IN_DIALOG) and _known_dialog(raw, counters)
-            if flags & CREDENTIALS:
-                challenge.offered(raw[:head_end], source, now, counters)
+        in_dialog = shape.tagged and _known_dialog(raw[: shape.head_end], counters)
+        if shape.credentials:
+            challenge.offered(raw[: shape.head_end], source, now, counters)
         name, count, excess = self._limits.request(method, in_dialog, raw, source, now, counters)
         if excess is not None:
             decision = Decision(Verdict.ALLOW, Kind.REQUEST, method, counters={name: count})
@@ -112,16 +127,14 @@ class Engine:
         return self._enforce if source.enforced is None else source.enforced
 
     def _reply(
-        self, raw: bytes, head_end: int, now: float, counters: Counters, in_transaction: Callable[[], bool | None]
+        self, raw: bytes, shape: Shape, now: float, counters: Counters, in_transaction: Callable[[], bool | None]
     ) -> Decision:
         """A reply in which nothing is odd: learned from, and passed."""
-        line = raw.find(b"\nCSeq:", 0, head_end)
-        method = raw[line + 6 : raw.find(b"\r", line, head_end)].split()[-1].decode("ascii")
-        status = int(raw[8:11])
         ban = None
-        if method == "INVITE" or status in challenge.REFUSALS:
-            ban = self._learn(raw[:head_end], method, status, now, counters, in_transaction)
-        return Decision(Verdict.ALLOW, Kind.REPLY, method, ban=ban)
+        if shape.method == "INVITE" or shape.status in challenge.REFUSALS:
+            head = raw[: shape.head_end]
+            ban = self._learn(head, shape.method, shape.status, now, counters, in_transaction)
+        return Decision(Verdict.ALLOW, Kind.REPLY, shape.method, ban=ban)
 
     def _learn(
         self,
@@ -201,6 +214,8 @@ class Engine:
         elif message.kind is Kind.REPLY and not malformed:
             ban = self._learn(raw[: message.body_start], message.method, message.status, now, counters, in_transaction)
 
+        if not findings and message.kind is not Kind.MALFORMED and (message.method != "INVITE" or message.body):
+            self._shapes.learn(raw, now)
         replacement = None
         if verdict is Verdict.SCRUB:
             replacement = scrub(message, findings)

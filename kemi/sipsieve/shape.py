@@ -1,0 +1,249 @@
+"""Recognises messages that differ from one found clean only in their identifiers."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
+
+import hyperscan
+
+from . import dialog, necessity, structure
+from .detect import detect
+from .message import parse
+from .model import Kind, Message, Part
+from .normalize import variants
+from .parts import parts
+from .patterns import Pattern, compile_set
+from .ruleset import FLAGS, Ruleset
+from .sieve import METHODS
+
+#: Shapes kept by one worker, about 1 KB each. When they are full they begin anew.
+MAX_SHAPES: Final = 4096
+
+#: Layouts tried on a message of one length; the oldest makes room.
+MAX_LAYOUTS: Final = 8
+
+#: Learning costs some 300 µs, so a worker learns this many shapes a second (1.5 % of its time), and
+#: more only after it learned less. A sender of ever new shapes gets the usual look, and no more.
+LEARN_RATE: Final = 50
+LEARN_BURST: Final = 500
+
+#: Identifiers and names that change from message to message, by the last word of their field.
+_VARIABLE: Final = frozenset(
+    {"branch", "tag", "userinfo", "display_name", "nonce", "response", "cnonce", "nc", "rinstance", "call-id"}
+)
+
+#: What a value with holes is made of: no space, quote, bracket, backslash, slash, equals or percent sign,
+#: nothing that opens, closes or joins something in SIP or in a language that a rule knows. The narrower
+#: the alphabet, the fewer rules can match.
+_ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_@+"
+
+#: CSeq has a space between number and method (RFC 3261 20.16), and its method is constant in a shape.
+_CSEQ_ALPHABETS: Final = tuple(b"0123456789 " + method.encode() for method in METHODS)
+
+_CSEQ_ENDS: Final = frozenset(b" " + method.encode() for method in METHODS)
+
+#: Words in which `normalize.variants` sees an encoding, though they are made of letters and digits.
+_ENCODINGS: Final = ("0x", "b64", "base64")
+
+_CREDENTIALS: Final = frozenset({"authorization", "proxy-authorization"})
+
+_RUN: Final = re.compile(rb"[A-Za-z0-9]+")
+_NUMBER: Final = re.compile(rb"[0-9]{1,9}")
+
+#: Holes of one message; one with more is looked at the usual way.
+_MAX_HOLES: Final = 48
+
+
+class Shape(NamedTuple):
+    """What is the same in all messages of a shape."""
+
+    kind: Kind
+    method: str
+    #: A status code; 0 in a request.
+    status: int
+    #: Bytes of first line and header section, the empty line included.
+    head_end: int
+    #: Whether both tags are there: the message claims to belong to a dialog.
+    tagged: bool
+    #: Whether it has an Authorization or Proxy-Authorization header field.
+    credentials: bool
+
+
+class _Layout(NamedTuple):
+    """Where a message of one length is constant, and where not."""
+
+    constants: Callable[[bytes], tuple[bytes, ...]]
+    #: The CSeq number first.
+    holes: Callable[[bytes], tuple[bytes, ...]]
+    #: The values that have holes, whole.
+    values: Callable[[bytes], tuple[bytes, ...]]
+    plus: bool
+    known: dict[tuple[bytes, ...], Shape]
+
+
+class Shapes:
+    """The shapes of messages in which the full inspection found nothing.
+
+    A message has a known shape when everything but its holes is the same byte for byte, and the
+    holes hold letters and digits only. Then its structure is that of the message that was inspected,
+    and so are all values without holes; the values with holes are matched against every rule that
+    can match their alphabet at all. So a known shape is as good as an inspection.
+    """
+
+    def __init__(self, ruleset: Ruleset) -> None:
+        # Values are joined by line ends: MULTILINE lets ^ and $ match at theirs.
+        flags = FLAGS | hyperscan.HS_FLAG_MULTILINE
+        texts = set(map(re.escape, _ENCODINGS))
+        for rule in ruleset.rules:
+            needed = [necessity.words(rule.pattern, alphabet) for alphabet in (_ALPHABET, *_CSEQ_ALPHABETS)]
+            # Words cost next to nothing to look for; a message that holds one gets the usual look.
+            texts.update([rule.pattern] if None in needed else [word for some in needed for word in some or ()])
+        self._database = compile_set([Pattern(number, text, flags) for number, text in enumerate(sorted(texts))])
+        # \A and \z don't match at a joint, so a rule with one can't be asked this way.
+        self._usable = not any("\\A" in text or "\\z" in text or "\\Z" in text for text in texts)
+        self._ruleset = ruleset
+        self._layouts: dict[int, list[_Layout]] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """Begins anew, with no shape known."""
+        self._layouts.clear()
+        self._count = 0
+        self._credit = float(LEARN_BURST)
+        self._asked = 0.0
+
+    def find(self, raw: bytes) -> Shape | None:
+        """The shape of a message; None for one that has to be looked at."""
+        layouts = self._layouts.get(len(raw))
+        if layouts is None:
+            return None
+        for constants, holes, values, plus, known in layouts:
+            shape = known.get(constants(raw))
+            if shape is None:
+                continue
+            filled = holes(raw)
+            if not filled[0].isdigit() or not b"".join(filled).isalnum():
+                return None
+            text = b"\n".join(values(raw))
+            if plus:
+                text += b"\n" + text.replace(b"+", b" ")
+            seen: list[int] = []
+            self._database.scan(text, _collect, 0, seen)
+            return None if seen else shape
+        return None
+
+    def learn(self, raw: bytes, now: float) -> None:
+        """Remembers the shape of a message, if a full inspection finds nothing in it. `now` never steps."""
+        self._credit = min(self._credit + max(now - self._asked, 0.0) * LEARN_RATE, LEARN_BURST)
+        self._asked = now
+        if self._credit < 1 or not self._usable:
+            return
+        self._credit -= 1
+        head_end = raw.find(b"\r\n\r\n") + 4
+        message = parse(raw)
+        structure.check(message, len(raw))
+        spans, values = _holes(message)
+        if head_end < 4 or message.body_start != head_end or not spans:
+            return
+        # The sieve's word is not taken for it: what is learned was inspected in full.
+        if message.defects or detect(message, self._ruleset):
+            return
+        if self._count >= MAX_SHAPES:
+            self._layouts.clear()
+            self._count = 0
+        layouts = self._layouts.setdefault(len(raw), [])
+        fresh = _layout(spans, values, head_end, any(b"+" in raw[low:high] for low, high in values))
+        key = fresh.constants(raw)
+        for layout in layouts:
+            if len(layout.constants(raw)) == len(key) and layout.constants(raw) == key:
+                fresh = layout
+                break
+        else:
+            if len(layouts) >= MAX_LAYOUTS:
+                self._count -= len(layouts.pop(0).known)
+            layouts.append(fresh)
+        fresh.known[key] = Shape(
+            message.kind,
+            message.method,
+            message.status,
+            head_end,
+            bool(dialog.key(raw[:head_end])),
+            any(header.name in _CREDENTIALS for header in message.headers),
+        )
+        self._count += 1
+
+
+def _collect(identity: int, start: int, end: int, flags: int, found: object) -> None:
+    found.append(identity)  # type: ignore[attr-defined]
+
+
+def _holes(message: Message) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Spans of the holes, that of the CSeq number first, and of the values that they stand in."""
+    raw = message.raw
+    holes: list[tuple[int, int]] = []
+    values: list[tuple[int, int]] = []
+    number: tuple[int, int] | None = None
+    for part in parts(message):
+        if part.field == "cseq":
+            match = _NUMBER.match(raw, part.start, part.end)
+            if match is not None and raw[match.end() : part.end] in _CSEQ_ENDS:
+                number = match.span()
+                values.append((part.start, part.end))
+        elif part.field.rpartition(".")[2] in _VARIABLE and _is_plain(part):
+            runs = [match.span() for match in _RUN.finditer(raw, part.start, part.end)]
+            if runs:
+                holes += runs
+                values.append((part.start, part.end))
+    if number is None or len(holes) >= _MAX_HOLES or _overlap(values):
+        return [], []
+    return [number, *holes], values
+
+
+def _is_plain(part: Part) -> bool:
+    """Whether a value is matched as it stands (and with `+` as a space), whatever letters and digits it holds."""
+    value = part.value
+    if value.translate(None, _ALPHABET) or part.end - part.start != len(value):
+        return False
+    return variants(part) in ([value], [value, value.replace(b"+", b" ")])
+
+
+def _overlap(spans: Iterable[tuple[int, int]]) -> bool:
+    position = 0
+    for low, high in sorted(spans):
+        if low < position:
+            return True
+        position = high
+    return False
+
+
+def _layout(spans: list[tuple[int, int]], values: list[tuple[int, int]], head_end: int, plus: bool) -> _Layout:
+    number = spans[0]
+    holes = sorted(spans)
+    constants = []
+    position = 0
+    for low, high in holes:
+        constants.append((position, low))
+        position = high
+    constants.append((position, head_end))
+    cut = _cutter(holes)
+    if holes[0] != number:
+        # The CSeq number comes after other holes, so it is cut out a second time, in front.
+        first, rest = _cutter([number]), cut
+
+        def cut(raw: bytes) -> tuple[bytes, ...]:
+            return (*first(raw), *rest(raw))
+
+    return _Layout(_cutter(constants), cut, _cutter(sorted(values)), plus, {})
+
+
+def _cutter(spans: list[tuple[int, int]]) -> Callable[[bytes], tuple[bytes, ...]]:
+    """A function that cuts these spans out of a message, in one call."""
+    pieces = []
+    position = 0
+    for low, high in spans:
+        pieces.append(f"{low - position}x{high - low}s")
+        position = high
+    return struct.Struct("".join(pieces)).unpack_from

@@ -76,7 +76,7 @@ def _read(pattern: str) -> tuple[tuple[Any, Any], ...]:
 
 def _weight(found: Words | None) -> int:
     """The length of the shortest word; a mark that something ends there tells as much as a letter."""
-    return min((len(word) if word.strip(_EDGE + _END) else 0 for word in found), default=0) if found else 0
+    return min((len(word) if word.strip(_EDGE + _END) else 0 for word in found or ()), default=0)
 
 
 def _sequence(tree: Iterable[tuple[Any, Any]], alphabet: frozenset[int]) -> _Fact | None:

@@ -103,7 +103,7 @@ def _joined(facts: list[_Fact | None]) -> _Fact | None:
 
 def _better(one: Words | None, other: Words | None) -> Words | None:
     """The set that tells more: of longer words, of equals the smaller."""
-    if not _weight(other):
+    if other is None or not _weight(other):
         return one
     if one is None or (_weight(other), -len(other)) > (_weight(one), -len(one)):
         return other

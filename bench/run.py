@@ -24,8 +24,8 @@ from typing import Any, Final
 
 import chart
 import meter
-from load import message
 from servers import KINDS, Measured, exchange, free_port, status, wait_for
+from traffic import message
 
 MESSAGES: Final = ("register", "invite", "reply")
 SETUPS: Final = tuple(KINDS)
@@ -40,7 +40,7 @@ class Generator:
 
     def __init__(self, cores: set[int]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("load.py"))],
+            [sys.executable, str(Path(__file__).with_name("traffic.py"))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

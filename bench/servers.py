@@ -134,4 +134,4 @@ class Measured(Server):
         if self.kind == "native":
             self.rpc("htable.sets", "ban", address, "1")
         elif self.kind != "bare":
-            self.rpc("htable.sets", "sipsieve_bans", address, "bench|0|0")
+            self.rpc("htable.sets", "sipsieve_bans", address, f"a|bench|0|{1 << 31}|1|")

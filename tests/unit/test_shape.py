@@ -16,10 +16,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent / "bench"))
 from evaluate import SOURCE, NoCounters, engine
 from ordinary import ORDINARY_MESSAGES
 
-from load import message
 from sipsieve import necessity, ruleset
 from sipsieve.shape import Shapes
 from sipsieve.sieve import ORDINARY
+from traffic import message
 
 RULES = ruleset.load()
 GUARD = engine()

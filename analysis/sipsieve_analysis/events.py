@@ -82,13 +82,17 @@ class Store:
         ):
             self.connection.raw_sql(f"SET {setting}")
         columns = ", ".join(f'"{name}" {_sql_type(kind)}' for name, kind in COLUMNS.items())
-        self.connection.raw_sql(f"CREATE OR REPLACE TABLE events ({columns})")
-        self.connection.raw_sql("CREATE OR REPLACE TABLE notices (action VARCHAR, messages BIGINT)")
+        self.connection.raw_sql(f"CREATE TABLE IF NOT EXISTS events ({columns})")
+        #: From and until when `events` looks, in microseconds; None for all.
+        self.window: tuple[int, int] | None = None
 
     @property
     def events(self) -> Table:
-        """The events so far."""
-        return self.connection.table("events")
+        """The events so far, those of `window` only where one is set."""
+        table = self.connection.table("events")
+        if self.window is not None:
+            table = table.filter(table.time_us >= self.window[0], table.time_us < self.window[1])
+        return table
 
     def add(self, path: Path, kind: str) -> tuple[int, int]:
         """Adds a file of decision records, as lines of JSON, plain or gzip.
@@ -137,7 +141,6 @@ class Store:
             FROM {source}
             """  # noqa: S608 (every inserted text is ours or quoted)
         )
-        connection.execute("INSERT INTO notices SELECT action, coalesce(messages, 1) FROM events WHERE kind = 'state'")
         added = self._rows() - before
         bad = connection.execute(
             "SELECT count(*) FROM events WHERE time_us IS NULL OR action IS NULL OR kind IS NULL"

@@ -1,0 +1,1 @@
+"""Follows a live log: what is new in it, who is new in it, and whom to tell."""

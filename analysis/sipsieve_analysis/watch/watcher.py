@@ -1,0 +1,207 @@
+"""The round of a watch: read on, analyse, tell what is new, write the reports that are due."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import Any, Final
+
+from ..analysis import analyze
+from ..intake import Intake
+from ..ranking import Tier
+from ..readers import rawlog
+from ..readers.kinds import InputKind
+from ..readers.rebuilt import record
+from ..readers.replayed import Replay
+from ..render import html
+from ..report import Actor, Report, as_json, when
+from .alerts import Sink
+from .follow import Follower
+from .memory import Memory
+
+_LEVEL: Final = {Tier.LOW: 0, Tier.MEDIUM: 1, Tier.HIGH: 2, Tier.IMMEDIATE: 3}
+
+#: Seconds after a day's end until its report is written: what workers and timers still hold comes in.
+_GRACE: Final = 120
+
+#: Addresses named in an alert, and remembered of one actor.
+_NAMED: Final = 20
+_REMEMBERED: Final = 20_000
+
+_DAY_US: Final = 86_400_000_000
+
+
+class Watcher:
+    """Watches one log. `tell` is called with each alert, as it forms."""
+
+    def __init__(
+        self,
+        log: Path,
+        memory: Memory,
+        sinks: list[Sink],
+        reports: Path | None,
+        least: Tier,
+        zone: tzinfo,
+        tell: Callable[[dict[str, Any]], None],
+        warn: Callable[[str], None],
+        days: int = 15,
+    ) -> None:
+        self._log = log
+        self._memory = memory
+        self._sinks = sinks
+        self._reports = reports
+        self._least = _LEVEL[least]
+        self._zone = zone
+        self._tell = tell
+        self._warn = warn
+        self._days = days
+        self._replay: Replay | None = None
+        self._compared = False
+        self._follower = Follower(log, memory.position(log))
+
+    def round(self, now: datetime) -> int:
+        """One round. Returns how many records were new."""
+        new = self._read(now)
+        if new or not self._compared:
+            # A crash may have come between reading and telling, so the first round always compares.
+            self._compare(self._analyze())
+            self._compared = True
+        self._deliver()
+        if self._reports is not None:
+            self._write_due(self._reports, now)
+        return new
+
+    def _read(self, now: datetime) -> int:
+        new = 0
+        for chunk in self._follower.read():
+            lines, kind = chunk.data, InputKind.DECISIONS.value
+            if not _is_decisions(lines):
+                lines, kind = self._rebuilt(lines, now), InputKind.RAW.value
+            good, _ = self._memory.take(self._log, chunk, lines, kind)
+            new += good
+        if new:
+            _, last, _ = self._memory.bounds()
+            self._memory.forget(last - self._days * _DAY_US)
+        return new
+
+    def _rebuilt(self, lines: bytes, now: datetime) -> bytes:
+        """Records of a raw log's lines."""
+        self._replay = self._replay or Replay()
+        skipped: Counter[str] = Counter()
+        reader = rawlog.LineReader(self._zone, now, skipped)
+        found = list(rawlog.messages(reader.read(lines.splitlines()), skipped))
+        for kind, number in skipped.items():
+            self._memory.skip(kind, number)
+        return b"".join(record(raw, reader.settle(raw.time), self._replay) for raw in found)
+
+    def _analyze(self, window: tuple[int, int] | None = None) -> Report:
+        self._memory.store.window = window
+        try:
+            _, _, number = self._memory.bounds()
+            intake = Intake(skipped=Counter(self._memory.skipped()), files=[(str(self._log), "followed")])
+            intake.records[InputKind.RAW.value if self._replay else InputKind.DECISIONS.value] = number
+            return analyze(self._memory.store, intake)
+        finally:
+            self._memory.store.window = None
+
+    def _compare(self, report: Report) -> None:
+        """Posts what was not told yet: new actors and campaigns, and those that have become graver."""
+        known = self._memory.tiers()
+        fresh: list[dict[str, Any]] = []
+        with self._memory.step():
+            for actor in reversed(report.actors):
+                level = _LEVEL[actor.rank.tier]
+                if level < self._least:
+                    continue
+                pairs = _pairs(actor)
+                before = [known[pair] for pair in pairs if pair in known]
+                new_types = {kind for _, kind in pairs} - {kind for ip, kind in pairs if (ip, kind) in known}
+                if before and max(before) >= level and not new_types:
+                    self._memory.know([pair for pair in pairs if pair not in known], level)
+                    continue
+                heard = any((ip, kind) in known for ip in actor.addresses for kind in _TYPES)
+                alert = _alert(actor, "actor" if not heard else "campaign" if new_types else "rank", new_types)
+                self._memory.know(pairs, level)
+                self._memory.post(alert["id"], [sink.name for sink in self._sinks], alert)
+                fresh.append(alert)
+        for alert in fresh:
+            self._tell(alert)
+
+    def _deliver(self) -> None:
+        for sink in self._sinks:
+            for identity, alert in self._memory.pending(sink.name):
+                problem = sink.send(identity, alert)
+                if problem:
+                    # It stays in the outbox; the ones after it wait, so that they arrive in order.
+                    self._warn(f"{problem}; will be tried again")
+                    break
+                self._memory.delivered(identity, sink.name)
+
+    def _write_due(self, folder: Path, now: datetime) -> None:
+        """Writes the reports of days and weeks that are over and hold events."""
+        first, last, number = self._memory.bounds()
+        if not number:
+            return
+        done = self._memory.reported()
+        day = datetime.fromtimestamp(first / 1e6, self._zone).replace(hour=0, minute=0, second=0, microsecond=0)
+        while day.timestamp() * 1e6 <= last:
+            for name, begin, length in (
+                (f"daily-{day:%Y-%m-%d}", day, 1),
+                (f"weekly-{day:%G-W%V}", day - timedelta(days=day.weekday()), 7),
+            ):
+                end = begin + timedelta(days=length)
+                if name not in done and (now - end).total_seconds() >= _GRACE:
+                    self._write(folder, name, begin, end)
+                    done.add(name)
+            day += timedelta(days=1)
+
+    def _write(self, folder: Path, name: str, begin: datetime, end: datetime) -> None:
+        report = self._analyze((int(begin.timestamp() * 1e6), int(end.timestamp() * 1e6)))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for suffix, text in ((".html", html.write(report)), (".json", json.dumps(as_json(report), indent=2))):
+                part = folder / f".{name}{suffix}.part"
+                part.write_text(text, encoding="utf-8")
+                part.replace(folder / f"{name}{suffix}")
+        except OSError as error:
+            self._warn(f"{folder}: {error.strerror}; the report {name} will be tried again")
+            return
+        self._memory.report(name)
+
+
+_TYPES: Final = ("injection", "flood", "toll_fraud", "brute_force", "spraying", "fuzzing", "enumeration", "scan")
+
+
+def _pairs(actor: Actor) -> list[tuple[str, str]]:
+    addresses = actor.addresses[:_REMEMBERED] or [""]
+    return [(ip, str(campaign.type)) for campaign in actor.campaigns for ip in addresses]
+
+
+def _alert(actor: Actor, kind: str, new_types: set[str]) -> dict[str, Any]:
+    types = sorted({str(campaign.type) for campaign in actor.campaigns})
+    named = "\n".join([kind, str(actor.rank.tier), *types, *actor.addresses[:_NAMED], str(actor.first_us)])
+    return {
+        "id": hashlib.sha256(named.encode()).hexdigest()[:16],
+        "kind": kind,
+        "tier": str(actor.rank.tier),
+        "score": actor.rank.score,
+        "addresses": actor.addresses[:_NAMED],
+        "address_count": len(actor.addresses),
+        "spoofed": actor.spoofed,
+        "intents": [str(motive.intent) for motive in actor.motives],
+        "campaigns": types,
+        "new_campaigns": sorted(new_types),
+        "why": [campaign.why for campaign in actor.campaigns],
+        "first_seen": when(actor.first_us),
+        "last_seen": when(actor.last_us),
+        "action": actor.rank.action,
+    }
+
+
+def _is_decisions(lines: bytes) -> bool:
+    head = lines[:16384]
+    return (head.lstrip().startswith(b"{") and b'"@timestamp"' in head) or not head.strip()

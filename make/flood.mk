@@ -8,3 +8,8 @@ bench-flood: venv ## legitimate calls while floods run, with and without the gua
 	@$(PYTHON) bench/flood.py --seconds $(SECONDS_OF_FLOOD) --json $(FLOOD_OUT)/flood.json
 
 .PHONY: bench-flood
+
+bench-forged: venv ## a million forged sources: shared memory and answer times
+	@$(PYTHON) bench/forged.py
+
+.PHONY: bench-forged

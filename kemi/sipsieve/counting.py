@@ -98,10 +98,11 @@ class SharedCounters:
         if int(self._clock()) // 60 != self._full:
             self._full = -1
             return True
-        if self._get(COUNTS, key) is not None:
+        # A table with an initial value answers 0 for what it does not have.
+        if self.get(key) > 0:
             return True
         name, _, window = key.rpartition(":")
-        return self._get(COUNTS, f"{name}:{int(window) - 1}") is not None
+        return self.get(f"{name}:{int(window) - 1}") > 0
 
     def _together(self, key: str, amount: int) -> int:
         cell, _, window = key.rpartition(":")

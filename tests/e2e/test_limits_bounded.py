@@ -1,0 +1,80 @@
+"""Forged sources fill neither the memory nor the log, and slow nobody down."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from harness import ROOT, Server, exchange, invite, request, status, wait_for
+
+sys.path.insert(0, str(ROOT / "bench"))
+
+from forged import forge, shape
+
+POLICY = """
+[log]
+allow = "summary"
+summary_seconds = 1
+[limits]
+capacity = 1024
+[limits.invite]
+per_minute = 5
+[limits.malformed]
+per_minute = 1
+[bans]
+capacity = 50
+"""
+
+
+def test_forged_sources_share_counters_once_there_is_no_room(tmp_path: Path) -> None:
+    with Server(tmp_path, POLICY) as server:
+        for _ in range(3):
+            assert status(exchange(server, invite(), source="127.20.0.1")) == 200
+        before = shape(server)
+        forge(server.port, 0, 3000)
+        half = shape(server)
+        forge(server.port, 3000, 3000)
+        after = shape(server)
+        # Two windows' worth, their workers' overshoot, and 256 shared counters for each class.
+        assert half["counters"] <= after["counters"] <= 2 * (1024 + 256 + 64)
+        assert after["without_own_counter"] > 2000
+        assert after["shm_used"] - half["shm_used"] < 300_000
+        assert half["shm_used"] - before["shm_used"] < 1_000_000
+        # Who was there before is counted exactly still: two more, and the sixth is refused.
+        assert [status(exchange(server, invite(), source="127.20.0.1")) for _ in range(3)] == [200, 200, 503]
+
+
+def test_forged_garbage_cannot_fill_the_table_of_bans(tmp_path: Path) -> None:
+    with Server(tmp_path, POLICY) as server:
+        garbage = b"INVITE sip:x SIP/2.0\r\nVia: ?\r\nX\r\n\r\n" + b"." * 40
+        for _ in range(3):
+            forge(server.port, 0, 150, garbage)
+        wait_for(lambda: shape(server)["bans"] > 40, "bans")
+        assert shape(server)["bans"] <= 55
+        assert status(exchange(server, request("OPTIONS"), source="127.20.0.1")) == 200
+
+
+def test_a_flood_of_like_decisions_is_folded_and_adds_up(tmp_path: Path) -> None:
+    # One worker, so that its budget of records is passed; the flood is refused, not banned.
+    policy = "[bans]\nenabled = false\n[log]\nsummary_seconds = 1\n[limits.other]\nper_minute = 1\n"
+    with Server(tmp_path, policy, workers=1) as server:
+        sent = 3000
+        refused = 0
+        from harness import peer
+
+        with peer("127.0.0.1", server.port, source="127.20.0.2") as sock:
+            for _ in range(sent):
+                sock.send(request("OPTIONS"))
+                refused += status(sock.recv(4096)) == 503
+
+        def logged() -> tuple[int, int]:
+            mine = [r for r in server.records("") if r.get("source", {}).get("ip") == "127.20.0.2"]
+            own = sum(r["event"]["kind"] == "event" for r in mine)
+            return own, sum(r["event"]["count"] for r in mine if r["event"]["kind"] == "metric")
+
+        wait_for(lambda: sum(logged()) == sent, "every message accounted for")
+        own, counted = logged()
+        assert counted > 0 and own < sent
+        folded = [r for r in server.records("metric") if r["event"]["action"] == "reject"]
+        assert {tuple(r["rule"]["id"]) for r in folded} == {("limit-other",)}
+        assert refused == sent - 1

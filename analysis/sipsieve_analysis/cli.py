@@ -38,6 +38,10 @@ class _Commands(click.Group):
     def invoke(self, context: click.Context) -> object:
         try:
             return super().invoke(context)
+        except KeyboardInterrupt:
+            # Ctrl-C ends any command quietly, with the code that shells give it.
+            click.echo("", err=True)
+            raise click.exceptions.Exit(130) from None
         except ModuleNotFoundError as error:
             # Some commands import the heavy packages only when they run.
             raise _missing(context.invoked_subcommand, error) from None

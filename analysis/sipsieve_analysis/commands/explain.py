@@ -19,9 +19,9 @@ from sipsieve.settings import changed, value_from
 from ..operate.decisions import Reader
 from ..operate.effective import effective, text_of_address
 from ..operate.explained import facts_of, text_of
-from ..operate.frames import NoMessage, take
+from ..operate.frames import NoMessage, Taken, take
 from ..operate.places import log_path, policy_path
-from ..operate.recorded import find, text_of_record
+from ..operate.recorded import find, message_of, text_of_record
 from ..operate.rpc import RpcError
 from ..operate.running import Refused, Running
 
@@ -84,9 +84,7 @@ def command(
         elif message is not None:
             _message(policy, message, frame, sender, transport, every_part, as_json)
         elif decision is not None:
-            reader = Reader()
-            record = find(reader, log_path(log_option, policy_option), decision)
-            click.echo(json.dumps(record) if as_json else "\n".join(text_of_record(record, ruleset.load())))
+            _decision(policy, log_path(log_option, policy_option), decision, every_part, as_json)
     except (policies.PolicyError, ruleset.RuleError, NoMessage) as error:
         raise click.ClickException(str(error)) from error
 
@@ -114,6 +112,22 @@ def _live(address: str, rpc: str) -> dict[str, Any] | None:
         raise click.ClickException(str(error)) from error
 
 
+def _decision(policy: policies.Policy, log: Path, identity: str, every_part: bool, as_json: bool) -> None:
+    record = find(Reader(), log, identity)
+    rules = ruleset.load()
+    taken = message_of(record)
+    today = _facts(policy, rules, taken) if taken else None
+    if as_json:
+        click.echo(json.dumps({"recorded": record, "today": today}))
+        return
+    lines = text_of_record(record, rules)
+    if today is None:
+        lines.append("The message itself is not in the log (log.raw_bytes keeps it): this is what was recorded of it.")
+    else:
+        lines += ["", "The same message with today's policy and rules", "", *text_of(today, every_part)]
+    click.echo("\n".join(lines))
+
+
 def _message(
     policy: policies.Policy,
     name: str,
@@ -124,14 +138,18 @@ def _message(
     as_json: bool,
 ) -> None:
     taken = take(name, frame)
-    engine = Engine(policy, ruleset.load())
+    taken = taken._replace(ip=sender or taken.ip, transport=transport or taken.transport)
+    facts = _facts(policy, ruleset.load(), taken)
+    click.echo(json.dumps(facts) if as_json else "\n".join(text_of(facts, every_part)))
+
+
+def _facts(policy: policies.Policy, rules: ruleset.Ruleset, taken: Taken) -> dict[str, Any]:
+    engine = Engine(policy, rules)
     # A stranger: the address block for documentation belongs to nobody (RFC 5737).
-    ip = sender or taken.ip or "192.0.2.1"
-    source = engine.networks.source(ip, taken.port or 5060, transport or taken.transport)
-    explanation = explain(engine, taken.raw, source, time.time())
+    source = engine.networks.source(taken.ip or "192.0.2.1", taken.port or 5060, taken.transport)
+    now = time.time()
     levels = {}
     for level in (1, 2, 3):
-        other = Engine(changed(policy, {"detection.paranoia": level}), engine.ruleset)
-        levels[level] = explain(other, taken.raw, source, time.time()).decision
-    facts = facts_of(explanation, levels)
-    click.echo(json.dumps(facts) if as_json else "\n".join(text_of(facts, every_part)))
+        other = Engine(changed(policy, {"detection.paranoia": level}), rules)
+        levels[level] = explain(other, taken.raw, source, now).decision
+    return facts_of(explain(engine, taken.raw, source, now), levels)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sipsieve.explain import chains
+from sipsieve.model import Part, PartKind
+from sipsieve.normalize import variants
 from sipsieve.ruleset import Ruleset
 
 from .decisions import Reader, Record, findings_of
-from .frames import NoMessage
-from .harmless import harmless
+from .frames import NoMessage, Taken
+from .harmless import harmless, harmless_bytes
 
 
 def find(reader: Reader, path: Path, identity: str) -> Record:
@@ -24,6 +27,30 @@ def find(reader: Reader, path: Path, identity: str) -> Record:
     except (OSError, EOFError) as error:
         raise NoMessage(f"{path}: cannot be read: {error}") from error
     raise NoMessage(f"{identity}: no decision of this id in {', '.join(str(p) for p in readable)}")
+
+
+def message_of(record: Record) -> Taken | None:
+    """The message itself, where the record has the whole of it (`log.raw_bytes`); bytes that are not UTF-8 stand
+    in it as they were written, `\\xNN`."""
+    sip, source = record.get("sip"), record.get("source")
+    if not isinstance(sip, dict) or not isinstance(source, dict):
+        return None
+    text = sip.get("raw")
+    if not isinstance(text, str) or text.endswith("…") or not text:
+        return None
+    network = record.get("network")
+    transport = str(network.get("transport", "udp")) if isinstance(network, dict) else "udp"
+    port = source.get("port")
+    raw = text.encode("utf-8", "backslashreplace")
+    return Taken(raw, str(source.get("ip", "")), port if isinstance(port, int) else 5060, transport)
+
+
+def _forms(excerpt: str) -> list[str]:
+    """How an excerpt reads when it is decoded, with the transforms that do it."""
+    value = excerpt.encode("utf-8", "backslashreplace")
+    forms = variants(Part(PartKind.DISPLAY_NAME, "", "", 0, len(value), value, True))[1:]
+    names = chains(value, forms)
+    return [f"{' > '.join(names[form])}: {harmless_bytes(form, 100)}" for form in forms if names.get(form)]
 
 
 def text_of_record(record: Record, rules: Ruleset) -> list[str]:
@@ -45,6 +72,7 @@ def text_of_record(record: Record, rules: Ruleset) -> list[str]:
         name = str(entry.get("rule"))
         lines.append(f"  + {entry.get('score')}  {harmless(name, 64)}  {harmless(str(entry.get('field')), 40)}")
         lines.append(f"        {harmless(str(entry.get('excerpt', '')), 120)}")
+        lines += [f"        {form}" for form in _forms(str(entry.get("excerpt", "")))]
         rule = known.get(name)
         if rule is not None and str(rule.score) != str(entry.get("score")):
             lines.append(f"        (with today's rules it adds {rule.score})")

@@ -277,6 +277,7 @@ def _explain(error: str) -> str:
         hint = f" Did you mean {close[0]!r}?" if close else ""
         full = f"{key}.{unknown[1]}" if key else unknown[1]
         return f"{full}: no such key.{hint} Allowed here: {', '.join(known)}"
+    what = re.sub(r" matching regex .*$", " of another form", what, flags=re.S)
     return f"{key}: {what[:1].lower()}{what[1:]}; allowed: {_allowed(key)}"
 
 

@@ -25,7 +25,9 @@ _USER_AGENT: Final = re.compile(rb"\n(?:user-agent|server)[ \t]*:[ \t]*([^\r\n]{
 _CSEQ: Final = re.compile(rb"\ncseq[ \t]*:[ \t]*([0-9]{1,10})", re.I)
 _FROM: Final = re.compile(rb"\n(?:from|f)[ \t]*:[^\r\n]*?(sips?:[^\r\n>;]{1,256}|tel:[^\r\n>;]{1,256})", re.I)
 _TO: Final = re.compile(rb"\n(?:to|t)[ \t]*:[^\r\n]*?(sips?:[^\r\n>;]{1,256}|tel:[^\r\n>;]{1,256})", re.I)
-_SECRET: Final = re.compile(rb"\b((?:c?nonce|response|rspauth|nextnonce)\s*=\s*)(?:\"[^\"]*\"?|[^,;\s]*)", re.I)
+_SECRET: Final = re.compile(
+    rb"\b((?:c?nonce|response|rspauth|nextnonce)\s*=\s*)(?:\"(?:[^\"\r\n]|\r?\n[ \t])*\"?|[^,;\s]*)", re.I
+)
 
 
 def escaped(value: bytes, limit: int = MAX_VALUE) -> str:

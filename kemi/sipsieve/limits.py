@@ -146,7 +146,8 @@ class Limits:
         seen, together = abs(count), count < 0
         window, elapsed = divmod(int(now), WINDOW)
         before = 0 if together else counters.get(f"{source.cell}:{row.name}:{window - 1}")
-        estimate = seen + before * (WINDOW - elapsed) // WINDOW
+        # The running second is in `seen`, so what is left of the window before is counted from its end.
+        estimate = seen + before * (WINDOW - 1 - elapsed) // WINDOW
         allowed = row.per_minute + (row.burst if before <= row.per_minute else 0)
         if estimate <= allowed:
             return None

@@ -155,7 +155,11 @@ class Sipsieve:
         with ownership.owner_of(os.path.dirname(self._log_path) or "."):
             # Compiling takes seconds; what has not changed since the last start is not compiled again.
             with compiled.kept(self._kept):
-                self._use(edition.build(1, loaded, ruleset.load()))
+                self._use(
+                    edition.build(
+                        1, loaded, ruleset.load(own=loaded.detection.rules, exceptions=loaded.detection.exceptions)
+                    )
+                )
             self._shared = shared.Shared(loaded.log.summary_seconds, f"{self._log_path}.ledger")
         # Counts that a killed server left behind, written at once; what can't be, with the timer's ticks.
         self._pending: list[ledger.Entry] = self._shared.ledger.drain(time.time(), everything=True)
@@ -604,7 +608,8 @@ class Sipsieve:
 
     def _load(self) -> tuple[policy.Policy, ruleset.Ruleset]:
         with compiled.kept(self._kept):
-            return policy.load(self._policy_path), ruleset.load()
+            loaded = policy.load(self._policy_path)
+            return loaded, ruleset.load(own=loaded.detection.rules, exceptions=loaded.detection.exceptions)
 
     def _asked_for(self, asked: Mapping[str, Any], now: float) -> Mapping[str, Any]:
         assert self._control is not None

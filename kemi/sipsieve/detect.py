@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from . import grammar, structure
-from .model import Finding, Message, Part, PartKind
+from .model import Finding, Kind, Message, Part, PartKind
 from .normalize import needs_decoding, variants
 from .parts import parts
+from .policy import Detection
 from .ruleset import Rule, Ruleset
+from .scrub import removable
 
 #: Findings kept of one message: enough to explain, too few to flood a log.
 MAX_FINDINGS: Final = 16
@@ -45,54 +47,69 @@ def is_tight(part: Part) -> bool:
     """
     if part.kind in TIGHT and not part.quoted:
         return True
+    if part.header in grammar.CREDENTIAL_HEADERS:
+        return True
     return part.kind is not PartKind.DISPLAY_NAME and part.header in grammar.ROUTED_HEADERS
 
 
-def detect(message: Message, ruleset: Ruleset, max_decoded: int = 3072) -> list[Finding]:
+_DEFAULT: Final = Detection()
+
+
+def detect(message: Message, ruleset: Ruleset, policy: Detection = _DEFAULT) -> list[Finding]:
     """All findings, at most one for a rule and part, in message order.
 
-    `max_decoded` bounds what is decoded and what is matched, so that no message costs more than about
+    The policy's `max_decoded_bytes` bounds what is decoded and what is matched, so that no message costs more than about
     a millisecond: values that need decoding may hold that many bytes in all, all values `MATCHED` times
     as many. What is longer and not plain is a finding itself.
     """
     findings: list[Finding] = []
+    max_decoded = policy.max_decoded_bytes
     decodable, matchable = max_decoded, max_decoded * MATCHED
-    for part in parts(message):
+    is_reply = message.kind is Kind.REPLY
+    for part in parts(message, sdp=policy.sdp, text_bodies=policy.text_bodies):
         size = len(part.value)
+        if size > policy.max_value_bytes and _is_name(part):
+            reason = f"{size} bytes; detection.max_value_bytes = {policy.max_value_bytes}"
+            findings.append(_too_long(part, reason))
         if needs_decoding(part):
             decodable -= size + PART_COST
         matchable -= size + PART_COST
         if decodable < 0 or matchable < 0:
             if matchable > -MAX_PLAIN and ruleset.is_plain(part.value):
                 continue
-            findings.append(
-                Finding(
-                    "value-overlong",
-                    "structure",
-                    structure.CHECKS["value-overlong"].score,
-                    part.field,
-                    f"{size} bytes, and more than detection.max_decoded_bytes = {max_decoded} to decode in all",
-                    b"" if part.header in grammar.CREDENTIAL_HEADERS else part.value[:256],
-                    (part.start, part.end),
-                    part.kind,
-                )
-            )
+            reason = f"{size} bytes, and more than detection.max_decoded_bytes = {max_decoded} to decode in all"
+            findings.append(_too_long(part, reason))
             return findings
-        _match(part, ruleset, findings)
+        _match(part, ruleset, policy.paranoia, is_reply, findings)
         if len(findings) >= MAX_FINDINGS:
             return findings[:MAX_FINDINGS]
     return findings
 
 
-def _match(part: Part, ruleset: Ruleset, findings: list[Finding]) -> None:
+def _is_name(part: Part) -> bool:
+    return (
+        part.kind in (PartKind.DISPLAY_NAME, PartKind.USERINFO, PartKind.HOST)
+        or part.header == "call-id"
+        or part.field.endswith((".tag", ".branch"))
+    )
+
+
+def _too_long(part: Part, reason: str) -> Finding:
+    secret = part.header in grammar.CREDENTIAL_HEADERS
+    score = structure.CHECKS["value-overlong"].score
+    excerpt = b"" if secret else part.value[:256]
+    return Finding("value-overlong", structure.FAMILY, score, part.field, reason, excerpt, (0, 0), part.kind)
+
+
+def _match(part: Part, ruleset: Ruleset, paranoia: int, is_reply: bool, findings: list[Finding]) -> None:
     fired: set[str] = set()
     for number, form in enumerate(variants(part)):
         for rule in ruleset.match(form):
-            if rule.id in fired or (number and rule.as_sent) or not applies(rule, part):
+            if rule.id in fired or (number and rule.as_sent) or rule.paranoia > paranoia or not applies(rule, part):
                 continue
             fired.add(rule.id)
             score = rule.tight if is_tight(part) else rule.score
-            if not score:
+            if not score or ruleset.excepted(rule, part):
                 continue
             # Digest secrets never reach the log, whatever fired on them.
             secret = part.header in grammar.CREDENTIAL_HEADERS
@@ -106,6 +123,7 @@ def _match(part: Part, ruleset: Ruleset, findings: list[Finding]) -> None:
                     b"" if secret else part.value[:4096],
                     (part.start, part.end),
                     part.kind,
+                    removable(part, is_reply),
                 )
             )
 

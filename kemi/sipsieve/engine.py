@@ -57,6 +57,7 @@ class Engine:
         self._enforce = policy.mode == "enforce"
         self._observed = observed(policy, ruleset)
         self._max_bytes = policy.detection.max_bytes
+        self._look_at_bodies = policy.detection.sdp or policy.detection.text_bodies
         # The sieve has compared the whole first line, so four bytes tell the method.
         self._methods = {method.encode()[:4].ljust(4): method for method in METHODS}
 
@@ -93,6 +94,8 @@ class Engine:
         flags = self._sieve.look(raw[:head_end])
         if flags & SUSPECT or not _length_is_right(raw, head_end):
             return self._inspect(raw, source, now, counters, in_transaction, False)
+        if len(raw) > head_end and self._look_at_bodies and not self._body_is_plain(raw, head_end):
+            return self._inspect(raw, source, now, counters, in_transaction, False)
         method = self._methods.get(raw[:4])
         if method is None:
             self._shapes.learn(raw, now)
@@ -121,6 +124,11 @@ class Engine:
         return Decision(
             Verdict.ALLOW, Kind.REQUEST, method, True, 0, "", 0, "", (), {name: count} if count else _NO_COUNTS
         )
+
+    def _body_is_plain(self, raw: bytes, head_end: int) -> bool:
+        if self.policy.detection.text_bodies and raw.startswith((b"MESSAGE ", b"INFO ")):
+            return False
+        return not self.policy.detection.sdp or self.ruleset.body_is_plain(raw[head_end:])
 
     def _enforces(self, source: Source) -> bool:
         """Whether decisions on this source are carried out: its network's `mode`, or the policy's."""
@@ -185,7 +193,7 @@ class Engine:
             message.defects.append(Defect("parse-error", "message", "the server's parser refused it"))
         findings = [structure.finding(defect) for defect in message.defects]
         if len(raw) <= self._max_bytes:
-            findings += detect(message, self.ruleset)
+            findings += detect(message, self.ruleset, self.policy.detection)
         weighed = self._scale.weigh(message, findings)
         watched = False
         if self._observed and weighed.verdict is not Verdict.ALLOW:

@@ -73,7 +73,8 @@ def _first_line(raw: bytes, first: bytes, start: int) -> Message:
             uri_start=start + request.start(2),
         )
     if (reply := grammar.STATUS_LINE.match(first)) is not None:
-        return Message(raw, Kind.REPLY, status=min(int(reply[2]), 9999))
+        phrase = (start + reply.start(3), start + reply.end(3)) if reply[3] else (0, 0)
+        return Message(raw, Kind.REPLY, status=min(int(reply[2]), 9999), phrase=phrase)
     message = Message(raw, Kind.MALFORMED)
     word = first[:64].split(b" ", 1)[0]
     if grammar.is_token(word):

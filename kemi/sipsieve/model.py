@@ -115,6 +115,8 @@ class Message:
     status: int = 0  # of a reply
     uri: bytes = b""
     uri_start: int = 0
+    #: Where a reply's reason phrase stands.
+    phrase: tuple[int, int] = (0, 0)
     headers: tuple[Header, ...] = ()
     body_start: int = 0
     defects: list[Defect] = field(default_factory=list)
@@ -149,6 +151,8 @@ class Finding:
     #: The span of the part in the raw message that a scrub would replace; (0, 0) if none can.
     span: tuple[int, int] = (0, 0)
     part: PartKind = PartKind.TEXT
+    #: Whether the value can be taken out without changing where the call goes.
+    removable: bool = False
 
 
 class Ban(NamedTuple):

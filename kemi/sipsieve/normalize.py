@@ -221,7 +221,7 @@ def variants(part: Part) -> list[bytes]:
             forms.append(form)
 
     starts = [value]
-    if part.quoted and b"\\" in value:
+    if b"\\" in value and (part.quoted or b'"' in value):
         starts.insert(0, quoted_pair(value))
     for start in starts:
         decoded = decode(start)

@@ -17,14 +17,17 @@ MAX_ENTRIES: Final = 64
 MAX_SPLIT: Final = 6144
 
 _SPACE: Final = b" \t\r\n"
+# Lines of SDP that hold text: origin, session name, information, URI, e-mail address (RFC 4566 5).
+_SDP_LINE: Final = re.compile(rb"^([osiue])=([^\r\n]*)", re.M)
 _MARKS: Final = re.compile(rb'[",;<>\\]')
 # quoted-string = DQUOTE *( qdtext / quoted-pair ) DQUOTE   (25.1)
 _QUOTED: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*"', re.S)
 
 
-def parts(message: Message) -> Iterator[Part]:
-    """All parts of a message: request line, then header fields in their order.
+def parts(message: Message, *, sdp: bool = True, text_bodies: bool = False) -> Iterator[Part]:
+    """All parts of a message: first line, header fields in their order, lines of the body.
 
+    `sdp` and `text_bodies` as in the policy's [detection].
     Every byte of every header value is in at least one part, so that nothing is left unread: what
     does not follow its header's grammar comes as `TEXT`.
     """
@@ -33,6 +36,9 @@ def parts(message: Message) -> Iterator[Part]:
         yield Part(PartKind.METHOD, "method", "method", 0, 0, message.method.encode("ascii", "replace"))
     if message.uri:
         yield from _uri(raw, message.uri_start, message.uri_start + len(message.uri), "request_uri", "request_uri")
+    if message.phrase[1] > message.phrase[0]:
+        start, end = message.phrase
+        yield Part(PartKind.TEXT, "reason_phrase", "reason_phrase", start, end, raw[start:end])
     seen: dict[str, int] = {}
     left = MAX_SPLIT
     for header in message.headers:
@@ -47,6 +53,20 @@ def parts(message: Message) -> Iterator[Part]:
             yield Part(PartKind.TEXT, field, header.name, start, end, raw[start:end])
         else:
             yield from _header(raw, header, field)
+    if message.body_start < len(raw):
+        yield from _body(message, sdp, text_bodies)
+
+
+def _body(message: Message, sdp: bool, text_bodies: bool) -> Iterator[Part]:
+    raw, start = message.raw, message.body_start
+    header = message.get("content-type")
+    kind = header.value.lower() if header else b""
+    if sdp and (b"sdp" in kind or kind.startswith(b"multipart/")):
+        for line in _SDP_LINE.finditer(raw, start):
+            name = line[1].decode("ascii")
+            yield Part(PartKind.BODY, f"sdp.{name}", "body", line.start(2), line.end(2), line[2])
+    elif text_bodies and message.method in ("MESSAGE", "INFO") and kind.startswith((b"text/", b"")):
+        yield Part(PartKind.BODY, "body", "body", start, len(raw), raw[start:])
 
 
 def _header(raw: bytes, header: Header, field: str) -> Iterator[Part]:

@@ -56,8 +56,22 @@ class Detection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     reject_score: Annotated[int, Meta(ge=1, le=100)] = 5
     scrub_score: Annotated[int, Meta(ge=1, le=100)] = 3
+    #: Bytes of a whole message. A UDP datagram can't be longer.
     max_bytes: Annotated[int, Meta(ge=1024, le=65535)] = 65535
+    #: 1 suits every network; 2 and 3 add rules that also catch the odd but harmless.
     paranoia: Annotated[int, Meta(ge=1, le=3)] = 1
+    #: Bytes that are decoded of one message: ten full names in UTF-8 have 600. Each costs about 0.2 µs.
+    max_decoded_bytes: Annotated[int, Meta(ge=512, le=65535)] = 3072
+    #: Bytes of a display name, userinfo, tag, branch, Call-ID or host. RFC 4475's longest has 215.
+    max_value_bytes: Annotated[int, Meta(ge=256, le=65535)] = 1024
+    #: The lines o=, s=, i=, u= and e= of SDP.
+    sdp: bool = True
+    #: The text of MESSAGE and INFO bodies: people may well write about SQL.
+    text_bodies: bool = False
+    #: Files of own rules, read after ours, in the order given.
+    rules: tuple[str, ...] = ()
+    #: Files of own exceptions.
+    exceptions: tuple[str, ...] = ()
 
 
 class Rules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

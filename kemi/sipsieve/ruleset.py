@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -13,9 +14,9 @@ import hyperscan
 import msgspec
 from msgspec import Meta, Struct
 
-from .model import PartKind
+from .model import Part, PartKind
 from .patterns import Pattern, compile_set
-from .triggers import SHAPES
+from .triggers import SDP_SHAPE, SHAPES
 
 #: Patterns see bytes, match in any case, and `.` matches a line end, which only an attack carries here.
 FLAGS: Final = hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_SINGLEMATCH
@@ -83,17 +84,45 @@ class Rule:
     as_sent: bool = False
 
 
+class Exempt(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One exception: which rule does not count, where, and why. `*` stands for any text."""
+
+    rule: Annotated[str, Meta(min_length=1, max_length=64)]
+    reason: Annotated[str, Meta(min_length=3, max_length=200)]
+    #: As in the log: `from.display_name`, `x-customer`; empty for every field.
+    field: Annotated[str, Meta(max_length=128)] = ""
+
+
+class _Exceptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    exception: tuple[Exempt, ...]
+
+
 class Ruleset:
     """Rules and their Hyperscan database. Immutable; built once, before Kamailio forks."""
 
-    def __init__(self, rules: Iterable[Rule]) -> None:
+    def __init__(self, rules: Iterable[Rule], exceptions: Iterable[Exempt] = ()) -> None:
         self.rules: tuple[Rule, ...] = tuple(rules)
         if not self.rules:
             raise RuleError("no rules")
-        self.version: str = hashlib.sha256(repr(self.rules).encode()).hexdigest()[:12]
+        self.exceptions: tuple[Exempt, ...] = tuple(exceptions)
+        self.version: str = hashlib.sha256(repr((self.rules, self.exceptions)).encode()).hexdigest()[:12]
         self._database = compile_patterns([(rule.id, rule.pattern) for rule in self.rules])
         #: The shapes of `triggers`, for stage one and for values too long to be matched.
         self.shapes = compile_patterns([(shape, shape) for shape in SHAPES])
+        self._body = compile_patterns([("sdp", SDP_SHAPE)])
+
+    def body_is_plain(self, body: bytes) -> bool:
+        """Whether no text line of an SDP body is worth a look."""
+        seen: list[int] = []
+        self._body.scan(body, _collect, 0, seen)
+        return not seen
+
+    def excepted(self, rule: Rule, part: Part) -> bool:
+        """Whether an exception says that the rule does not count in that part."""
+        return any(
+            fnmatchcase(rule.id, entry.rule) and (not entry.field or fnmatchcase(part.field, entry.field))
+            for entry in self.exceptions
+        )
 
     def is_plain(self, value: bytes) -> bool:
         """Whether a value, however long, has none of the shapes and reads in one way only."""
@@ -161,14 +190,33 @@ def load_file(path: Path) -> list[Rule]:
     ]
 
 
-def load(folder: Path = RULES_FOLDER) -> Ruleset:
-    """All rule files of a folder, in the order of their names. Raises `RuleError`."""
+def load_exceptions(path: Path) -> list[Exempt]:
+    """Reads one file of exceptions. Raises `RuleError`."""
+    try:
+        return list(msgspec.toml.decode(path.read_bytes(), type=_Exceptions).exception)
+    except OSError as error:
+        raise RuleError(f"{path}: cannot be read: {error.strerror}") from error
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise RuleError(f"{path}: {error}") from error
+
+
+def load(folder: Path = RULES_FOLDER, own: Iterable[str] = (), exceptions: Iterable[str] = ()) -> Ruleset:
+    """All rule files of a folder in the order of their names, then an operator's own files and exceptions.
+
+    Raises `RuleError` with the file, the rule's id and the reason.
+    """
     rules: list[Rule] = []
     owner: dict[str, Path] = {}
-    for path in sorted(folder.glob("*.toml")):
+    for path in (*sorted(folder.glob("*.toml")), *map(Path, own)):
         for rule in load_file(path):
             if rule.id in owner:
                 raise RuleError(f"{path}: {rule.id}: this id is already used in {owner[rule.id]}")
             owner[rule.id] = path
             rules.append(rule)
-    return Ruleset(rules)
+    exempt: list[Exempt] = []
+    for path in map(Path, exceptions):
+        for entry in load_exceptions(path):
+            if not any(fnmatchcase(rule_id, entry.rule) for rule_id in owner):
+                raise RuleError(f"{path}: {entry.rule}: no rule has this id")
+            exempt.append(entry)
+    return Ruleset(rules, exempt)

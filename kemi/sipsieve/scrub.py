@@ -3,25 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from .grammar import ROUTED_HEADERS
-from .model import Finding, Message, PartKind
+from .model import Finding, Message, Part, PartKind
 
 #: What a removed value is replaced by: a token, so that it is valid wherever a value may stand.
 PLACEHOLDER = b"removed"
 
-#: Parts that nobody routes on (a display name, free text).
-SCRUBBABLE = frozenset({PartKind.DISPLAY_NAME, PartKind.TEXT})
+#: Headers whose values stand in a reply as the request had them: its sender finds its call by them.
+_ECHOED: Final = frozenset({"via", "from", "to", "call-id", "cseq", "record-route", "route", "rack", "rseq"})
+
+
+def removable(part: Part, is_reply: bool) -> bool:
+    """Whether a part's value can be replaced without changing where the call goes.
+
+    A reply can't be refused, since the callee has answered (RFC 3261 13.3.1.4), so more is taken out of
+    it: a hostile user part in its Contact harms more than a callback that goes astray.
+    """
+    if part.start >= part.end:
+        return False
+    if part.kind is PartKind.DISPLAY_NAME:
+        return True
+    if part.kind is PartKind.TEXT:
+        return part.header not in ROUTED_HEADERS
+    if part.kind is PartKind.PARAMETER and part.quoted and part.header not in ROUTED_HEADERS:
+        return True
+    if is_reply and part.header not in _ECHOED:
+        return part.kind in (
+            PartKind.USERINFO,
+            PartKind.PASSWORD,
+            PartKind.PARAMETER,
+            PartKind.URI_PARAMETER,
+            PartKind.URI_HEADER,
+        )
+    return False
 
 
 def can_scrub(findings: Iterable[Finding]) -> bool:
     """Whether every finding stands where a value can be taken out without changing where the call goes."""
-    return all(
-        finding.part in SCRUBBABLE
-        and finding.span[1] > finding.span[0]
-        and (finding.part is PartKind.DISPLAY_NAME or finding.field.split("[")[0] not in ROUTED_HEADERS)
-        for finding in findings
-    )
+    return all(finding.removable for finding in findings)
 
 
 def scrub(message: Message, findings: Iterable[Finding]) -> bytes:

@@ -88,6 +88,7 @@ def check(message: Message, max_bytes: int) -> None:
     _check_addresses(message)
     _check_cseq(message)
     _check_length(message)
+    _check_hops(message)
 
 
 def _add(message: Message, rule: str, field: str, reason: str, excerpt: bytes = b"") -> None:
@@ -153,3 +154,15 @@ def _check_length(message: Message) -> None:
             _add(message, "content-length-beyond", "content-length", f"{declared} declared, {there} bytes there")
         elif declared < there:
             _add(message, "content-length-short", "content-length", f"{declared} declared, {there} bytes there")
+
+
+def _check_hops(message: Message) -> None:
+    for header in message.all("max-forwards"):
+        # Max-Forwards = "Max-Forwards" HCOLON 1*DIGIT; 0 to 255 (20.22)
+        if not header.value.isdigit() or int(header.value[:10]) > 255:
+            _add(message, "max-forwards", "max-forwards", "not a number from 0 to 255", header.value)
+    for name in ("from", "to"):
+        for header in message.all(name):
+            tag = grammar.TAG.search(header.value.rpartition(b">")[2])
+            if tag is not None and not tag[1]:
+                _add(message, "tag-empty", name, "a tag without a value", header.value)

@@ -23,6 +23,10 @@ _FOLDERS: Final = (
 #: Patterns for the raw header section, matched in any case. Cheap by construction: bytes and words, hardly
 #: a repeat. A rule file marked `covered` holds rules that fire only where one of these does.
 SHAPES: Final = (
+    # Numbers that are none, and tags without a value.
+    r"\nmax-forwards:[ \t]*(?:[^0-9 \t]|[0-9]{1,3}[^0-9\r \t]|[0-9]{4}|25[6-9]|2[6-9][0-9]|[3-9][0-9][0-9])",
+    r";[ \t]*tag[ \t]*=[ \t]*[\r;,>]",
+    r"(?:@[a-z0-9.-]{1,255}|\]):[0-9]{0,9}[^0-9;>?\r\n \t,\"/&]",
     # Bytes of no ordinary header value.
     r"[{}|^`$]",
     # A per cent sign that is neither %23, the # of dial strings, nor "50 % of".
@@ -102,4 +106,11 @@ SHAPES: Final = (
     r"\b(?:zap|dahdi|iax2?|local)/[a-z0-9@-]|\b(?:trysystem|system|agi)\(",
     r"\bcmd(?:\.exe)?[ \t]+/|\bbase64\b|\b(?:ba|da|z|k|c|tc|fi|a)?sh[ \t]+-",
     r"\b(?:o:[0-9]{1,4}:\"|a:[0-9]{1,4}:\{|aced0005|ro0ab)",
+)
+
+#: A text line of SDP that is more than a word, a name, an address or a URL.
+SDP_SHAPE: Final = (
+    r"(?:^|\n)[osiue]=[^\r\n]*(?:[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\xff{}|^`$'\"<>\\%;#*!]|\.\.|--|/\*|&&|& |"
+    r"[a-z_]\(|\)\(|\b(?:select|union|insert|update|delete|drop|exec|declare|waitfor|having|or|and|javascript|script|eval|cat|wget|"
+    r"curl|bash|nc|sh)\b|[ =]/[a-z])"
 )

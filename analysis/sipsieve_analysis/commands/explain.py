@@ -139,7 +139,8 @@ def _message(
 ) -> None:
     taken = take(name, frame)
     taken = taken._replace(ip=sender or taken.ip, transport=transport or taken.transport)
-    facts = _facts(policy, ruleset.load(), taken)
+    rules = ruleset.load(own=policy.detection.rules, exceptions=policy.detection.exceptions)
+    facts = _facts(policy, rules, taken)
     click.echo(json.dumps(facts) if as_json else "\n".join(text_of(facts, every_part)))
 
 

@@ -43,7 +43,7 @@ SHAPES: Final = (
     r"['\"][ \t]{0,4}\)*[ \t]{0,4}(?:x?or|and|r?like|is|in|not|having|union|group|order|limit|where|between|div|mod|regexp|sounds|"
     r"as|into|collate|procedure)\b",
     r"\n(?:user-agent|server|subject|organization|x-[a-z0-9-]{1,40}):[^\r\n]*\"",
-    r"\"[ \t]{0,4}\)*[ \t]{0,4}(?:[=!]{1,3}|&&|[*/~#])[ \t(]{0,4}[\"'@0-9(a-z]",
+    r"\"[ \t]{0,4}\)*[ \t]{0,4}(?:(?:[=!]{1,3}|&&|[*/~])[ \t(]{0,4}[\"'@0-9(a-z]|#)",
     r"\"[ \t]{0,4}\)*[ \t]{0,4}[+-][ \t(]{0,4}[\"'@(a-z]",
     # Words of SQL.
     rf"\b(?:{_STATEMENTS})[^a-z0-9=,;>.@:/-]",

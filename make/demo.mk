@@ -1,7 +1,12 @@
 # The case's week in small, on loopback.
+DEMO_PACKAGES := kamailio kamailio-python3-modules kamailio-extra-modules sip-tester sipvicious python3-venv
 APT_PACKAGES += sipvicious
 
-demo: venv ## replay the case's attacks and a legitimate day at a guard on loopback
-	@PYTHONPATH=lab $(PYTHON) -m replayer demo
+# Only what the demo itself needs is installed: not what the tests want.
+demo: demo-deps $(VENV)/.done ## replay the case's attacks and a legitimate day at a guard on loopback
+	@PYTHONPATH=lab $(PYTHON) -m replayer demo $(SCENARIOS)
 
-.PHONY: demo
+demo-deps:
+	@$(MAKE) --no-print-directory deps APT_PACKAGES="$(DEMO_PACKAGES)"
+
+.PHONY: demo demo-deps

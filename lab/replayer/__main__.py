@@ -58,7 +58,7 @@ def demo(folder: Path, names: tuple[str, ...]) -> None:
 def lab(folder: Path, keep: bool, names: tuple[str, ...]) -> None:
     """Every scenario in containers, without the guard and with it: up, replay, report, down."""
     everything = load_all(SCENARIOS)
-    sys.exit(0 if run_lab(_chosen(names, everything, everything), folder.resolve(), keep) else 1)
+    sys.exit(0 if run_lab(_chosen(names, everything, everything), everything, folder.resolve(), keep) else 1)
 
 
 @main.command()

@@ -26,12 +26,16 @@ ZONES: Final = {
     "trunk": ("198.18.66", 200, "phones"),
 }
 
+#: Where the honeypot listens.
+HONEYPOT: Final = "198.18.66.4"
+
 #: Where each edge listens, by the network that its caller is in.
 EDGES: Final = {
     ("edge", "198.18.66"): "198.18.66.2",
     ("edge", "198.18.77"): "198.18.77.2",
     ("edge-plain", "198.18.66"): "198.18.66.3",
     ("edge-plain", "198.18.77"): "198.18.77.3",
+    ("honeypot", "198.18.66"): HONEYPOT,
 }
 
 LOG: Final = "/var/log/sipsieve/decisions.jsonl"
@@ -57,7 +61,7 @@ class Containers:
     uas = "198.18.0.40:5060"
 
     def __init__(self) -> None:
-        self._compose = [*compose_command(), "-f", str(COMPOSE)]
+        self._compose = [*compose_command(), "-f", str(COMPOSE), "--profile", "honeypot"]
         self._names: dict[str, str] = {}
         self._mark = 0
         self._probes: list[dict[str, bool]] | None = None

@@ -14,11 +14,11 @@ from xml.etree import ElementTree as tree
 
 from sipsieve_analysis.operate.harmless import harmless
 
-from .containers import LOG, Containers
+from .containers import HONEYPOT, LOG, Containers
 from .judge import Report
 from .kamailio import wait_for
 from .replay import replay
-from .scenario import Loaded
+from .scenario import Loaded, job
 from .show import table
 
 TARGETS = ("edge-plain", "edge")
@@ -142,7 +142,25 @@ def monitored(stage: Containers) -> bool:
         return False
 
 
-def run(scenarios: Sequence[Loaded], folder: Path, keep: bool) -> bool:
+def honeypot(stage: Containers, loaded: Loaded) -> bool:
+    """Whether the honeypot, hardened as it is in the compose file, answers an attack and keeps the message."""
+    stage.target("honeypot")
+    addresses = stage.addresses(loaded)
+    step = loaded.scenario.step[0]
+    outcome = stage.play(job(loaded, step, addresses, HONEYPOT, 5060, stage.uas), step, loaded)
+
+    def kept() -> bool:
+        lines = stage.run("honeypot", ["cat", LOG]).splitlines()
+        source = addresses[step.source]
+        return any(source in line and '"raw"' in line and '"enforced":false' in line for line in lines)
+
+    try:
+        return outcome.answers[:1] == [401] and bool(wait_for(kept, "the honeypot's record"))
+    except TimeoutError:
+        return False
+
+
+def run(scenarios: Sequence[Loaded], everything: Sequence[Loaded], folder: Path, keep: bool) -> bool:
     """Up, replay everything, report, down. Says whether every expectation held."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -161,7 +179,9 @@ def run(scenarios: Sequence[Loaded], folder: Path, keep: bool) -> bool:
         analyzed = analyze(log, folder, lambda line: print(line, flush=True))
         scraped = monitored(stage)
         print(f"the monitor saw it          {'yes' if scraped else 'NO: see its log'}")
-        held = analyzed and scraped and all(report.held for report in reports)
+        trapped = honeypot(stage, next(loaded for loaded in everything if loaded.name == "eaglesip-sqli"))
+        print(f"the honeypot recorded       {'yes' if trapped else 'NO: see its log'}")
+        held = analyzed and scraped and trapped and all(report.held for report in reports)
         print(f"decision log                {log}")
         print(f"time                        {time.monotonic() - began:.0f} s")
         print("All held." if held else "Something did not hold: see NOT AS EXPECTED above.")

@@ -71,6 +71,12 @@ def exchange(data: bytes) -> bytes | None:
             return None
 
 
+def refused(answer: bytes | None) -> bool:
+    """Whether the guard refused; Debian's configuration itself answers 403 Not relaying."""
+    assert answer is not None
+    return answer.startswith(b"SIP/2.0 403 Forbidden")
+
+
 def records() -> list[dict[str, Any]]:
     return [json.loads(line) for line in LOG.read_text().splitlines()] if LOG.exists() else []
 
@@ -89,25 +95,31 @@ def unit_settings() -> tuple[dict[str, str], list[str]]:
     return environment, [environment.get(word[1:], word) if word[0] == "$" else word for word in shlex.split(command)]
 
 
-def start(code: int = 0) -> str:
+def start() -> None:
     """Kamailio as the unit starts it: its user, its folder in /run, in the background."""
     user = pwd.getpwnam("kamailio")
     PID.parent.mkdir(exist_ok=True)
     os.chown(PID.parent, user.pw_uid, user.pw_gid)
     environment, command = unit_settings()
     assert command[-4:] == ["-x", "tlsf", "-X", "tlsf"]
-    said = run("setpriv", "--reuid=kamailio", "--regid=kamailio", "--init-groups", *command, "-E", "-e", code=code,
-               env={"PATH": "/usr/bin:/bin", **environment})  # fmt: skip
-    if code == 0:
-        wait_for(lambda: status(exchange(request("OPTIONS", uri="sip:127.0.0.1"))), "Kamailio answers")
-    return said
+    # To a file: the processes in the background keep what they inherit.
+    with open("/tmp/kamailio.out", "ab") as output:
+        subprocess.run(
+            ["setpriv", "--reuid=kamailio", "--regid=kamailio", "--init-groups", *command],
+            check=True, timeout=60, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            env={"PATH": "/usr/bin:/bin", **environment},
+        )  # fmt: skip
+    wait_for(lambda: status(exchange(request("OPTIONS", uri="sip:127.0.0.1"))), "Kamailio answers")
 
 
 def stop() -> None:
     if PID.exists():
         pid = int(PID.read_text())
         os.kill(pid, signal.SIGTERM)
-        wait_for(lambda: not Path(f"/proc/{pid}").exists(), "Kamailio ended")
+        # Nobody may be there to bury it.
+        stat = Path(f"/proc/{pid}/stat")
+        wait_for(lambda: not stat.exists() or ") Z " in stat.read_text(), "Kamailio ended")
+        PID.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -147,7 +159,7 @@ def test_check_names_the_line_to_add_and_one_line_puts_the_guard_in() -> None:
 
 def test_kamailio_starts_as_its_unit_says_and_the_attack_stops() -> None:
     start()
-    assert status(exchange(invite(from_=HOSTILE, call_id="deb-hostile"))) == 403
+    assert refused(exchange(invite(from_=HOSTILE, call_id="deb-hostile")))
     record = wait_for(
         lambda: next((r for r in records() if r.get("sip", {}).get("call_id") == "deb-hostile"), None), "a record"
     )
@@ -157,9 +169,9 @@ def test_kamailio_starts_as_its_unit_says_and_the_attack_stops() -> None:
 
 def test_the_switch_turns() -> None:
     assert "is off" in run("sipsieve", "off", "--reason", "proof")
-    assert status(exchange(invite(from_=HOSTILE))) not in (0, 403)
+    assert not refused(exchange(invite(from_=HOSTILE)))
     assert "is on" in run("sipsieve", "on")
-    assert status(exchange(invite(from_=HOSTILE))) == 403
+    assert refused(exchange(invite(from_=HOSTILE)))
 
 
 def test_rotation_loses_no_line() -> None:
@@ -195,7 +207,7 @@ def test_an_upgrade_keeps_the_edited_policy() -> None:
     stop()
     start()
     # The edited policy only looks on.
-    assert status(exchange(invite(from_=HOSTILE))) not in (0, 403)
+    assert not refused(exchange(invite(from_=HOSTILE)))
 
 
 def repacked(version: str, files: dict[Path, str]) -> Path:

@@ -47,7 +47,8 @@ def is_tight(part: Part) -> bool:
     """
     if part.kind in TIGHT and not part.quoted:
         return True
-    if part.header in grammar.CREDENTIAL_HEADERS:
+    # A device writes SDP's text lines, hardly ever a person; and a body is never scrubbed.
+    if part.header in grammar.CREDENTIAL_HEADERS or part.field.startswith("sdp."):
         return True
     return part.kind is not PartKind.DISPLAY_NAME and part.header in grammar.ROUTED_HEADERS
 

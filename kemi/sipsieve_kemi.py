@@ -11,7 +11,7 @@ import base64
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -105,6 +105,9 @@ _TURN: Final = 0.04
 #: One decision in 64 is timed: two looks at the clock cost more than the rest of the account.
 _TIMED: Final = 63
 
+_ALLOW: Final = model.Verdict.ALLOW
+_NOTHING: Final = (b"", "")
+
 #: Seconds between exports of metrics: more often than Prometheus asks.
 _EXPORT_EVERY: Final = 5
 
@@ -161,6 +164,7 @@ class Sipsieve:
                     )
                 )
             self._shared = shared.Shared(loaded.log.summary_seconds, f"{self._log_path}.ledger")
+        self._tally = self._shared.ledger.tally
         # Counts that a killed server left behind, written at once; what can't be, with the timer's ticks.
         self._pending: list[ledger.Entry] = self._shared.ledger.drain(time.time(), everything=True)
         self._shared.ledger.attach(0)
@@ -265,7 +269,7 @@ class Sipsieve:
 
     def sipsieve_message(self, msg: Any, where: str = "") -> int:
         """Decides on the message at hand. `where` is `proto|address|port`; read from KSR where empty."""
-        self._result, self._asked = 0, (b"", "")
+        self._result, self._asked = 0, _NOTHING
         try:
             _settle()
             result = self._message(where)
@@ -378,10 +382,16 @@ class Sipsieve:
         self._asked = (raw, where)
         source = self._sources.get(where) or self._source(where)
         decision = self._engine.decide(raw, source, time.monotonic(), self._counters, _in_transaction)
-        if decision.verdict is model.Verdict.ALLOW and not decision.findings:
+        if decision.verdict is _ALLOW and not decision.findings:
             if decision.ban is not None:
                 self._ban(decision, source, now)
-            self._allow(decision, raw, source, now)
+            self._allowed += 1
+            if not self._allowed & _TIMED:
+                self._board.took(time.time() - now)
+            if self._every and self._allowed % self._every == 0:
+                self._record(decision, raw, source, now)
+            elif left := self._tally(source.ip, decision.method, "allow", now, source.transport, ""):
+                self._pass_on(left, now)
             return PASS
         if decision.enforced and decision.verdict is model.Verdict.SCRUB:
             replacement = decision.replacement or b""
@@ -483,15 +493,6 @@ class Sipsieve:
 
     # Accounts
 
-    def _allow(self, decision: model.Decision, raw: bytes, source: model.Source, now: float) -> None:
-        self._allowed += 1
-        if not self._allowed & _TIMED:
-            self._board.took(time.time() - now)
-        if self._every == 1 or (self._every and self._allowed % self._every == 0):
-            self._record(decision, raw, source, now)
-        else:
-            self._count(source, decision.method, "allow", now)
-
     def _record(self, decision: model.Decision, raw: bytes, source: model.Source, now: float) -> None:
         verdict = "error" if decision.error else str(decision.verdict)
         if decision.findings:
@@ -513,7 +514,11 @@ class Sipsieve:
         self._board.journal(self._journal.written, self._journal.lost)
 
     def _count(self, source: model.Source, method: str, verdict: str, now: float, rule: str = "") -> None:
-        for entry in self._shared.ledger.tally(source.ip, method, verdict, now, source.transport, rule):
+        self._pass_on(self._tally(source.ip, method, verdict, now, source.transport, rule), now)
+
+    def _pass_on(self, left: list[ledger.Entry], now: float) -> None:
+        """Writes counts that the timer process did not fetch in time."""
+        for entry in left:
             self._board.count(entry.method, entry.verdict, entry.transport, entry.messages)
             self._summary(entry, now)
 
@@ -789,10 +794,10 @@ def _settle() -> None:
         KSR.err("sipsieve: the host's last Python call left an exception pending\n")
 
 
-def _raw() -> bytes:
+def _raw(get: Callable[[str], str] = KSR.pv.get) -> bytes:
     """The message as received, byte for byte."""
     try:
-        return KSR.pv.get("$mb").encode()
+        return get("$mb").encode()
     except UnicodeDecodeError as error:
         return error.object
 

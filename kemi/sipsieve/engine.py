@@ -20,6 +20,10 @@ from .shape import Shape, Shapes
 from .sieve import CREDENTIALS, IN_DIALOG, METHODS, SUSPECT, Sieve
 from .verdict import Scale
 
+_ALLOW: Final = Verdict.ALLOW
+_REQUEST: Final = Kind.REQUEST
+_new: Final = tuple.__new__
+
 _NO_COUNTS: Final = MappingProxyType[str, int]({})
 
 #: Final answers that tell against whoever sent the INVITE: not permitted, not found, no such number,
@@ -121,9 +125,9 @@ class Engine:
         if excess is not None:
             decision = Decision(Verdict.ALLOW, Kind.REQUEST, method, counters={name: count})
             return self._over(decision, excess, source, now, counters)
-        return Decision(
-            Verdict.ALLOW, Kind.REQUEST, method, True, 0, "", 0, "", (), {name: count} if count else _NO_COUNTS
-        )
+        # One is made for every message: a bare tuple takes a third of the time that naming its fields does.
+        counts = {name: count} if count else _NO_COUNTS
+        return _new(Decision, (_ALLOW, _REQUEST, method, True, 0, "", 0, "", (), counts, None, None, False))
 
     def _body_is_plain(self, raw: bytes, head_end: int) -> bool:
         if self.policy.detection.text_bodies and raw.startswith((b"MESSAGE ", b"INFO ")):

@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 # A worker's page: interval it counts for, slots in use.
-_PAGE: Final = struct.Struct("<QII")
+_PAGE: Final = struct.Struct("=QII")
 # A slot: count, first and last time in microseconds, key.
-_SLOT: Final = struct.Struct("<QQQ104s")
-_COUNT: Final = struct.Struct("<Q")
-_TIMES: Final = struct.Struct("<QQ")
+_SLOT: Final = struct.Struct("=QQQ104s")
 
 #: Slots in a page; the last one takes whatever finds no other, under the key `OVERFLOW`.
 SLOTS: Final = 256
@@ -47,11 +45,14 @@ class Ledger:
         if len(buffer) < self.bytes_for(workers):
             raise ValueError(f"{workers} workers need {self.bytes_for(workers)} bytes, the buffer has {len(buffer)}")
         self._buffer = buffer
+        # The same memory as 64-bit words: a count is one of them, read and written in one go.
+        self._words = memoryview(buffer)[: self.bytes_for(workers)].cast("Q")
         self._workers = workers
         self._interval = interval
         self._worker = -1
         self._page = 0
         self._current = -1
+        self._end = 0.0
         self._slots: dict[tuple[str, str, str, str, str], int] = {}
 
     @staticmethod
@@ -65,20 +66,21 @@ class Ledger:
             raise ValueError(f"worker {worker} of {self._workers}")
         self._worker = worker
         self._current = -1
+        self._end = 0.0
 
     def tally(self, ip: str, method: str, verdict: str, now: float, transport: str = "", rule: str = "") -> list[Entry]:
         """Counts one message. Returns entries that nobody drained in time, nearly always none."""
         left: list[Entry] = []
-        interval = int(now) // self._interval
-        if interval != self._current:
-            left = self._turn(interval)
-        key = (ip, method, verdict, transport, rule)
-        offset = self._slots.get(key)
+        # A clock set back by more than an interval belongs to another one, too.
+        if not -self._interval <= now - self._end < 0:
+            left = self._turn(int(now) // self._interval)
         micro = int(now * 1e6)
+        offset = self._slots.get((ip, method, verdict, transport, rule))
         if offset is None:
-            offset = self._open(key, micro)
-        count, first, _ = struct.unpack_from("<QQQ", self._buffer, offset)
-        struct.pack_into("<QQQ", self._buffer, offset, count + 1, first, micro)
+            offset = self._open((ip, method, verdict, transport, rule), micro)
+        word = offset >> 3
+        self._words[word] += 1
+        self._words[word + 2] = micro
         return left
 
     def _turn(self, interval: int) -> list[Entry]:
@@ -86,6 +88,7 @@ class Ledger:
         left = list(self._read(page))
         _PAGE.pack_into(self._buffer, page, interval, 0, 0)
         self._page, self._current = page, interval
+        self._end = float((interval + 1) * self._interval)
         self._slots.clear()
         return left
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import struct
 from typing import Final
 
-# identity, seconds since the epoch, copies
-_SLOT: Final = struct.Struct("<QII")
+#: Two 64-bit words: the identity; the second of the first copy (upper half) with the number of copies.
+_SLOT_BYTES: Final = 16
 
 #: Seconds that a transaction lives: 64*T1 (RFC 3261 17.1.1.2, timers B and F).
 TRANSACTION: Final = 32
@@ -21,25 +20,29 @@ class RetransmissionFilter:
     """
 
     def __init__(self, buffer: memoryview | bytearray) -> None:
-        self._buffer = buffer
-        self._slots = len(buffer) // _SLOT.size
+        self._slots = len(buffer) // _SLOT_BYTES
         if self._slots < 1:
-            raise ValueError(f"a buffer of {len(buffer)} bytes holds no slot of {_SLOT.size}")
+            raise ValueError(f"a buffer of {len(buffer)} bytes holds no slot of {_SLOT_BYTES}")
+        self._words = memoryview(buffer)[: self._slots * _SLOT_BYTES].cast("Q")
 
     @staticmethod
     def bytes_for(slots: int) -> int:
         """Size of a buffer for that many messages."""
-        return slots * _SLOT.size
+        return slots * _SLOT_BYTES
 
     def copies(self, identity: int, now: float) -> int:
         """How often this identity was seen within a transaction's life, this time included."""
         identity &= 0xFFFFFFFFFFFFFFFF
-        offset = identity % self._slots * _SLOT.size
-        known, since, copies = _SLOT.unpack_from(self._buffer, offset)
+        words = self._words
+        place = identity % self._slots * 2
         seconds = int(now) & 0xFFFFFFFF
-        if known != identity or not 0 <= seconds - since <= TRANSACTION:
-            _SLOT.pack_into(self._buffer, offset, identity, seconds, 1)
-            return 1
-        copies = min(copies + 1, 0xFFFFFFFF)
-        _SLOT.pack_into(self._buffer, offset, identity, since, copies)
-        return int(copies)
+        if words[place] == identity:
+            state = words[place + 1]
+            if 0 <= seconds - (state >> 32) <= TRANSACTION:
+                if state & 0xFFFFFFFF < 0xFFFFFFFF:
+                    state += 1
+                    words[place + 1] = state
+                return state & 0xFFFFFFFF
+        words[place] = identity
+        words[place + 1] = seconds << 32 | 1
+        return 1

@@ -18,7 +18,6 @@ from ordinary import ORDINARY_MESSAGES
 
 from sipsieve import necessity, ruleset
 from sipsieve.shape import Shapes
-from sipsieve.sieve import ORDINARY
 from traffic import message
 
 RULES = ruleset.load()
@@ -140,19 +139,3 @@ def test_what_is_needed() -> None:
     assert necessity.words("a.b", plain) is None
     assert necessity.words("[a-z]{3}", plain) is None
     assert necessity.words("(?P<x>", plain) is None
-
-
-@settings(max_examples=500, deadline=None)
-@given(base=st.sampled_from(MESSAGES), data=st.data())
-def test_what_the_sieve_calls_ordinary_shows_an_inspection_nothing(base: bytes, data: st.DataObject) -> None:
-    changed = bytearray(base)
-    for _ in range(data.draw(st.integers(0, 3))):
-        at = data.draw(st.integers(0, len(changed)))
-        cut = data.draw(st.integers(0, 3))
-        filling = data.draw(tokens | st.text("\r\n\t <>\"';:,=()%\\/*-", max_size=4)).encode()
-        changed[at : at + cut] = filling
-    raw = bytes(changed)
-    head = raw[: raw.find(b"\r\n\r\n") + 4]
-    if len(head) > 4 and not GUARD._sieve.look(head) & 1 and ORDINARY == 0:
-        findings = [finding for finding in inspected(raw)[1] if finding.score]  # type: ignore[index]
-        assert all(finding.rule.startswith("content-length") for finding in findings), (raw, findings)

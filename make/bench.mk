@@ -6,4 +6,10 @@ CHART ?= $(BENCH_OUT)/cost.svg
 bench: venv ## CPU per message, side by side with bare Kamailio and the C modules (QUICK=1 is shorter)
 	@$(PYTHON) bench/run.py $(if $(QUICK),--quick) --json $(BENCH_OUT)/cost.json --chart $(CHART)
 
-.PHONY: bench
+# 5 million by default; MESSAGES=50000 is done in seconds.
+MESSAGES ?= 5000000
+
+soak: venv ## memory of a worker over MESSAGES messages: fails where it grows
+	@$(PYTHON) bench/soak.py --messages $(MESSAGES)
+
+.PHONY: bench soak

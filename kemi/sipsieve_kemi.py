@@ -8,10 +8,12 @@ new bytes in place and to come back with `sipsieve_replaced`.
 from __future__ import annotations
 
 import base64
+import ctypes
 import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -361,6 +363,8 @@ class Sipsieve:
             self._use(edition.unpack(packed))
             self._counters = _counters(self._shared, self._policy)
             self._board.switched(self._number, now)
+            del packed
+            _give_back()
         except Exception as error:
             # Tried once: the old edition goes on, and the board shows who stayed behind.
             self._number = publication.head[0]
@@ -821,6 +825,12 @@ def _unscrubbed(decision: model.Decision) -> model.Decision:
     return decision._replace(
         verdict=model.Verdict.REJECT, status=403, phrase="Forbidden", reason=reason, replacement=None
     )
+
+
+def _give_back() -> None:
+    """Returns the memory that unpacking took; glibc keeps it otherwise. Other C libraries do that by themselves."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _resident(pid: int) -> int:

@@ -54,8 +54,6 @@ class Control:
         self._clock = clock
         self._file = edition.policy
         self.set: dict[str, Setting] = {}
-        #: Compiled patterns of the last change, so that changing a value compiles nothing.
-        self._databases: dict[str, bytes] = {}
 
     def handle(self, request: Mapping[str, Any], now: float) -> Answer:
         """Does what a request asks: `do` is `reload`, `set` or `unset`; `user` says who asks."""
@@ -133,14 +131,15 @@ class Control:
         try:
             values = {key: settings.value_from(setting.text) for key, setting in wanted.items()}
             effective = settings.changed(file, values)
-            with compiled.kept(self._kept), patterns.ready(self._databases), patterns.collecting() as databases:
+            with compiled.kept(self._kept), patterns.holding(), patterns.collecting() as databases:
                 # Built anew even where only the policy changed: what is gathered must be complete.
-                fresh = ruleset.Ruleset((rules or old.ruleset).rules)
+                made_of = rules or old.ruleset
+                fresh = ruleset.Ruleset(made_of.rules, made_of.exceptions)
                 new = editions.build(number, effective, fresh)
             self._publication.publish(number, editions.pack(new, databases), self._clock())
         except (policy.PolicyError, ruleset.RuleError, TooLarge) as error:
             return self._refused(action, user, str(error))
-        self.edition, self._file, self.set, self._databases = new, file, dict(wanted), databases
+        self.edition, self._file, self.set = new, file, dict(wanted)
         detail: dict[str, Any] = {"user": user, "old": old.versions, "new": new.versions}
         if what:
             detail["reason"] = what

@@ -14,7 +14,7 @@ from .engine import Engine
 from .network import Networks
 from .policy import Policy
 from .record import Recorder
-from .ruleset import Rule, Ruleset
+from .ruleset import Exempt, Rule, Ruleset
 
 
 class EditionError(ValueError):
@@ -49,6 +49,7 @@ class _Packed(Struct, frozen=True):
     number: int
     policy: Policy
     rules: tuple[Rule, ...]
+    exceptions: tuple[Exempt, ...]
     mask_key: bytes
     databases: dict[str, bytes]
 
@@ -66,16 +67,16 @@ def build(number: int, policy: Policy, ruleset: Ruleset, mask_key: bytes | None 
 
 def pack(edition: Edition, databases: Mapping[str, bytes]) -> bytes:
     """The edition for other processes; `databases` as `patterns.collecting` gathered them while it was built."""
-    return msgspec.msgpack.encode(
-        _Packed(edition.number, edition.policy, edition.ruleset.rules, edition.mask_key, dict(databases))
-    )
+    rules = edition.ruleset
+    packed = _Packed(edition.number, edition.policy, rules.rules, rules.exceptions, edition.mask_key, dict(databases))
+    return msgspec.msgpack.encode(packed)
 
 
 def unpack(packed: bytes) -> Edition:
     """An edition that another process packed: a millisecond or two, since nothing is compiled. Raises `EditionError`."""
     try:
         content = msgspec.msgpack.decode(packed, type=_Packed)
-        with patterns.ready(content.databases):
-            return build(content.number, content.policy, Ruleset(content.rules), content.mask_key)
+        with patterns.holding(), patterns.ready(content.databases):
+            return build(content.number, content.policy, Ruleset(content.rules, content.exceptions), content.mask_key)
     except (msgspec.MsgspecError, ValueError) as error:
         raise EditionError(str(error)) from error

@@ -105,7 +105,9 @@ class Ruleset:
         if not self.rules:
             raise RuleError("no rules")
         self.exceptions: tuple[Exempt, ...] = tuple(exceptions)
-        self.version: str = hashlib.sha256(repr((self.rules, self.exceptions)).encode()).hexdigest()[:12]
+        # The same in every process: sets have another order in each.
+        content = msgspec.json.encode((self.rules, self.exceptions), order="deterministic")
+        self.version: str = hashlib.sha256(content).hexdigest()[:12]
         self._database = compile_patterns([(rule.id, rule.pattern) for rule in self.rules])
         #: The shapes of `triggers`, for stage one and for values too long to be matched.
         self.shapes = compile_patterns([(shape, shape) for shape in SHAPES])

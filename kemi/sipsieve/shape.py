@@ -15,7 +15,7 @@ from .message import parse
 from .model import Kind, Message, Part
 from .normalize import variants
 from .parts import parts
-from .patterns import Pattern, compile_set
+from .patterns import Pattern, compile_set, derived
 from .ruleset import FLAGS, Ruleset
 from .sieve import METHODS
 
@@ -84,6 +84,16 @@ class _Layout(NamedTuple):
     known: dict[tuple[bytes, ...], Shape]
 
 
+def _texts(ruleset: Ruleset) -> set[str]:
+    """What a hole must not hold: encodings, the words without which no rule matches, rules that have no such word."""
+    texts = set(map(re.escape, _ENCODINGS))
+    for rule in ruleset.rules:
+        needed = [necessity.words(rule.pattern, alphabet) for alphabet in (_ALPHABET, *_CSEQ_ALPHABETS)]
+        # Words cost next to nothing to look for; a message that holds one gets the usual look.
+        texts.update([rule.pattern] if None in needed else [word for some in needed for word in some or ()])
+    return texts
+
+
 class Shapes:
     """The shapes of messages in which the full inspection found nothing.
 
@@ -96,12 +106,9 @@ class Shapes:
     def __init__(self, ruleset: Ruleset) -> None:
         # Values are joined by line ends: MULTILINE lets ^ and $ match at theirs.
         flags = FLAGS | hyperscan.HS_FLAG_MULTILINE
-        texts = set(map(re.escape, _ENCODINGS))
-        for rule in ruleset.rules:
-            needed = [necessity.words(rule.pattern, alphabet) for alphabet in (_ALPHABET, *_CSEQ_ALPHABETS)]
-            # Words cost next to nothing to look for; a message that holds one gets the usual look.
-            texts.update([rule.pattern] if None in needed else [word for some in needed for word in some or ()])
-        self._database = compile_set([Pattern(number, text, flags) for number, text in enumerate(sorted(texts))])
+        # Seconds of work, so it is done once for all processes.
+        texts = derived("shape", [rule.pattern for rule in ruleset.rules], lambda: _texts(ruleset))
+        self._database = compile_set([Pattern(number, text, flags) for number, text in enumerate(texts)])
         # \A and \z don't match at a joint, so a rule with one can't be asked this way.
         self._usable = not any("\\A" in text or "\\z" in text or "\\Z" in text for text in texts)
         self._ruleset = ruleset

@@ -14,7 +14,7 @@ from ..operate import kamailio_check
 from ..operate.embedded_python import embedded
 from ..operate.kamailio_config import ConfigError
 from ..operate.places import policy_path
-from ..operate.problems import Problem, problems_of_policy, problems_of_rules
+from ..operate.problems import Problem, problems_of_policy, problems_of_rules, problems_together
 
 _EXAMPLES = """\b
 Examples:
@@ -48,6 +48,8 @@ def command(policy_option: str | None, folders: tuple[Path, ...], config: Path |
     checked = folders or (ruleset.RULES_FOLDER,)
     for folder in checked:
         problems += problems_of_rules(folder)
+    if not problems and not folders:
+        problems += problems_together(path)
     python = embedded()
     if python.module and python.trouble and config is None:
         problems.append(Problem(python.module, 0, "python", python.trouble))

@@ -114,7 +114,7 @@ def _live(address: str, rpc: str) -> dict[str, Any] | None:
 
 def _decision(policy: policies.Policy, log: Path, identity: str, every_part: bool, as_json: bool) -> None:
     record = find(Reader(), log, identity)
-    rules = ruleset.load()
+    rules = ruleset.load(own=policy.detection.rules, exceptions=policy.detection.exceptions)
     taken = message_of(record)
     today = _facts(policy, rules, taken) if taken else None
     if as_json:

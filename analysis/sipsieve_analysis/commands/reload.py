@@ -11,7 +11,7 @@ import click
 
 from sipsieve import ruleset
 
-from ..operate.problems import problems_of_policy, problems_of_rules
+from ..operate.problems import problems_of_policy, problems_of_rules, problems_together
 from ..operate.rpc import RpcError
 from ..operate.running import Refused, Running, laggards
 
@@ -65,6 +65,7 @@ def _check_first(path: Path) -> None:
     problems = problems_of_rules(ruleset.RULES_FOLDER)
     if path.is_file():
         problems += problems_of_policy(path)
+        problems += problems or problems_together(path)
     if problems:
         first = problems[0]
         place = f"{first.file}:{first.line}" if first.line else first.file

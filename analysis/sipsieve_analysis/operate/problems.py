@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sipsieve import policy, ruleset
+from sipsieve.observed import observed
 
 
 class Problem(NamedTuple):
@@ -23,6 +24,17 @@ def problems_of_policy(path: Path) -> list[Problem]:
     try:
         policy.load(path)
     except policy.PolicyError as error:
+        return [_problem(str(path), str(error))]
+    return []
+
+
+def problems_together(path: Path) -> list[Problem]:
+    """What is wrong with the rules that a good policy brings: its own files, exceptions, names of rules."""
+    try:
+        loaded = policy.load(path)
+        rules = ruleset.load(own=loaded.detection.rules, exceptions=loaded.detection.exceptions)
+        observed(loaded, rules)
+    except (policy.PolicyError, ruleset.RuleError) as error:
         return [_problem(str(path), str(error))]
     return []
 

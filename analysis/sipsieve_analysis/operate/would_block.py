@@ -119,16 +119,17 @@ class Sum:
             self._answered(transaction, sip.get("status"))
             return
         row = self._row(source_of(record))
-        if method in ("INVITE", "REGISTER"):
-            if len(self._asked) >= _TRANSACTIONS:
-                self._asked.clear()
-            self._asked[transaction] = row.ip
         if would_block(record) if self._observed else self._was_blocked(record):
             self._blocked(row, record, sip)
         elif action == "allow":
             row.allowed += 1
             if method == "BYE":
                 row.completed += 1
+            elif method in ("INVITE", "REGISTER"):
+                # Only what would have passed speaks for its sender: an attack that was let through is no call.
+                if len(self._asked) >= _TRANSACTIONS:
+                    self._asked.clear()
+                self._asked[transaction] = row.ip
 
     @staticmethod
     def _was_blocked(record: Record) -> bool:

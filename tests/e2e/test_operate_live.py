@@ -74,7 +74,7 @@ def test_a_value_is_set_for_a_time_and_taken_back(server: Server) -> None:
     wait_for(lambda: status(exchange(server, request(**TOOL))) == 403, "enforced again")
     assert answer(server, "status")["set"] == {}
     actions = [r["event"]["action"] for r in server.records("state")]
-    assert actions == ["start", "set", "unset"]
+    assert [action for action in actions if action in ("set", "unset")] == ["set", "unset"]
     assert cli(server, "set", "limits.invite.per_minute", "many").returncode == 1
     assert cli(server, "set", "log.path", "/tmp/x").returncode == 1
     assert cli(server, "set", "mode", "--clear").returncode == 1

@@ -1,2 +1,10 @@
 # The offline analysis: what it needs beside the guard.
 APT_PACKAGES += tshark chromium
+
+bench-analysis: venv ## analysis of 10^4 to 10^7 decision records beside a bare scan
+	@$(PYTHON) bench/analysis.py $(BENCH_ARGS)
+
+worlds: venv ## grouping, intents and campaigns over 20 labelled worlds
+	@$(PYTHON) tests/worlds/run.py
+
+.PHONY: bench-analysis worlds

@@ -26,6 +26,9 @@ _MOVE_US: Final = 6 * 3600 * 1_000_000
 #: Bots of one master start together within this.
 _START_US: Final = 180 * 1_000_000
 
+#: Points that two things that say little by themselves must reach together.
+_ENOUGH: Final = 2.5
+
 #: Excerpts shorter than this are shared by chance.
 _TELLING_PAYLOAD: Final = 16
 
@@ -69,9 +72,15 @@ def group(candidates: list[Source], common: set[str], targets: dict[str, dict[st
             forest.join(members[0], member)
         if len({candidates[n].ip for n in members}) > 1:
             why.append((members[0], kind, value))
-    for (kind, value), members in sorted(_weak(candidates, common).items()):
-        if 1 < len(members) <= _PAIRS:
-            for left, right, reason in _pairs(candidates, members, targets, kind):
+    traits: dict[int, _Trait] = {}
+    for (_, value), members in sorted(_weak(candidates, common).items()):
+        members = list(dict.fromkeys(members))
+        # Those whom a strong key has joined already need no more reasons.
+        if 1 < len(members) <= _PAIRS and len({forest.root(number) for number in members}) > 1:
+            for number in members:
+                if number not in traits:
+                    traits[number] = _Trait.of(candidates[number], targets)
+            for left, right, reason in _pairs(traits, members):
                 forest.join(left, right)
                 why.append((left, reason, value))
     members_of: dict[int, list[Source]] = defaultdict(list)
@@ -121,47 +130,74 @@ def _weak(candidates: list[Source], common: set[str]) -> dict[tuple[str, str], l
     return groups
 
 
-def _pairs(
-    candidates: list[Source], members: list[int], targets: dict[str, dict[str, dict[str, int]]], kind: str
-) -> Iterable[tuple[int, int, str]]:
-    members = sorted(set(members), key=lambda n: (candidates[n].first_us, candidates[n].ip))
-    asked = {
-        n: frozenset(user for users in targets.get(candidates[n].ip, {}).values() for user in users) for n in members
-    }
-    for position, left in enumerate(members):
-        for right in members[position + 1 :]:
-            one, other = candidates[left], candidates[right]
-            reason = _together(one, other, asked[left], asked[right], kind)
-            if reason:
+@dataclass(slots=True, frozen=True)
+class _Trait:
+    """What two sources are compared by, worked out once."""
+
+    does: str
+    agents: frozenset[str]
+    shape: str
+    network: str
+    payloads: frozenset[str]
+    asked: frozenset[str]
+    first_us: int
+    last_us: int
+    ip: str
+
+    @classmethod
+    def of(cls, source: Source, targets: dict[str, dict[str, dict[str, int]]]) -> _Trait:
+        asked = (user for users in targets.get(source.ip, {}).values() for user in users)
+        call = min((profile.call_low for profile in source.profiles if profile.call_low), default="")
+        return cls(
+            _does(source),
+            frozenset(agent for agent in source.agents if not habits.is_product(agent)),
+            habits.shape(call) if call else "",
+            habits.network(source.ip),
+            frozenset(habits.payload(hit) for hit in source.injections),
+            frozenset(asked),
+            source.first_us,
+            source.last_us,
+            source.ip,
+        )
+
+
+def _pairs(traits: dict[int, _Trait], members: list[int]) -> Iterable[tuple[int, int, str]]:
+    ordered = sorted(set(members), key=lambda n: (traits[n].first_us, traits[n].ip))
+    for position, left in enumerate(ordered):
+        for right in ordered[position + 1 :]:
+            if reason := _together(traits[left], traits[right]):
                 yield left, right, reason
 
 
-def _together(one: Source, other: Source, asked: frozenset[str], asked_other: frozenset[str], kind: str) -> str:
+def _together(one: _Trait, other: _Trait) -> str:
     """Why two sources that share a User-Agent, Call-ID form or network are one actor; "" if they need not be."""
-    if _does(one) != _does(other):
+    if one.does != other.does:
         return ""
-    agents = any(not habits.is_product(agent) for agent in set(one.agents) & set(other.agents))
-    shapes = _shapes(one) == _shapes(other)
-    near = habits.network(one.ip) == habits.network(other.ip)
-    score = 1.0 * agents + 0.5 * shapes + 1.0 * near
-    reasons = [text for text, is_so in (("User-Agent", agents), ("Call-ID form", shapes), ("network", near)) if is_so]
-    if _payloads(one) & _payloads(other):
-        score += 1.0
-        reasons.append("payload")
+    agents = not one.agents.isdisjoint(other.agents)
+    shapes = bool(one.shape) and one.shape == other.shape
+    near = one.network == other.network
+    payloads = not one.payloads.isdisjoint(other.payloads)
+    score = 1.0 * agents + 0.5 * shapes + 1.0 * near + 1.0 * payloads
     overlap = min(one.last_us, other.last_us) - max(one.first_us, other.first_us)
     shorter = max(1, min(one.last_us - one.first_us, other.last_us - other.first_us))
-    few = min(len(asked), len(asked_other))
-    if few >= _FEW_TARGETS and len(asked & asked_other) >= _ALIKE * few:
-        score += 1.0
-        reasons.append("targets")
-    if 0 < -overlap < min(_MOVE_US, max(shorter, 600_000_000)):
-        # One ends, the other begins.
-        score += 1.0
-        reasons.append("succession")
-    elif overlap > 0.5 * shorter and abs(one.first_us - other.first_us) < _START_US:
-        score += 1.0
-        reasons.append("same start")
-    return " + ".join(reasons) if score >= 2.5 else ""
+    few = min(len(one.asked), len(other.asked))
+    targets = few >= _FEW_TARGETS and len(one.asked & other.asked) >= _ALIKE * few
+    # One ends, the other begins.
+    succession = 0 < -overlap < min(_MOVE_US, max(shorter, 600_000_000))
+    together = overlap > 0.5 * shorter and abs(one.first_us - other.first_us) < _START_US
+    score += 1.0 * targets + 1.0 * (succession or together)
+    if score < _ENOUGH:
+        return ""
+    named = (
+        ("User-Agent", agents),
+        ("Call-ID form", shapes),
+        ("network", near),
+        ("payload", payloads),
+        ("targets", targets),
+        ("succession", succession),
+        ("same start", together),
+    )
+    return " + ".join(text for text, is_so in named if is_so)
 
 
 def _does(source: Source) -> str:
@@ -171,11 +207,3 @@ def _does(source: Source) -> str:
     counts = {name: source.method(name) for name in ("REGISTER", "INVITE", "OPTIONS")}
     name, most = max(counts.items(), key=lambda item: item[1])
     return name if most else "other"
-
-
-def _payloads(source: Source) -> set[str]:
-    return {habits.payload(hit) for hit in source.injections}
-
-
-def _shapes(source: Source) -> str:
-    return habits.shape(min((profile.call_low for profile in source.profiles if profile.call_low), default=source.ip))

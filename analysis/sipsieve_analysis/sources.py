@@ -21,10 +21,27 @@ class Source:
     profiles: list[Profile]
     #: The address has lawful traffic beside this: what is here may be forged.
     shared: bool = False
-    hits: list[Hit] = field(default_factory=list)
+    hits: list[Hit] = field(init=False)
+    #: Hits that are attacks on a backend.
+    injections: list[Hit] = field(init=False)
+    #: First and last message, and how many.
+    first_us: int = field(init=False)
+    last_us: int = field(init=False)
+    messages: int = field(init=False)
+    #: Its User-Agents.
+    agents: list[str] = field(init=False)
+    #: How much speaks for it: answered calls and registrations, and calls that were ended in order.
+    lawful: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.hits = [hit for profile in self.profiles for hit in profile.hits]
+        broken = {hit.excerpt for hit in self.hits if (hit.family or habits.family_of(hit.rule)) == "control"}
+        self.injections = [hit for hit in self.hits if habits.is_injection(hit) and not _is_noise(hit, broken)]
+        self.first_us = min(profile.first_us for profile in self.profiles)
+        self.last_us = max(profile.last_us for profile in self.profiles)
+        self.messages = self.total("messages")
+        self.agents = sorted({profile.agent for profile in self.profiles if profile.agent})
+        self.lawful = self.total("accepted") + self.total("dialogs")
 
     def total(self, name: str) -> int:
         """The sum of a count over the profiles."""
@@ -39,21 +56,6 @@ class Source:
         return sum(profile.actions.get(name, 0) for profile in self.profiles for name in names)
 
     @property
-    def first_us(self) -> int:
-        """First message."""
-        return min(profile.first_us for profile in self.profiles)
-
-    @property
-    def last_us(self) -> int:
-        """Last message."""
-        return max(profile.last_us for profile in self.profiles)
-
-    @property
-    def messages(self) -> int:
-        """Messages in all."""
-        return self.total("messages")
-
-    @property
     def peak(self) -> int:
         """Messages in the busiest minute."""
         return max(profile.peak for profile in self.profiles)
@@ -62,11 +64,6 @@ class Source:
     def peak_invites(self) -> int:
         """INVITEs in the busiest minute."""
         return max(profile.peak_invites for profile in self.profiles)
-
-    @property
-    def agents(self) -> list[str]:
-        """Its User-Agents."""
-        return sorted({profile.agent for profile in self.profiles if profile.agent})
 
     @property
     def streams(self) -> bool:
@@ -92,17 +89,6 @@ class Source:
         return {
             hit.rule for hit in self.hits if (hit.family or habits.family_of(hit.rule)) == family and hit.score >= 5
         }
-
-    @property
-    def injections(self) -> list[Hit]:
-        """Hits that are attacks on a backend."""
-        broken = {hit.excerpt for hit in self.hits if (hit.family or habits.family_of(hit.rule)) == "control"}
-        return [hit for hit in self.hits if habits.is_injection(hit) and not _is_noise(hit, broken)]
-
-    @property
-    def lawful(self) -> int:
-        """How much speaks for it: answered calls and registrations, and calls that were ended in order."""
-        return self.total("accepted") + self.total("dialogs")
 
     @property
     def is_lawful(self) -> bool:

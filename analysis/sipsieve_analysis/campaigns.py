@@ -209,7 +209,10 @@ def _toll_fraud(sums: Sums) -> str:
 
 def _passwords(sums: Sums, group: Group) -> list[tuple[CampaignType, str]]:
     asked = sums.asked("REGISTER")
-    if not asked or sums.register < _TRIED / 2 or sums.lawful * 4 > sums.register:
+    # What a ban dropped has no method; it was more of what came before.
+    dropped = sums.banned if sums.register * 2 > sums.messages - sums.banned else 0
+    tries = sums.register + dropped
+    if not asked or tries < _TRIED / 2 or sums.lawful * 4 > sums.register:
         return []
     users = len(asked)
     each = sums.register / users
@@ -217,21 +220,20 @@ def _passwords(sums: Sums, group: Group) -> list[tuple[CampaignType, str]]:
     if users == 1 and sums.peak <= PATIENT_PER_MINUTE and not sums.tool and not _overlap(group.sources):
         # A phone with a wrong password does just this, for weeks; on the move from changing addresses.
         return []
+    if dropped:
+        if users >= _SPRAYED and each < _SPRAY_EACH / 2:
+            # Banned at the start: those who came before the ban stand for the rest.
+            users = round(tries / each)
+        else:
+            each = tries / users
     if users >= _SPRAYED and each <= _SPRAY_EACH:
-        if not tried and each < 1.8:
+        if each < 1.8 and tried < users * 0.5:
             return []
-        if tried and tried < users * 0.5 and each < 1.8:
-            return []
-        return [
-            (CampaignType.SPRAYING, f"{sums.register} registrations as {users} users, {each:.1f} each, none accepted")
-        ]
-    if sums.register >= _TRIED and each > 3:
-        return [
-            (
-                CampaignType.BRUTE_FORCE,
-                f"{sums.register} registrations as {users} user{'s' * (users > 1)}, {each:.0f} each, none accepted",
-            )
-        ]
+        why = f"{tries:,} registrations as {users:,} users, {each:.1f} each, none accepted"
+        return [(CampaignType.SPRAYING, why)]
+    if tries >= _TRIED and each > 3:
+        who = f"{users:,} user{'s' * (users > 1)}"
+        return [(CampaignType.BRUTE_FORCE, f"{tries:,} registrations as {who}, {each:.0f} each, none accepted")]
     return []
 
 
@@ -258,7 +260,9 @@ def _enumeration(sums: Sums, kinds: set[CampaignType]) -> str:
         return ""
     for method in ("REGISTER", "INVITE", "OPTIONS", "SUBSCRIBE", "MESSAGE"):
         asked = sums.users.get(method, Counter())
-        if len(asked) >= _ENUMERATED and sums.lawful * 4 <= sums.messages:
+        # A ban cuts an enumeration short: those who came before it tell enough.
+        enough = _ENUMERATED // 2 if sums.banned > _ENUMERATED else _ENUMERATED
+        if len(asked) >= enough and sums.lawful * 4 <= sums.messages:
             return f"{len(asked)} users asked for by {method}, none answered"
     return ""
 

@@ -732,7 +732,7 @@ class Sipsieve:
         if not self._shared.durable:
             KSR.warn(
                 f"sipsieve: {self._log_path}.ledger: no such file can be kept; what summaries count does not "
-                "survive a kill. Its folder must be writable for Kamailio's user, with 9 MB left.\n"
+                "survive a kill. Its folder must be writable for Kamailio's user, with 13 MB left.\n"
             )
         self._pending = [entry for entry in self._pending if not self._summary(entry, now)]
         # Each process opens the log for itself.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -9,12 +10,15 @@ from typing import Final, NamedTuple
 # A worker's page: interval it counts for, slots in use.
 _PAGE: Final = struct.Struct("=QII")
 # A slot: count, first and last time in microseconds, key.
-_SLOT: Final = struct.Struct("=QQQ104s")
+_SLOT: Final = struct.Struct("=QQQ160s")
+#: What would end a field, or is no ASCII.
+_ODD: Final = re.compile(r"[^!-~]")
 
 #: Slots in a page; the last one takes whatever finds no other, under the key `OVERFLOW`.
 SLOTS: Final = 256
 OVERFLOW: Final = ("0.0.0.0", "other")
-_KEY_BYTES: Final = 104
+#: The longest address, and what is kept of a method (which a stranger may choose), verdict, transport and rule id.
+_WIDTHS: Final = (45, 32, 8, 5, 64)
 _PAGE_BYTES: Final = _PAGE.size + SLOTS * _SLOT.size
 #: Two pages a worker: it writes one while the other is read.
 _WORKER_BYTES: Final = 2 * _PAGE_BYTES
@@ -102,7 +106,8 @@ class Ledger:
                 # A second kind of verdict among the overflow shares the last slot.
                 return self._page + _PAGE.size + (SLOTS - 1) * _SLOT.size
         offset = int(self._page + _PAGE.size + used * _SLOT.size)
-        text = "\t".join(key).encode("ascii", "replace")[:_KEY_BYTES]
+        fields = (_ODD.sub("?", value[:width]) for value, width in zip(key, _WIDTHS, strict=True))
+        text = "\t".join(fields).encode("ascii")
         _SLOT.pack_into(self._buffer, offset, 0, micro, micro, text)
         _PAGE.pack_into(self._buffer, self._page, self._current, used + 1, 0)
         self._slots[key] = offset

@@ -180,7 +180,7 @@ def test_what_no_hook_sees_is_as_documented(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-def test_ipv6_is_decided_counted_and_banned_by_its_64(tmp_path: Path, transport: str) -> None:
+def test_ipv6_is_decided_and_counted(tmp_path: Path, transport: str) -> None:
     port = free_port("::1")
     policy = "[limits.other]\nper_minute = 5\n[log]\nsummary_seconds = 1\n"
     with (
@@ -195,6 +195,3 @@ def test_ipv6_is_decided_counted_and_banned_by_its_64(tmp_path: Path, transport:
         assert server.record_of("six")["source"]["ip"] == "::1"
         sock.send(request("OPTIONS", transport=transport.upper()))
         assert sock.recv(65535).startswith(b"SIP/2.0 503 ")
-        assert server.wait_record(lambda r: "ban" in r)["ban"]["source"] == "0:0:0:0"
-        sock.send(request("OPTIONS", transport=transport.upper()))
-        wait_for(lambda: [r for r in server.records("metric") if r["event"]["action"] == "banned"], "a native drop")

@@ -1,0 +1,159 @@
+"""The shape of the code: which way imports point, who touches Kamailio, files, sockets and clocks, and how long modules are."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from harness import KEMI, ROOT
+
+PACKAGE = KEMI / "sipsieve"
+MODULES = {path.stem: path for path in sorted(PACKAGE.glob("*.py")) if path.stem != "__init__"}
+ANALYSIS = sorted((ROOT / "analysis").rglob("*.py"))
+PRODUCT = [*MODULES.values(), KEMI / "sipsieve_kemi.py", *ANALYSIS]
+
+#: What a decision is made with. From left to right: a module imports from the right of itself only.
+DECIDING = (
+    "engine",
+    "verdict",
+    "limits",
+    "detect",
+    "scrub",
+    "ruleset",
+    "structure",
+    "normalize",
+    "message",
+    "parts",
+    "grammar",
+    "model",
+)
+
+#: Who may use the outside world, and for what. Everything else is pure.
+OUTSIDE = {
+    "journal": "appends the decision log",
+    "shared": "maps the workers' shared memory and waits for its ledger",
+    "compiled": "keeps compiled patterns in a file",
+    "ownership": "creates files as their folder's owner",
+    "privacy": "reads the key of masks, or makes one",
+    "record": "formats times",
+    "policy": "reads the policy",
+    "ruleset": "reads the rules",
+}
+IMPURE = {
+    "os",
+    "socket",
+    "time",
+    "datetime",
+    "subprocess",
+    "threading",
+    "asyncio",
+    "fcntl",
+    "mmap",
+    "select",
+    "signal",
+    "random",
+    "logging",
+}
+
+#: Modules that may be longer than a page of the mind, and why.
+LONG = {"sipsieve_kemi.py": "the one file that may name KSR, so all entry points are in it"}
+MOST_LINES = 450
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+def siblings(path: Path) -> set[str]:
+    """The modules of the package that a module of it imports."""
+    found: set[str] = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            found |= {node.module} if node.module else {alias.name for alias in node.names}
+    return found & MODULES.keys()
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level names of everything that a module imports absolutely."""
+    found: set[str] = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def test_imports_form_no_circle() -> None:
+    graph = {name: siblings(path) for name, path in MODULES.items()}
+    while graph:
+        leaves = [name for name, wanted in graph.items() if not wanted & graph.keys()]
+        assert leaves, f"a circle among {sorted(graph)}"
+        for name in leaves:
+            del graph[name]
+
+
+def test_deciding_modules_import_in_one_direction() -> None:
+    for place, name in enumerate(DECIDING):
+        wrong = siblings(MODULES[name]) & set(DECIDING[:place])
+        assert not wrong, f"{name} imports {wrong}"
+
+
+def test_data_and_grammar_stand_on_nothing() -> None:
+    assert siblings(MODULES["model"]) == set()
+    assert siblings(MODULES["grammar"]) == set()
+
+
+def test_the_guard_imports_nothing_of_the_analysis() -> None:
+    for path in [*MODULES.values(), KEMI / "sipsieve_kemi.py"]:
+        assert "sipsieve_analysis" not in imported(path), path
+
+
+def test_what_runs_inside_kamailio_needs_two_packages() -> None:
+    """What is loaded with every message's path must be in kemi/requirements.txt."""
+    import sys
+
+    for path in MODULES.values():
+        foreign = imported(path) - set(sys.stdlib_module_names) - {"sipsieve", "hyperscan", "msgspec", "__future__"}
+        assert not foreign, f"{path.name} imports {foreign}"
+
+
+def test_only_one_file_names_kamailio() -> None:
+    naming = []
+    for path in PRODUCT:
+        names = {node.id for node in ast.walk(tree(path)) if isinstance(node, ast.Name)} | imported(path)
+        if "KSR" in names:
+            naming.append(path.name)
+    assert naming == ["sipsieve_kemi.py"]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_package_is_pure_but_for_named_modules(name: str) -> None:
+    used = imported(MODULES[name]) & IMPURE
+    opens = [
+        node
+        for node in ast.walk(tree(MODULES[name]))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "open"
+    ]
+    assert name in OUTSIDE or not (used or opens), f"{name} uses {used or 'open'}: name it in OUTSIDE with its reason"
+
+
+def test_no_reason_outlives_its_module() -> None:
+    assert set(OUTSIDE) <= MODULES.keys()
+    for name in LONG:
+        assert any(path.name == name for path in PRODUCT)
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_are_short_and_say_what_they_are_for(path: Path) -> None:
+    lines = path.read_text().count("\n")
+    assert lines <= MOST_LINES or path.name in LONG, f"{lines} lines: split it, or say in LONG why not"
+    if lines:
+        assert ast.get_docstring(tree(path)), "a sentence of purpose at its top"
+
+
+def test_names_say_something() -> None:
+    for path in PRODUCT:
+        assert path.stem not in {"utils", "helpers", "manager", "common", "misc"}, path

@@ -14,6 +14,7 @@ import hyperscan
 import msgspec
 from msgspec import Meta, Struct
 
+from .lint import lint_rule
 from .model import Part, PartKind
 from .patterns import Pattern, compile_set
 from .triggers import SDP_SHAPE, SHAPES
@@ -209,8 +210,14 @@ def load(folder: Path = RULES_FOLDER, own: Iterable[str] = (), exceptions: Itera
     """
     rules: list[Rule] = []
     owner: dict[str, Path] = {}
-    for path in (*sorted(folder.glob("*.toml")), *map(Path, own)):
+    built_in = sorted(folder.glob("*.toml"))
+    for path in (*built_in, *map(Path, own)):
         for rule in load_file(path):
+            if path not in built_in:
+                if not rule.prefilter:
+                    raise RuleError(f"{path}: {rule.id}: covered: only the built-in rules are; leave it out")
+                for fault in lint_rule(rule):
+                    raise RuleError(f"{path}: {fault}")
             if rule.id in owner:
                 raise RuleError(f"{path}: {rule.id}: this id is already used in {owner[rule.id]}")
             owner[rule.id] = path

@@ -220,3 +220,28 @@ def test_numbers_are_masked_alike_by_all_workers_and_after_a_reload(tmp_path: Pa
         assert "sip:masked-" in masks.pop()
         assert number.encode() not in server.log.read_bytes()
         assert {record["policy"]["version"] for record in records} > {records[0]["policy"]["version"]}
+
+
+def test_an_operators_own_rules_and_exceptions_come_and_go_live(server: Server, tmp_path: Path) -> None:
+    own, exceptions = tmp_path / "own.toml", tmp_path / "exceptions.toml"
+    rule = (
+        'family = "scanner"\n[[rule]]\nid = "own-blue-phone"\npattern = "BluePhone"\nscore = 5\n'
+        'reason = "a phone that is banned here"\nhits = ["BluePhone 1.0"]\nmisses = ["RedPhone"]\n'
+    )
+    blue = {"headers": ("User-Agent: BluePhone 1.0",)}
+    policy = f"[limits]\nenabled = false\n[detection]\nrules = [{str(own)!r}]\n"
+    assert status(exchange(server, request(**blue))) == 200
+    own.write_text(rule)
+    server.policy.write_text(policy)
+    answer(server, "reload")
+    wait_for(lambda: status(exchange(server, request(**blue))) == 403, "the new rule holds")
+    own.write_text(rule.replace('"BluePhone"', '"Blue(Phone"'))
+    refused = cli(server, "reload")
+    assert refused.returncode == 1
+    assert "own-blue-phone" in refused.stderr
+    assert status(exchange(server, request(**blue))) == 403
+    own.write_text(rule)
+    exceptions.write_text('[[exception]]\nrule = "own-blue-*"\nreason = "the boss has one"\n')
+    server.policy.write_text(f"{policy}exceptions = [{str(exceptions)!r}]\n")
+    answer(server, "reload")
+    wait_for(lambda: status(exchange(server, request(**blue))) == 200, "the exception holds")

@@ -115,7 +115,8 @@ def requests(events: Table) -> Table:
     """Requests, malformed messages and counts, with what is asked of them worked out."""
     wanted = events.filter(events.kind.isin(["event", "metric"]), (events.type != "reply") | events.type.isnull())
     return wanted.mutate(
-        ip=wanted.ip.fill_null(""),
+        # The guard writes 0.0.0.0 where an interval had more sources than it could count apart.
+        ip=wanted.ip.nullif("0.0.0.0").fill_null(""),
         agent=wanted.agent.fill_null(""),
         method=wanted.method.fill_null(""),
         user_to=_user(wanted.to_uri),

@@ -210,7 +210,7 @@ def legitimate(folder: Path, port: int, seconds: int) -> list[subprocess.Popen[b
                 ["sipp", "-sf", str(scenario), "-i", f"127.20.0.{number + 1}", "-p", str(free_port(f"127.20.0.{number + 1}")),
                  f"127.0.0.1:{port}", "-r", str(CALLS_PER_SECOND), "-m", str(seconds * CALLS_PER_SECOND), "-nostdin",
                  "-trace_rtt", "-rtt_freq", "1", "-trace_stat", "-stf", str(place / "stat.csv"), "-fd", "1",
-                 "-timeout", f"{seconds + 60}s", "-recv_timeout", "10000"],
+                 "-timeout", f"{seconds + 60}s", "-recv_timeout", "32000"],
                 cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )
         )  # fmt: skip

@@ -3,7 +3,7 @@ APT_PACKAGES += mmdebstrap
 
 # What the tests themselves need there, as files: the chroot has no network.
 # What the tests themselves import there.
-TRIXIE_NEEDS := pytest pytest-timeout hypothesis jsonschema setuptools wheel
+TRIXIE_NEEDS := pytest pytest-timeout hypothesis jsonschema fastjsonschema setuptools wheel
 TRIXIE_TESTS ?= tests/e2e
 
 build/trixie-wheels/.done: kemi/requirements.txt analysis/requirements.txt make/trixie.mk | venv

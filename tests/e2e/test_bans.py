@@ -285,3 +285,36 @@ def test_forged_passwords_ban_shortly_and_datagrams_only(edge: Server) -> None:
     for _ in range(4):
         register(edge, "127.3.0.3", "bad", "never-issued")
     assert wait_for(lambda: lengths(edge, "127.3.0.3"), "a ban") == [(1, True)]
+
+
+def test_offences_are_forgotten_and_counted_anew(tmp_path: Path) -> None:
+    # On 5.6.3 a counter without its expiry renewed sticks at 1 after it first expired: this one must not.
+    policy = "[limits.malformed]\nper_minute = 1\n[limits.source_ports]\nper_minute = 0\n[bans]\nseconds = [1, 2, 3]\nforget_seconds = 5\n"
+    with Server(tmp_path, policy) as server:
+
+        def offend_again(turn: int) -> None:
+            def banned() -> bool:
+                broken = (
+                    b"OPTIONS sip:x SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bK1\r\nContent-Length: 0\r\n\r\n"
+                )
+                exchange(server, broken, source="127.2.8.1", transport="tcp", seconds=0.1)
+                return len(lengths(server, "127.2.8.1")) > turn
+
+            wait_for(banned, f"ban {turn}")
+
+        for turn in range(2):
+            offend_again(turn)
+        second = time.monotonic()
+        wait_for(lambda: time.monotonic() - second > 7, "five seconds after the second ban, and the table's timer")
+        for turn in range(2, 4):
+            offend_again(turn)
+        assert [length for length, _ in lengths(server, "127.2.8.1")] == [1, 2, 1, 2]
+
+
+@pytest.mark.parametrize(("setting", "answer"), [('action = "drop"', 0), ("status = 403", 403)], ids=["drop", "403"])
+def test_the_policy_says_what_a_refused_sender_hears(tmp_path: Path, setting: str, answer: int) -> None:
+    with Server(tmp_path, f"[limits]\n{setting}\n[limits.invite]\nper_minute = 1\n") as server:
+        assert status(exchange(server, invite(), source="127.2.9.1")) == 200
+        heard = exchange(server, invite(), source="127.2.9.1", seconds=0.5)
+        assert status(heard) == answer
+        assert b"Retry-After" not in (heard or b"")

@@ -1,1 +1,6 @@
-APT_PACKAGES += prometheus
+APT_PACKAGES += prometheus groff-base
+
+man: venv ## write the man page from the commands' help
+	@$(PYTHON) -m sipsieve_analysis.manual > packaging/sipsieve.1
+
+.PHONY: man

@@ -6,7 +6,10 @@ import json
 import re
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
+
+import msgspec
 
 from .model import Decision, Finding, Kind, Source
 from .privacy import Mask
@@ -25,6 +28,12 @@ _USER_AGENT: Final = re.compile(rb"\n(?:user-agent|server)[ \t]*:[ \t]*([^\r\n]{
 _CSEQ: Final = re.compile(rb"\ncseq[ \t]*:[ \t]*([0-9]{1,10})", re.I)
 _FROM: Final = re.compile(rb"\n(?:from|f)[ \t]*:[^\r\n]*?(sips?:[^\r\n>;]{1,256}|tel:[^\r\n>;]{1,256})", re.I)
 _TO: Final = re.compile(rb"\n(?:to|t)[ \t]*:[^\r\n]*?(sips?:[^\r\n>;]{1,256}|tel:[^\r\n>;]{1,256})", re.I)
+_VALUES: Final = (
+    ("call_id", _CALL_ID, b"\nCall-ID: "),
+    ("cseq", _CSEQ, b"\nCSeq: "),
+    ("from", _FROM, b"\nFrom: "),
+    ("to", _TO, b"\nTo: "),
+)
 _SECRET: Final = re.compile(
     rb"\b((?:c?nonce|response|rspauth|nextnonce)\s*=\s*)(?:\"(?:[^\"\r\n]|\r?\n[ \t])*\"?|[^,;\s]*)", re.I
 )
@@ -37,7 +46,8 @@ def escaped(value: bytes, limit: int = MAX_VALUE) -> str:
     ASCII reaches the file.
     """
     cut = value[:limit]
-    text = _SECRET.sub(rb"\1...", cut).decode("utf-8", "backslashreplace")
+    # Every secret has its name and an equals sign before it.
+    text = (_SECRET.sub(rb"\1...", cut) if b"=" in cut else cut).decode("utf-8", "backslashreplace")
     return f"{text}…" if len(value) > limit else text
 
 
@@ -47,11 +57,23 @@ def timestamp(now: float) -> str:
     micro = round((now - whole) * 1e6)
     if micro == 1_000_000:
         whole, micro = whole + 1, 0
+    return f"{_second(whole)}.{micro:06d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(whole: int) -> str:
     stamp = time.gmtime(whole)
-    return f"{stamp.tm_year:04d}-{stamp.tm_mon:02d}-{stamp.tm_mday:02d}T{stamp.tm_hour:02d}:{stamp.tm_min:02d}:{stamp.tm_sec:02d}.{micro:06d}Z"
+    return f"{stamp.tm_year:04d}-{stamp.tm_mon:02d}-{stamp.tm_mday:02d}T{stamp.tm_hour:02d}:{stamp.tm_min:02d}:{stamp.tm_sec:02d}"
 
 
-def _first(pattern: re.Pattern[bytes], head: bytes) -> str | None:
+def _first(pattern: re.Pattern[bytes], head: bytes, common: bytes) -> str | None:
+    """The first group of the pattern. `common` is the header's usual spelling, which is found faster."""
+    start = head.find(common)
+    if start >= 0:
+        # The same pattern, begun at the header: only what stands before it could have matched earlier.
+        match = pattern.match(head, start)
+        if match is not None:
+            return escaped(match[1])
     match = pattern.search(head)
     return escaped(match[1]) if match else None
 
@@ -115,13 +137,16 @@ class Recorder:
         if decision.kind is Kind.REQUEST:
             line = head.lstrip(b"\r\n").split(b"\r\n", 1)[0].split(b" ")
             sip["uri"] = escaped(b" ".join(line[1:-1]))
-        for name, pattern in (("call_id", _CALL_ID), ("cseq", _CSEQ), ("from", _FROM), ("to", _TO)):
-            if (value := _first(pattern, head)) is not None:
+        for name, pattern, common in _VALUES:
+            # With a finding the header may be there twice: then it is the first that counts.
+            if (value := _first(pattern, head, b"\0" if decision.findings else common)) is not None:
                 sip[name] = value
         if self._raw:
             sip["raw"] = escaped(raw, self._raw)
         record["sip"] = sip
-        if (agent := _first(_USER_AGENT, head)) is not None:
+        # A request has no Server header field (RFC 3261 20.35), a reply may have both.
+        agent_name = b"\nUser-Agent: " if decision.kind is Kind.REQUEST and not decision.findings else b"\0"
+        if (agent := _first(_USER_AGENT, head, agent_name)) is not None:
             record["user_agent"] = {"original": agent}
         if decision.findings:
             record["findings"] = [
@@ -178,6 +203,12 @@ def _worst(findings: tuple[Finding, ...]) -> Finding | None:
 
 def line_of(record: Mapping[str, object]) -> bytes:
     """A record as one line. JSON's ASCII escapes keep DEL out too, which JSON itself would let through."""
-    return (
-        json.dumps(record, separators=(",", ":"), ensure_ascii=True).replace("\x7f", "\\u007f").encode("ascii") + b"\n"
-    )
+    try:
+        # Eight times faster, but it writes everything beyond control bytes as it is.
+        line = msgspec.json.encode(record)
+        if line.isascii() and b"\x7f" not in line:
+            return line + b"\n"
+    except (UnicodeEncodeError, TypeError, ValueError):
+        pass
+    text = json.dumps(record, separators=(",", ":"), ensure_ascii=True)
+    return text.replace("\x7f", "\\u007f").encode("ascii") + b"\n"

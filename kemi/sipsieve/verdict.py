@@ -35,12 +35,14 @@ class Scale:
 
     def counted(self, findings: Iterable[Finding]) -> list[Finding]:
         """The findings whose scores add up."""
-        # One value is one piece of evidence, however many rules fire on it; the surest speaks for it.
-        counted: dict[tuple[str, str], Finding] = {}
+        # One value is one piece of evidence, however many rules fire on it and in however many headers a
+        # caller's name stands; the surest speaks for it.
+        counted: dict[tuple[str, bytes], Finding] = {}
         for finding in findings:
             if finding.score and self._actions.get(finding.family, "reject") != "log":
                 # Defects are each a fact of their own.
-                key = (finding.rule if finding.family == STRUCTURE else "", finding.field)
+                own = finding.family == STRUCTURE or not finding.excerpt
+                key = (finding.rule, b"") if own else ("", finding.excerpt)
                 known = counted.get(key)
                 if known is None or known.score < finding.score:
                     counted[key] = finding

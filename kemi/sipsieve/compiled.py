@@ -76,7 +76,11 @@ def _write(path: str, sets: dict[str, bytes]) -> None:
 
 def _library() -> str:
     """Names the library's release and this processor's abilities, on which a compiled set depends."""
-    release = metadata.version("hyperscan")
+    try:
+        release = metadata.version("hyperscan")
+    except metadata.PackageNotFoundError:
+        # Installed without its description: then only the processor can be told.
+        release = "unknown"
     with suppress(OSError), open("/proc/cpuinfo", encoding="ascii", errors="replace") as info:
         for line in info:
             if line.startswith(("flags", "Features")):

@@ -66,14 +66,15 @@ def test_a_hostile_answer_is_scrubbed_and_reaches_the_caller(server: Server, nam
     server.assert_healthy()
 
 
-def test_an_attack_in_a_field_that_calls_are_routed_by_passes_and_is_recorded(server: Server, backend: Backend) -> None:
+def test_an_attack_in_a_contact_s_user_part_is_taken_out_of_an_answer(server: Server, backend: Backend) -> None:
     HOSTILE["routed"] = ("Contact: <sip:$(reboot)@127.0.0.1>", "")
     reply = final(server, invite(call_id="reply-routed"), source="127.3.0.2")
-    assert b"<sip:$(reboot)@127.0.0.1" in reply
+    assert b"$(reboot)" not in reply
+    assert b"@127.0.0.1" in reply
     record = server.wait_record(
         lambda r: r.get("sip", {}).get("call_id") == "reply-routed" and r["sip"]["type"] == "reply"
     )
-    assert record["event"]["action"] == "allow"
+    assert record["event"]["action"] == "scrub"
     assert "shell-substitution" in record["rule"]["id"]
 
 

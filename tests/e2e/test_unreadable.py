@@ -107,7 +107,8 @@ def test_replies_without_mandatory_headers_are_recorded_and_crash_nothing(server
 
 
 def test_a_message_of_the_largest_datagram_is_decided(server: Server) -> None:
-    big = request("OPTIONS", headers=("X-Fill: " + "a" * 64_000,), call_id="big")
+    kind = ("Content-Type: application/octet-stream",)
+    big = request("OPTIONS", headers=kind, body=b"\xff\x00a" * 20_000, call_id="big")
     with peer("127.0.0.1", server.port, source="127.1.3.1") as sock:
         sock.send(big)
         sock.settimeout(5)

@@ -69,7 +69,12 @@ def tree(path: Path) -> ast.Module:
 def siblings(path: Path) -> set[str]:
     """The modules of the package that a module of it imports."""
     found: set[str] = set()
-    for node in ast.walk(tree(path)):
+    # What is imported for type checking only does not happen.
+    module = tree(path)
+    module.body = [
+        node for node in module.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
+    ]
+    for node in ast.walk(module):
         if isinstance(node, ast.ImportFrom) and node.level == 1:
             found |= {node.module} if node.module else {alias.name for alias in node.names}
     return found & MODULES.keys()

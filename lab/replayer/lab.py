@@ -16,7 +16,7 @@ from sipsieve_analysis.operate.harmless import harmless
 
 from .containers import HONEYPOT, LOG, Containers
 from .judge import Report
-from .kamailio import wait_for
+from .kamailio import StartError, wait_for
 from .replay import replay
 from .scenario import Loaded, job
 from .show import table
@@ -142,6 +142,11 @@ def monitored(stage: Containers) -> bool:
         return False
 
 
+def shut_in(stage: Containers) -> bool:
+    """Whether those who attack and call have no route but to the lab's networks."""
+    return not any(stage.run(service, ["ip", "route", "show", "default"]).strip() for service in ("attacker", "phones"))
+
+
 def honeypot(stage: Containers, loaded: Loaded) -> bool:
     """Whether the honeypot, hardened as it is in the compose file, answers an attack and keeps the message."""
     stage.target("honeypot")
@@ -172,6 +177,8 @@ def run(scenarios: Sequence[Loaded], everything: Sequence[Loaded], folder: Path,
         print("starting the containers …", flush=True)
         stage.up()
         print(f"all are healthy after {time.monotonic() - began:.0f} s", flush=True)
+        if not shut_in(stage):
+            raise StartError("attacker or phones have a route out of the lab; nothing was replayed")
         reports = compare(scenarios, stage, TARGETS, lambda line: print(line, flush=True))
         junit(reports, folder.parent / "junit-lab.xml")
         log = collect(stage, folder)

@@ -182,7 +182,9 @@ def relay(bench: Bench, folder: Path, rounds: int, calls: int, rate: int, say: C
                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder,
                 )  # fmt: skip
                 if done.returncode:
-                    raise SystemExit(f"bench: sipp ended with {done.returncode}: calls failed on {server.kind}")
+                    # On a crowded machine a call may run into SIPp's own deadline; such a round tells nothing.
+                    bench.idle += 1
+                    continue
                 sample = Sample(
                     us=(meter.cpu(server.pids) - busy) / 1000 / calls, rate=calls / (time.monotonic() - began)
                 )
@@ -336,7 +338,7 @@ def main() -> None:
                 for server in servers:
                     account(bench, server)
         if arguments.only in (None, "relay"):
-            relay(bench, folder, *((1, 100, 200) if arguments.quick else (5, 1500, 500)), say)
+            relay(bench, folder, *((1, 100, 200) if arguments.quick else (3, 1000, 250)), say)
         if arguments.only in (None, "scaling"):
             scaling(bench, folder, generator, *((1, 0.1) if arguments.quick else (3, 0.5)), say)
         if shown:

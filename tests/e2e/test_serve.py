@@ -38,7 +38,7 @@ def serving(folder: Path, *command: str) -> Iterator[tuple[subprocess.Popen[byte
     finally:
         if process.poll() is None:
             process.terminate()
-            process.wait(20)
+            process.wait(60)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
 
@@ -74,7 +74,7 @@ def test_it_says_where_and_ends_cleanly(tmp_path: Path, how: signal.Signals) -> 
             assert sock.recv(4096).startswith(b"SIP/2.0 403 ")
         assert '"call_id":"seen"' in log.read_text()
         process.send_signal(how)
-        assert process.wait(20) == 0, output.read_text()
+        assert process.wait(60) == 0, output.read_text()
         assert "sipsieve has ended" in output.read_text()
     assert listeners(tmp_path) == []
 
@@ -82,7 +82,7 @@ def test_it_says_where_and_ends_cleanly(tmp_path: Path, how: signal.Signals) -> 
 def test_a_ctrl_c_reaches_make_and_all_that_it_started(tmp_path: Path) -> None:
     with serving(tmp_path, "make", "--no-print-directory", "serve") as (process, port, _):
         os.killpg(process.pid, signal.SIGINT)
-        process.wait(20)
+        process.wait(60)
         wait_for(lambda: listeners(tmp_path) == [], "all have ended")
         assert not answers(port)
 

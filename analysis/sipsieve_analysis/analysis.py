@@ -35,7 +35,8 @@ def analyze(store: Store, intake: Intake) -> Report:
     actors = [
         actor
         for group, is_forged in groups
-        if (actor := _actor(group, is_forged, asked, innocent if is_forged else lawful)) is not None
+        if (actor := _actor(group, is_forged, asked, innocent if is_forged else lawful, counted.has_replies))
+        is not None
     ]
     actors.sort(key=lambda actor: (-actor.rank.score, -actor.messages, actor.id))
     _details(store, actors)
@@ -65,9 +66,13 @@ def _is_candidate(source: Source) -> bool:
 
 
 def _actor(
-    group: Group, is_forged: bool, asked: dict[str, dict[str, dict[str, int]]], lawful: set[str]
+    group: Group,
+    is_forged: bool,
+    asked: dict[str, dict[str, dict[str, int]]],
+    lawful: set[str],
+    answers: bool,
 ) -> Actor | None:
-    found = campaigns_.find(group, asked, is_forged)
+    found = campaigns_.find(group, asked, is_forged, answers)
     hits = [hit for source in group.sources for hit in source.hits]
     injected = [hit for source in group.sources for hit in source.injections]
     addresses = {source.ip for source in group.sources if source.ip}

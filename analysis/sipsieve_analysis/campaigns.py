@@ -123,9 +123,16 @@ class Sums:
         return total
 
 
-def find(group: Group, targets: dict[str, dict[str, dict[str, int]]], forged: bool = False) -> list[Campaign]:
-    """The campaigns of a group; none where it is a phone, an office or a trunk."""
+def find(
+    group: Group, targets: dict[str, dict[str, dict[str, int]]], forged: bool = False, answers: bool = True
+) -> list[Campaign]:
+    """The campaigns of a group; none where it is a phone, an office or a trunk.
+
+    `answers` says that the log holds what the servers answered. Where it does not, "none was accepted" can't be said.
+    """
     sums = Sums.of(group.sources, targets)
+    if not forged and not answers and _looks_ordinary(sums, group):
+        return []
     found: list[Campaign] = []
     for kind, why in (
         (CampaignType.INJECTION, _injection(group)),
@@ -142,6 +149,28 @@ def find(group: Group, targets: dict[str, dict[str, dict[str, int]]], forged: bo
     if not found and (why := _scan(sums, group)):
         found.append(_campaign(CampaignType.SCAN, why, group, sums))
     return found
+
+
+def _looks_ordinary(sums: Sums, group: Group) -> bool:
+    """Whether one address with phones or a PBX behind it does what those do, as far as requests alone can tell."""
+    agents = {agent for source in group.sources for agent in source.agents}
+    if len(group.sources) > 1 or not agents or not all(habits.is_product(agent) for agent in agents):
+        return False
+    if group.sources[0].has_attack or sums.peak > _FLOOD_MESSAGES:
+        return False
+    users, numbers = sums.asked("REGISTER"), sums.asked("INVITE")
+    if users:
+        # Phones register again under one Call-ID (RFC 3261 10.2.4), and an office has phones of several makes.
+        calls = sum(source.total("register_calls") for source in group.sources)
+        if sums.register < 3 * calls and len(agents) < 3:
+            return False
+    if numbers:
+        # Trunks call telephone numbers; who looks for extensions asks for short ones.
+        long = sum(count for number, count in numbers.items() if len(re.sub("[^0-9]", "", number)) >= 7)
+        tails = Counter(number[-7:] for number in numbers if len(number) >= 7)
+        if long * 2 < sums.invite or max(tails.values(), default=0) >= _DIALLED:
+            return False
+    return bool(users or numbers)
 
 
 def _injection(group: Group) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from worlds.run import scored
+from worlds.people import PHONES, register
+from worlds.run import report_of, scored
+from worlds.world import HOUR, START, World
 
 
 @pytest.mark.parametrize("seed", [2, 5, 7])
@@ -14,3 +18,44 @@ def test_a_world_is_read_right(seed: int) -> None:
     assert found.intents >= 0.95, found.notes
     assert not found.missed
     assert not found.accused
+
+
+@pytest.mark.parametrize("makes", [1, 5])
+def test_an_office_and_trunks_are_no_attackers_where_the_log_has_no_answers(makes: int, tmp_path: Path) -> None:
+    world = World(makes, with_replies=False)
+    rng = world.random
+    office, trunk, busy = world.address(), world.address(), world.address()
+    for n in range(25):
+        register(
+            world,
+            office,
+            str(300 + n),
+            PHONES[n % makes],
+            20000 + n,
+            START + n,
+            START + 6 * HOUR,
+            rng.choice((300, 1800)),
+        )
+    for hour in range(8):
+        for _ in range(40):
+            number = f"00{rng.randint(10**9, 10**11)}"
+            world.send(
+                START + hour * HOUR + rng.uniform(0, 600),
+                trunk,
+                "INVITE",
+                user=number,
+                caller="0123456",
+                agent="Asterisk PBX 18.10.0",
+            )
+        for _ in range(60):
+            number = str(10**8 + rng.randint(0, 40))
+            world.send(
+                START + hour * HOUR + rng.uniform(0, 100),
+                busy,
+                "INVITE",
+                user=number,
+                caller="0123456",
+                agent="FreeSWITCH",
+            )
+    report = report_of(world.write(tmp_path / "decisions.jsonl"), tmp_path / "work")
+    assert [actor for actor in report["actors"] if actor["tier"] != "low"] == []

@@ -142,7 +142,8 @@ def ranking(report: Report) -> Chart:
 
 def heat(report: Report, what: str) -> Chart:
     """Actors against the source `ports` they used or the `targets` they asked for; darker is more."""
-    actors = [actor for actor in report.actors if _cells(actor, what)][:_ROWS]
+    grave = [actor for actor in report.actors if actor.rank.tier != "low"]
+    actors = [actor for actor in grave or report.actors if _cells(actor, what)][:_ROWS]
     totals: Counter[str] = Counter()
     for actor in actors:
         # Each actor counts alike, so that a flood does not hide the rest.

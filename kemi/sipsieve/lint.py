@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import hyperscan
 
-if TYPE_CHECKING:
-    from .ruleset import Rule
-
-_FLAGS: Final = hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_SINGLEMATCH
+from .rule import FLAGS, Rule
 
 #: Repeats that Hyperscan counts state by state: beyond this a pattern costs more than its worth.
 MAX_REPEAT: Final = 1024
@@ -35,7 +32,7 @@ def lint_rule(rule: Rule) -> Iterator[str]:
     """The faults of one rule: its pattern, cases, reason and scores."""
     database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
     try:
-        database.compile(expressions=[rule.pattern.encode()], ids=[0], elements=1, flags=_FLAGS)
+        database.compile(expressions=[rule.pattern.encode()], ids=[0], elements=1, flags=FLAGS)
     except hyperscan.error as error:
         yield f"{rule.id}: pattern: {error}"
         return

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -17,10 +16,10 @@ from msgspec import Meta, Struct
 from .lint import lint_rule
 from .model import Part, PartKind
 from .patterns import Pattern, compile_set
+from .rule import FLAGS, Rule
 from .triggers import SDP_SHAPE, SHAPES
 
-#: Patterns see bytes, match in any case, and `.` matches a line end, which only an attack carries here.
-FLAGS: Final = hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_SINGLEMATCH
+__all__ = ["FLAGS", "RULES_FOLDER", "Exempt", "Rule", "RuleError", "Ruleset", "compile_patterns", "load", "load_file"]
 
 # Control bytes, what is not ASCII, and backslashes: they change how a value is read.
 _STRANGE: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\\\x7f-\xff]")
@@ -58,31 +57,6 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     #: Its rules fire only where one of `triggers.SHAPES` does, which tests hold; no own look in stage one.
     covered: bool = False
     rule: tuple[_Rule, ...]
-
-
-@dataclass(slots=True, frozen=True)
-class Rule:
-    """One detection. `parts` empty: any part but `NAME` and `METHOD`; `headers` empty: any header."""
-
-    id: str
-    family: str
-    pattern: str
-    score: int
-    reason: str
-    hits: tuple[str, ...]
-    misses: tuple[str, ...]
-    parts: frozenset[PartKind]
-    headers: frozenset[str]
-    #: What stage one looks for in the raw message. Holds wherever `pattern` holds in a part. Empty: one
-    #: of `triggers.SHAPES` does.
-    prefilter: str
-    #: The score in parts whose grammar leaves no room for prose (see `detect.TIGHT`).
-    tight: int
-    #: From which paranoia level of the policy on the rule counts.
-    paranoia: int = 1
-    confidence: str = "high"
-    #: Matched against the value as it was sent only, not against what it decodes to.
-    as_sent: bool = False
 
 
 class Exempt(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

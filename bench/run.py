@@ -177,7 +177,7 @@ def relay(bench: Bench, folder: Path, rounds: int, calls: int, rate: int, say: C
                 busy, began = meter.cpu(server.pids), time.monotonic()
                 done = subprocess.run(
                     ["sipp", "-sn", "uac", "-i", "127.0.0.1", "-p", str(free_port()), "-nostdin", "-d", "0",
-                     "-r", str(rate), "-m", str(calls), "-trace_stat", "-stf", f"{server.folder}/sipp.csv", "-timeout", "60",
+                     "-r", str(rate), "-m", str(calls), "-trace_stat", "-stf", f"{server.folder}/sipp.csv", "-timeout", "20",
                      f"127.0.0.1:{server.port}"],
                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder,
                 )  # fmt: skip
@@ -338,7 +338,7 @@ def main() -> None:
                 for server in servers:
                     account(bench, server)
         if arguments.only in (None, "relay"):
-            relay(bench, folder, *((1, 100, 200) if arguments.quick else (3, 1000, 250)), say)
+            relay(bench, folder, *((1, 100, 200) if arguments.quick else (3, 500, 200)), say)
         if arguments.only in (None, "scaling"):
             scaling(bench, folder, generator, *((1, 0.1) if arguments.quick else (3, 0.5)), say)
         if shown:

@@ -5,6 +5,7 @@ Ordered by the hook that sees them (see docs/decision-log.md for what no hook se
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -107,14 +108,17 @@ def test_replies_without_mandatory_headers_are_recorded_and_crash_nothing(server
 
 
 def test_a_message_of_the_largest_datagram_is_decided(server: Server) -> None:
+    # Kamailio 6.0 discards datagrams of more than 32,765 bytes before any script; 5.6 takes them all.
+    version = subprocess.run(["kamailio", "-v"], capture_output=True, text=True, check=True).stdout
+    thirds = 20_000 if " kamailio 5." in version else 10_000
     kind = ("Content-Type: application/octet-stream",)
-    big = request("OPTIONS", headers=kind, body=b"\xff\x00a" * 20_000, call_id="big")
+    big = request("OPTIONS", headers=kind, body=b"\xff\x00a" * thirds, call_id="big")
     with peer("127.0.0.1", server.port, source="127.1.3.1") as sock:
         sock.send(big)
         sock.settimeout(5)
         assert status(sock.recv(65535)) == 200
     assert server.record_of("big")["sip"]["bytes"] == len(big)
-    hostile = request("OPTIONS", headers=("X-Fill: " + "a" * 64_000, "X-End: $(reboot)"), call_id="big-hostile")
+    hostile = request("OPTIONS", headers=("X-Fill: " + "a" * 3 * thirds, "X-End: $(reboot)"), call_id="big-hostile")
     exchange(server, hostile, source="127.1.3.2", seconds=1)
     assert server.record_of("big-hostile")["event"]["action"] in ("reject", "scrub")
     server.assert_healthy()

@@ -173,6 +173,7 @@ class Sipsieve:
         self._counters = _counters(self._shared, loaded)
         self._warden = warden.Warden(self._never_banned)
         self._folding = folding.Folding()
+        self._overflow = (0, 0)
         self._journal = journal.Journal(self._log_path, self._shared.journal)
         self._shared.publication.begin(1)
         self._newest = self._shared.publication.head
@@ -494,6 +495,13 @@ class Sipsieve:
         for entry in puts:
             self._put_ban(entry, now)
         KSR.htable.sht_seti(counting.COUNTS, counting.LIVE_BANS, len(table) - len(removals))
+        window = int(time.monotonic()) // 60
+        shared_by = self._counters.get(f"overflow:{window}")
+        known = self._overflow[1] if self._overflow[0] == window else 0
+        if shared_by > known:
+            detail = {"requests": shared_by - known, "reason": "more sources than [limits] capacity share counters"}
+            self._journal.append(self._recorder.notice("overflow", now, detail), now)
+        self._overflow = (window, shared_by)
 
     # Accounts
 

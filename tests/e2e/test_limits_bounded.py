@@ -49,9 +49,11 @@ def test_forged_sources_share_counters_once_there_is_no_room(tmp_path: Path) -> 
         assert after["without_own_counter"] > 2000
         assert after["shm_used"] - half["shm_used"] < 300_000
         assert half["shm_used"] - before["shm_used"] < 1_000_000
-        told = lambda: sum(
-            r["event"]["requests"] for r in server.records("state") if r["event"]["action"] == "overflow"
-        )  # noqa: E731
+
+        def told() -> int:
+            events = [record["event"] for record in server.records("state")]
+            return sum(event["requests"] for event in events if event["action"] == "overflow")
+
         wait_for(lambda: told() == shape(server)["without_own_counter"], "the log says so")
         # Who was there before is counted exactly still: two more, and the sixth is refused.
         assert [status(exchange(server, invite(), source="127.20.0.1")) for _ in range(3)] == [200, 200, 503]

@@ -756,6 +756,7 @@ def _counters(memory: shared.Shared, loaded: policy.Policy) -> counting.SharedCo
         KSR.htable.sht_setex,
         memory.retransmissions,
         memory.marks,
+        memory.answered,
         time.monotonic,
         loaded.limits.capacity,
         loaded.bans.capacity,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from .answered import Answered
 from .marks import Marks
 from .retransmission import RetransmissionFilter
 
 #: The htables of sipsieve.cfg.
 COUNTS: Final = "sipsieve_counts"
-DIALOGS: Final = "sipsieve_dialogs"
 BANS: Final = "sipsieve_bans"
 OFFENCES: Final = "sipsieve_offences"
 
@@ -39,6 +39,7 @@ class SharedCounters:
     """
 
     __slots__ = (
+        "_answered",
         "_capacity",
         "_clock",
         "_expire",
@@ -61,6 +62,7 @@ class SharedCounters:
         expire: Callable[[str, str, int], object],
         retransmissions: RetransmissionFilter,
         marks: Marks,
+        answered: Answered,
         clock: Callable[[], float],
         capacity: int,
         most_bans: int,
@@ -72,6 +74,7 @@ class SharedCounters:
         self._inc, self._get, self._set, self._expire = inc, get, set_, expire
         self._filter = retransmissions
         self._marks = marks
+        self._answered = answered
         self._clock = clock
         self._capacity = capacity
         self._most_bans = most_bans
@@ -160,8 +163,8 @@ class SharedCounters:
 
     def remember_dialog(self, key: str) -> None:
         """Remembers a confirmed dialog."""
-        self._set(DIALOGS, key, 1)
+        self._answered.remember(int(key, 16), self._clock())
 
     def knows_dialog(self, key: str) -> bool:
         """Whether that dialog was remembered."""
-        return self._get(DIALOGS, key) is not None
+        return self._answered.knows(int(key, 16), self._clock())

@@ -8,6 +8,7 @@ import os
 import time
 from typing import Final
 
+from .answered import Answered
 from .journal import SHARED_BYTES
 from .ledger import Ledger
 from .marks import Marks
@@ -24,6 +25,8 @@ _RETRANSMISSIONS: Final = 131072
 #: Challenges and credentials remembered: 1 MiB, 300 s at 200 registrations a second.
 _MARKS: Final = 65536
 
+#: Dialogs remembered: 4 MiB, half a day of six answered calls a second. Only what is written takes memory.
+_DIALOGS: Final = 262144
 
 #: Seconds that the workers of a server that is being replaced may take to end.
 _PATIENCE: Final = 2.0
@@ -55,6 +58,7 @@ class Shared:
         self.retransmissions = RetransmissionFilter(memory[:size])
         self.marks = Marks(memory[size : size + marks])
         self.journal = memory[size + marks :]
+        self.answered = Answered(memoryview(mmap.mmap(-1, Answered.bytes_for(_DIALOGS))))
         self.board = Scoreboard(memoryview(mmap.mmap(-1, Scoreboard.bytes_for(WORKERS))), WORKERS)
         # Only pages that are written take memory, so the room for an edition costs nothing until a reload.
         self.publication = Publication(memoryview(mmap.mmap(-1, Publication.bytes_for())))

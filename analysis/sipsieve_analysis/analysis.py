@@ -163,7 +163,7 @@ def _evidence(found: list[Campaign], hits: list[census.Hit], injected: list[cens
 def _pointers(hits: list[census.Hit]) -> list[Indicator]:
     found: set[Indicator] = set()
     for hit in hits:
-        found |= indicators.in_payload(hit.excerpt)
+        found.update(indicators.in_payload(hit.excerpt))
     return sorted(found)
 
 

@@ -92,6 +92,8 @@ class Mask:
             sip["excerpt"] = self.value(sip["field"], sip["excerpt"])
         for finding in record.get("findings", ()):
             finding["excerpt"] = self.value(finding["field"], finding["excerpt"])
+        for item in record.get("indicators", ()):
+            item["value"] = self.text(item["value"])
 
 
 def mask_of(policy: Privacy, key: bytes) -> Mask | None:

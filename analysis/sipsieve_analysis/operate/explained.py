@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from sipsieve.explain import Explanation
+from sipsieve.indicators import Indicator, of_texts, payloads
 from sipsieve.model import Decision, Finding
 
 from .differences import differences
@@ -36,6 +37,9 @@ def facts_of(explanation: Explanation, levels: Mapping[int, Decision]) -> Facts:
             for reading in explanation.readings
         ],
         "findings": [_finding(finding, explanation.counted) for finding in decision.findings],
+        "indicators": [
+            {"type": item.kind, "value": item.value} for item in of_texts(map(_text, payloads(decision.findings)))
+        ],
         "score": explanation.score,
         "decision": _decision(decision),
         "levels": {str(level): _decision(at) for level, at in levels.items()},
@@ -95,7 +99,11 @@ def text_of(facts: Facts, every_part: bool) -> list[str]:
         f"  + {f['added']}  {harmless(f['rule'], 64)} ({f['family']})  {harmless(f['field'], 40)}: {harmless(f['reason'], _VALUE)}"
         for f in facts["findings"]
     ] or ["  none"]
-    lines += [f"  = {facts['score']}", "", f"Verdict: {_verdict(facts['decision'])}"]
+    lines.append(f"  = {facts['score']}")
+    named = [Indicator(item["type"], item["value"]) for item in facts["indicators"]]
+    if named:
+        lines += ["", "Points at", *(f"  {item.kind}: {harmless(item.defanged, _VALUE)}" for item in named)]
+    lines += ["", f"Verdict: {_verdict(facts['decision'])}"]
     lines += [f"  at paranoia level {level}: {_verdict(at)}" for level, at in facts["levels"].items()]
     if facts.get("scrubbed"):
         lines += ["", "After scrubbing", *(f"  {line}" for line in facts["scrubbed"])]

@@ -8,9 +8,13 @@ from rich.text import Text
 
 from .decisions import Record, action_of, findings_of
 from .harmless import harmless
+from .pointers import defang, pointers_of
 
 #: Columns of a sender's own text on one line: the part that tells what it is.
 _EXCERPT: Final = 60
+
+#: Columns of what a payload points at: two addresses with ports, or a URL.
+_NAMED: Final = 80
 
 _STYLES: Final = {
     "allow": "green",
@@ -49,7 +53,10 @@ def line_of(record: Record) -> Text:
         line.append(harmless(",".join(dict.fromkeys(str(f.get("rule", "")) for f in found)), 80), style="cyan")
         line.append(f" {harmless(str(sip.get('field', '')), 40)}")
         if sip.get("excerpt"):
-            line.append(f" “{harmless(str(sip['excerpt']), _EXCERPT)}”", style="dim")
+            excerpt = defang(str(sip["excerpt"]), record)
+            line.append(f" “{harmless(excerpt, _EXCERPT)}”", style="dim")
+        if named := pointers_of(record):
+            line.append(f" -> {harmless(', '.join(item.defanged for item in named), _NAMED)}", style="yellow")
     elif event.get("reason"):
         line.append(harmless(str(event["reason"]), _EXCERPT))
     return line

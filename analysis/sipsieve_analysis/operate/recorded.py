@@ -12,6 +12,7 @@ from sipsieve.ruleset import Ruleset
 from .decisions import Reader, Record, findings_of
 from .frames import NoMessage, Taken
 from .harmless import harmless, harmless_bytes
+from .pointers import defang, pointers_of
 
 
 def find(reader: Reader, path: Path, identity: str) -> Record:
@@ -71,7 +72,7 @@ def text_of_record(record: Record, rules: Ruleset) -> list[str]:
     for entry in found:
         name = str(entry.get("rule"))
         lines.append(f"  + {entry.get('score')}  {harmless(name, 64)}  {harmless(str(entry.get('field')), 40)}")
-        lines.append(f"        {harmless(str(entry.get('excerpt', '')), 120)}")
+        lines.append(f"        {harmless(defang(str(entry.get('excerpt', '')), record), 120)}")
         lines += [f"        {form}" for form in _forms(str(entry.get("excerpt", "")))]
         rule = known.get(name)
         if rule is not None and str(rule.score) != str(entry.get("score")):
@@ -79,8 +80,10 @@ def text_of_record(record: Record, rules: Ruleset) -> list[str]:
     if not found:
         lines.append("  none")
     scores = {str(entry.get("rule")): int(entry.get("score") or 0) for entry in found}
+    lines.append(f"  = {sum(scores.values())}")
+    if named := pointers_of(record):
+        lines += ["", "Points at", *(f"  {harmless(i.kind, 16)}: {harmless(i.defanged, 120)}" for i in named)]
     lines += [
-        f"  = {sum(scores.values())}",
         "",
         f"Verdict: {harmless(str(event.get('action')), 16)}{status}{observed}: {harmless(str(event.get('reason', '')), 160)}",
     ]

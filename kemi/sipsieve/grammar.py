@@ -144,6 +144,16 @@ TAG: Final = re.compile(rb";[ \t\r\n]*tag[ \t\r\n]*=[ \t\r\n]*([^;,\s>\"]*)", re
 # via-branch = "branch" EQUAL token   (25.1)
 BRANCH: Final = re.compile(rb";[ \t\r\n]*branch[ \t\r\n]*=[ \t\r\n]*([^;,\s]*)", re.I)
 
+# boundary := 0*69<bchars> bcharsnospace   (RFC 2046 5.1.1), the part between its outer dashes. Most clients begin
+# with dashes. Of bchars those that no SQL or shell needs: a boundary may hold "'" and "(", but then it is read as
+# any text is.
+BOUNDARY: Final = re.compile(
+    rb"multipart/[a-z0-9.+-]{1,64}[^\x27()]{0,400}?;[ \t\r\n]*boundary[ \t\r\n]*=[ \t\r\n]*"
+    rb"(?:\"-{0,70}(?P<quoted>[a-z0-9+_,./:=?-]{0,70}?)-{0,70}\"|-{0,70}(?P<token>[a-z0-9+_.-]{0,70}?)-{0,70})"
+    rb"(?=[ \t\r\n]*(?:;|\Z))",
+    re.I,
+)
+
 
 def is_token(value: bytes) -> bool:
     """Whether `value` is a non-empty RFC 3261 token."""

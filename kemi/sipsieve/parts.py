@@ -81,6 +81,16 @@ def _header(raw: bytes, header: Header, field: str) -> Iterator[Part]:
             yield from _via(raw, low, high, field if number == 0 else f"{field}.{number}")
     elif header.name in grammar.CREDENTIAL_HEADERS:
         yield from _credentials(raw, start, end, field, header.name)
+    elif header.name == "content-type" and (match := grammar.BOUNDARY.match(raw[start:end])):
+        # Dashes round a boundary are its own, and no comment of SQL.
+        low, high = match.span("quoted" if match["quoted"] is not None else "token")
+        spans = ((start, start + low), (start + low, start + high), (start + high, end))
+        for number, (first, last) in enumerate(spans):
+            name = f"{field}.boundary" if number == 1 else field
+            first = first if number != 2 else last - len(raw[first:last].lstrip(b"-"))
+            last = last if number else first + len(raw[first:last].rstrip(b"-"))
+            if first < last:
+                yield Part(PartKind.TEXT, name, header.name, first, last, raw[first:last])
     else:
         yield Part(PartKind.TEXT, field, header.name, start, end, raw[start:end])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from pathlib import Path
 
@@ -176,7 +177,8 @@ def test_a_challenge_is_answered_as_rfc_2617_says() -> None:
     # md5(md5("Mufasa:r:p"):"n":md5("REGISTER:sip:x")), worked out with md5sum
     assert b'response="6f1d5a2af70511264aecde944d71075b"' in again
     assert b"CSeq: 2 REGISTER" in again
-    assert b"z9hG4bKa" not in again
+    assert b"branch=z9hG4bKa\r\n" not in again
+    assert re.search(rb"branch=z9hG4bK[0-9a-f]{12}\r\n", again)
 
 
 def test_hostile_text_moves_no_cursor_in_the_table() -> None:

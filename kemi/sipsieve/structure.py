@@ -44,7 +44,6 @@ CHECKS: Final = {
     "header-folds": Check(5, "more folded lines than any client sends"),
     "max-forwards": Check(5, "RFC 3261 20.22: not a number from 0 to 255"),
     "tag-empty": Check(3, "RFC 3261 25.1: a tag is a token, never empty (CVE-2018-14767)"),
-    "port": Check(5, "RFC 3261 25.1: a port is a number"),
     "oversize": Check(5, "longer than detection.max_bytes"),
 }
 

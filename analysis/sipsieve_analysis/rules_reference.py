@@ -15,6 +15,9 @@ the grammar leaves no room for prose: userinfo, hosts, ports, parameters, digest
 `detection.reject_score` (5) on a message is refused, from `detection.scrub_score` (3) on the value is taken
 out where nobody routes on it.
 
+That is paranoia level 1. At level 2 the rules marked so count too, and a rule of high confidence weighs its strict score
+in text as well: what level 1 scrubs is refused. At level 3 all rules count, each with its strict score everywhere.
+
 ## Own rules and exceptions
 
 A file of rules, named in `detection.rules`:
@@ -69,7 +72,8 @@ def reference(rules: Ruleset) -> str:
 
 def _row(rule: Rule) -> str:
     where = ", ".join((*sorted(rule.parts), *sorted(rule.headers))) or "everywhere"
-    return f"| `{rule.id}` | {rule.score} | {rule.tight} | {rule.confidence} | {where} | {_cell(rule.reason)} |"
+    level = f" (from level {rule.paranoia} on)" if rule.paranoia > 1 else ""
+    return f"| `{rule.id}` | {rule.score} | {rule.tight} | {rule.confidence} | {where} | {_cell(rule.reason)}{level} |"
 
 
 def _cell(text: str) -> str:

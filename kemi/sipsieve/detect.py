@@ -109,7 +109,7 @@ def _match(part: Part, ruleset: Ruleset, paranoia: int, is_reply: bool, findings
             if rule.id in fired or (number and rule.as_sent) or rule.paranoia > paranoia or not applies(rule, part):
                 continue
             fired.add(rule.id)
-            score = rule.tight if is_tight(part) else rule.score
+            score = _score(rule, part, paranoia)
             if not score or ruleset.excepted(rule, part):
                 continue
             # Digest secrets never reach the log, whatever fired on them.
@@ -127,6 +127,18 @@ def _match(part: Part, ruleset: Ruleset, paranoia: int, is_reply: bool, findings
                     removable(part, is_reply),
                 )
             )
+
+
+def _score(rule: Rule, part: Part, paranoia: int) -> int:
+    """What a rule weighs in that part.
+
+    At level 1 text gets the benefit of the doubt. At level 2 what a rule is sure of weighs as much there as
+    in a token, at level 3 whatever a rule finds does: such a name is then refused, not scrubbed.
+    """
+    if is_tight(part):
+        return rule.tight
+    strict = paranoia >= 3 or (paranoia == 2 and rule.confidence == "high")
+    return max(rule.score, rule.tight) if strict and rule.score else rule.score
 
 
 def applies(rule: Rule, part: Part) -> bool:

@@ -54,7 +54,7 @@ class Engine:
         self.policy = policy
         self.ruleset = ruleset
         self.networks = networks or Networks(policy)
-        self._sieve = Sieve(ruleset)
+        self._sieve = Sieve(ruleset, policy.detection.paranoia)
         self._shapes = Shapes(ruleset)
         self._limits = Limits(policy)
         self._scale = Scale(policy)

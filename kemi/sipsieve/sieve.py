@@ -86,7 +86,7 @@ TRIGGERS: Final = (
 class Sieve:
     """The compiled scan. Immutable; built once, before Kamailio forks."""
 
-    def __init__(self, ruleset: Ruleset) -> None:
+    def __init__(self, ruleset: Ruleset, paranoia: int = 1) -> None:
         single = FLAGS
         headers = [(_MANDATORY + n, pattern, _QUIET) for n, pattern in enumerate(_MANDATORY_HEADERS)]
         # Request line and CSeq in one pattern, so that a CSeq of another method is not ordinary.
@@ -111,7 +111,10 @@ class Sieve:
         entries.append((_AUTHORIZATION, r"\n(?:proxy-)?authorization:", single))
         entries += [(_TRIGGERS + number, pattern, single) for number, pattern in enumerate(TRIGGERS)]
         entries += [
-            (_RULES + number, rule.prefilter, single) for number, rule in enumerate(ruleset.rules) if rule.prefilter
+            (_RULES + number, rule.prefilter, single)
+            for number, rule in enumerate(ruleset.rules)
+            # What does not count at this level costs no look either.
+            if rule.prefilter and rule.paranoia <= paranoia
         ]
         entries += [(_GATE, pattern, single) for pattern in (gate.CHARACTERS, *gate.words())]
         try:

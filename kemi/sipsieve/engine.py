@@ -88,7 +88,8 @@ class Engine:
         """
         if not unparsable:
             shape = self._shapes.find(raw)
-            if shape is not None:
+            # A shape says nothing of the body.
+            if shape is not None and (len(raw) == shape.head_end or self._passes_body(raw, shape.head_end)):
                 if shape.status:
                     return self._reply(raw, shape, now, counters, in_transaction)
                 return self._request(raw, shape, source, now, counters)
@@ -98,7 +99,7 @@ class Engine:
         flags = self._sieve.look(raw[:head_end])
         if flags & SUSPECT or not _length_is_right(raw, head_end):
             return self._inspect(raw, source, now, counters, in_transaction, False)
-        if len(raw) > head_end and self._look_at_bodies and not self._body_is_plain(raw, head_end):
+        if len(raw) > head_end and not self._passes_body(raw, head_end):
             return self._inspect(raw, source, now, counters, in_transaction, False)
         method = self._methods.get(raw[:4])
         if method is None:
@@ -129,7 +130,9 @@ class Engine:
         counts = {name: count} if count else _NO_COUNTS
         return _new(Decision, (_ALLOW, _REQUEST, method, True, 0, "", 0, "", (), counts, None, None, False))
 
-    def _body_is_plain(self, raw: bytes, head_end: int) -> bool:
+    def _passes_body(self, raw: bytes, head_end: int) -> bool:
+        if not self._look_at_bodies:
+            return True
         if self.policy.detection.text_bodies and raw.startswith((b"MESSAGE ", b"INFO ")):
             return False
         return not self.policy.detection.sdp or self.ruleset.body_is_plain(raw[head_end:])

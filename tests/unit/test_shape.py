@@ -17,6 +17,7 @@ from evaluate import SOURCE, NoCounters, engine
 from ordinary import ORDINARY_MESSAGES
 
 from sipsieve import necessity, ruleset
+from sipsieve.model import Verdict
 from sipsieve.shape import Shapes
 from traffic import message
 
@@ -139,3 +140,16 @@ def test_what_is_needed() -> None:
     assert necessity.words("a.b", plain) is None
     assert necessity.words("[a-z]{3}", plain) is None
     assert necessity.words("(?P<x>", plain) is None
+
+
+@pytest.mark.parametrize("line", (b"s=`id`", b"s=$(a)", b"i=a'--"))
+def test_the_body_of_a_known_shape_is_looked_at(line: bytes) -> None:
+    """Header sections of one shape, and of one length, with another body: the shape once passed them both."""
+    guard = engine()
+    clean = message("invite", 5060, 1)
+    for number in range(3):
+        raw = clean.replace(b"00000001", b"0000000%d" % number)
+        assert guard.decide(raw, SOURCE, 0.0, NoCounters()).verdict is Verdict.ALLOW
+    hostile = clean.replace(b"s=call", line)
+    assert len(hostile) == len(clean)
+    assert guard.decide(hostile, SOURCE, 0.0, NoCounters()).verdict is Verdict.REJECT

@@ -19,7 +19,7 @@ deps: ## install the Debian packages that are missing
 		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
 
-venv: deps $(VENV)/.done ## the Python packages, in a venv of Debian's own Python
+venv: deps native $(VENV)/.done ## the Python packages, in a venv of Debian's own Python
 
 # Kamailio embeds Debian's Python, so the venv must be made by that one.
 $(VENV)/.done: requirements-dev.txt kemi/requirements.txt analysis/requirements.txt analysis/requirements-analyze.txt pyproject.toml

@@ -15,7 +15,11 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from sipsieve._native import FastPath
+    from sipsieve.shape import Shape
 
 HERE: Final = Path(__file__).resolve().parent
 
@@ -48,17 +52,21 @@ import KSR  # noqa: E402
 
 try:
     from sipsieve import (
+        answered,
         bans,
+        challenge,
         compiled,
         control,
         counting,
         edition,
+        fastpath,
         folding,
         journal,
         ledger,
         limits,
         metrics,
         model,
+        native,
         ownership,
         policy,
         record,
@@ -66,6 +74,7 @@ try:
         ruleset,
         scoreboard,
         shared,
+        sieve,
         status,
         warden,
     )
@@ -154,6 +163,8 @@ class Sipsieve:
     def __init__(self) -> None:
         path = os.environ.get("SIPSIEVE_POLICY") or str(HERE / "sipsieve.toml")
         loaded = policy.load(path)
+        self._is_worker = False
+        self._fast: FastPath | None = None
         self._policy_path = path
         self._log_path = os.environ.get("SIPSIEVE_LOG") or loaded.log.path
         self._kept = os.environ.get("SIPSIEVE_CACHE") or f"{self._log_path}.patterns"
@@ -165,7 +176,7 @@ class Sipsieve:
                         1, loaded, ruleset.load(own=loaded.detection.rules, exceptions=loaded.detection.exceptions)
                     )
                 )
-            self._shared = shared.Shared(loaded.log.summary_seconds, f"{self._log_path}.ledger")
+            self._shared = shared.Shared(loaded.log.summary_seconds, f"{self._log_path}.ledger", loaded.limits.capacity)
         self._tally = self._shared.ledger.tally
         # Counts that a killed server left behind, written at once; what can't be, with the timer's ticks.
         self._pending: list[ledger.Entry] = self._shared.ledger.drain(time.time(), everything=True)
@@ -183,7 +194,8 @@ class Sipsieve:
         self._control: control.Control | None = None
         self._exporter = metrics.Exporter()
         self._notices: list[tuple[str, dict[str, Any], float]] = []
-        self._sequence = 0
+        #: The number of this process's last record, where the fast path finds it too.
+        self._sequence = memoryview(bytearray(8)).cast("Q")
         self._allowed = 0
         self._result = 0
         self._asked = (b"", "")
@@ -197,6 +209,7 @@ class Sipsieve:
         self._prefix = ""
         with ownership.owner_of(os.path.dirname(self._log_path) or "."):
             self._say_start()
+        self._looked_at = self.sipsieve_message
         # With an exception pending from the host's last call, Python finds what an object holds itself, but
         # not what its class does: Kamailio would report the method as missing.
         for name in dir(self):
@@ -213,6 +226,9 @@ class Sipsieve:
                 self._board.attach(rank, os.getpid(), self._edition.number, time.time())
                 self._turn = rank % _TURNS * _TURN
             self._prefix = f"{int(time.time()):x}-{os.getpid():x}"
+            if rank > 0:
+                self._is_worker = True
+                self._hasten()
             if rank == 1 and os.path.exists(self._log_path) and not os.access(self._log_path, os.W_OK):
                 # Root could write it before Kamailio became another user.
                 KSR.warn(f"sipsieve: {self._log_path}: cannot be written by the user that Kamailio runs as\n")
@@ -238,6 +254,7 @@ class Sipsieve:
             if os.environ.get("SIPSIEVE_DMQ"):
                 for node in _NODES:
                     KSR.htable.sht_seti(NODES, node, 1)
+            KSR.htable.sht_seti(counting.COUNTS, counting.KEPT, 1)
             self._restore_bans(time.time())
         except BaseException as error:
             self._failed(error)
@@ -351,6 +368,54 @@ class Sipsieve:
         self._engine, self._recorder = live.engine, live.recorder
         self._every = _allow_every(live.policy.log.allow)
         self._sources: dict[str, model.Source] = {}
+        if self._is_worker:
+            self._hasten()
+
+    def _hasten(self) -> None:
+        """Lets the compiled fast path take ordinary messages first, where it is built."""
+        log, known, fixed = self._policy.log, self._engine.shapes.table, self._recorder.allowed()
+        # Sampled records and those with masks are made here.
+        if native.module is None or not isinstance(known, native.module.KnownShapes) or (self._every and not fixed):
+            self._fast = None
+            self.sipsieve_message = self._looked_at
+            return
+        plan = fastpath.Plan(
+            get=KSR.pv.get,
+            slow=self._looked_at,
+            opened=self._counters.opened,
+            over=self._judged,
+            tally=self._place,
+            write=self._write,
+            second=record.second,
+            took=self._board.took,
+            failed=self._failed,
+            in_transaction=_in_transaction,
+            body_is_plain=self._edition.ruleset.body_is_plain,
+            counts=self._shared.counts,
+            head=self._newest,
+            crowded=self._counters.crowded,
+            copies=self._counters.retransmissions.words,
+            marks=self._counters.marks.buffer,
+            answered=self._counters.answered.words,
+            ledger=self._shared.ledger.words,
+            clock=self._shared.ledger.clock,
+            sequence=self._sequence,
+            secret=native.SECRET,
+            methods=sieve.METHODS,
+            counters=limits.COUNTERS,
+            number=self._number,
+            sdp=self._policy.detection.sdp,
+            interval=log.summary_seconds,
+            life=answered.LIFE,
+            nonce_life=challenge.NONCE_LIFE,
+            retransmissions=limits.RETRANSMISSIONS,
+            every=self._every,
+            most_senders=fastpath.MOST_SENDERS,
+            fixed=fixed,
+            prefix=f"{self._prefix}-".encode(),
+        )
+        self._fast = native.module.FastPath(plan, known)
+        self.sipsieve_message = self._fast.message
 
     def _follow(self, now: float) -> None:
         """Takes the newest edition, when it is this worker's turn: not all of them stand still at once."""
@@ -361,14 +426,16 @@ class Sipsieve:
             packed = publication.newest()
             if packed is None:
                 return
-            self._use(edition.unpack(packed))
-            self._counters = _counters(self._shared, self._policy)
+            live = edition.unpack(packed)
+            self._counters = _counters(self._shared, live.policy)
+            self._use(live)
             self._board.switched(self._number, now)
             del packed
             _give_back()
         except Exception as error:
             # Tried once: the old edition goes on, and the board shows who stayed behind.
             self._number = publication.head[0]
+            self._hasten()
             self._failed(error)
 
     def _passes(self) -> bool:
@@ -379,6 +446,33 @@ class Sipsieve:
             self._failed(error)
             return False
 
+    def _judged(self, where: str, shape: Shape, name: str, count: int) -> int:
+        """Goes on with a message that the fast path has counted."""
+        self._result, self._asked = 0, _NOTHING
+        try:
+            now, raw = time.time(), _raw()
+            self._asked = (raw, where)
+            source = self._sources.get(where) or self._source(where)
+            decision = self._engine.counted(raw, shape, name, count, source, time.monotonic(), self._counters)
+            result = self._carry_out(decision, raw, source, where, now)
+        except BaseException as error:
+            result = self._broken(error)
+        self._result = result
+        return result
+
+    def _place(self, source: model.Source, method: str, now: float) -> int:
+        """Counts a message that the fast path passed, and says where the next ones are counted."""
+        self._count(source, method, "allow", now)
+        return self._shared.ledger.place(source.ip, method, "allow", source.transport)
+
+    def _write(self, line: bytes, now: float, source: model.Source, method: str) -> None:
+        """Writes the record of a message that the fast path passed."""
+        if self._journal.append(line, now):
+            self._board.count(method, "allow", source.transport)
+        else:
+            self._count(source, method, "allow", now)
+        self._board.journal(self._journal.written, self._journal.lost)
+
     def _message(self, where: str) -> int:
         now = time.time()
         if self._newest[0] != self._number:
@@ -387,6 +481,9 @@ class Sipsieve:
         self._asked = (raw, where)
         source = self._sources.get(where) or self._source(where)
         decision = self._engine.decide(raw, source, time.monotonic(), self._counters, _in_transaction)
+        return self._carry_out(decision, raw, source, where, now)
+
+    def _carry_out(self, decision: model.Decision, raw: bytes, source: model.Source, where: str, now: float) -> int:
         if decision.verdict is _ALLOW and not decision.findings:
             if decision.ban is not None:
                 self._ban(decision, source, now)
@@ -422,7 +519,7 @@ class Sipsieve:
                 decision = decision._replace(
                     verdict=model.Verdict.DROP, status=0, reason=f"{decision.reason}; no answer could be built"
                 )
-        if not self._sequence & _TIMED:
+        if not self._sequence[0] & _TIMED:
             self._board.took(time.time() - now)
         self._record(decision, raw, source, now)
         if result == STOP and decision.status:
@@ -435,9 +532,11 @@ class Sipsieve:
         if not where:
             where = f"{KSR.pv.get('$proto')}|{KSR.pv.get('$si')}|{KSR.pv.get('$sp')}"
         proto, ip, port = where.split("|")
-        if len(self._sources) >= 8192:
+        if len(self._sources) >= fastpath.MOST_SENDERS:
             self._sources.clear()
         source = self._sources[where] = self._networks.source(ip, int(port), proto.lower())
+        if self._fast is not None:
+            self._fast.meet(where, *fastpath.sender(source, self._engine.limits))
         return source
 
     def _ban(self, decision: model.Decision, source: model.Source, now: float) -> None:
@@ -514,8 +613,8 @@ class Sipsieve:
                 self._board.found(finding.family for finding in decision.findings)
                 self._count(source, method, verdict, now, rule[:26])
                 return
-        self._sequence += 1
-        line = self._recorder.decision(decision, raw, source, now, f"{self._prefix}-{self._sequence:x}")
+        self._sequence[0] += 1
+        line = self._recorder.decision(decision, raw, source, now, f"{self._prefix}-{self._sequence[0]:x}")
         if self._journal.append(line, now):
             self._board.count(decision.method, verdict, source.transport)
         else:
@@ -548,6 +647,7 @@ class Sipsieve:
         self._pending += self._shared.ledger.drain(now)
         self._pending += self._drops(now)
         self._watch_bans(now)
+        self._watch_counts()
         self._watch_switch(now)
         for entry in self._pending[known:]:
             self._board.count(entry.method, entry.verdict, entry.transport, entry.messages)
@@ -603,6 +703,12 @@ class Sipsieve:
                 KSR.htable.sht_seti(SEEN, key, int(now))
         self._banned = counts
         return entries
+
+    def _watch_counts(self) -> None:
+        """Once a second: `htable.flush sipsieve_counts` forgets the native counters too."""
+        if self._shared.counts is not None and not KSR.htable.sht_get(counting.COUNTS, counting.KEPT):
+            self._shared.counts.forget()
+        KSR.htable.sht_seti(counting.COUNTS, counting.KEPT, 1)
 
     def _watch_switch(self, now: float) -> None:
         """Writes who turned inspection off or on, and counts what passed while it was off."""
@@ -680,6 +786,7 @@ class Sipsieve:
             "since": self._shared.publication.since or self._started,
             "policy_file": str(Path(self._policy_path).resolve()),
             "log": self._log_path,
+            "fast_path": native.missing(),
             "inspection": "off" if _is_off() else "on",
             "set": {key: setting._asdict() for key, setting in self._control.set.items()},
             "bans": KSR.htable.sht_get(counting.COUNTS, counting.LIVE_BANS) or 0,
@@ -731,6 +838,8 @@ class Sipsieve:
     def _say_start(self) -> None:
         now = time.time()
         self._journal.mend()
+        if native.module is None:
+            KSR.warn(f"sipsieve: {native.missing()}\n")
         detail = {"policy_mode": self._policy.mode, "rules": len(self._engine.ruleset.rules)}
         if not self._journal.append(self._recorder.notice("start", now, detail), now):
             KSR.warn(
@@ -750,6 +859,7 @@ class Sipsieve:
 def _counters(memory: shared.Shared, loaded: policy.Policy) -> counting.SharedCounters:
     """The engine's counters, kept in Kamailio's htables: atomic, and shared by all workers."""
     return counting.SharedCounters(
+        memory.counts,
         KSR.htable.sht_inc,
         KSR.htable.sht_get,
         KSR.htable.sht_seti,

@@ -7,7 +7,7 @@ TRIXIE_NEEDS := pytest pytest-timeout hypothesis jsonschema fastjsonschema setup
 TRIXIE_TESTS ?= $(addprefix tests/e2e/test_,$(addsuffix .py,case switch unreadable check_kamailio python_mismatch \
 	content_length_zero failure replies))
 
-build/trixie-wheels/.done: kemi/requirements.txt analysis/requirements.txt make/trixie.mk | venv
+build/trixie-wheels/.done: kemi/requirements.txt analysis/requirements.txt make/trixie.mk | venv native
 	@rm -rf build/trixie-wheels
 	@$(VENV)/bin/pip download -q --disable-pip-version-check --only-binary :all: --python-version 3.13 --no-deps \
 		$(foreach glibc,$(GLIBC),--platform $(glibc)_$(shell uname -m)) -d build/trixie-wheels \

@@ -26,7 +26,7 @@ class Answered:
         self._sets = len(buffer) // (_ENTRY_BYTES * _WAYS)
         if self._sets < 1:
             raise ValueError(f"a buffer of {len(buffer)} bytes holds no {_WAYS} entries of {_ENTRY_BYTES}")
-        self._words = memoryview(buffer)[: self._sets * _ENTRY_BYTES * _WAYS].cast("Q")
+        self.words = memoryview(buffer)[: self._sets * _ENTRY_BYTES * _WAYS].cast("Q")
 
     @staticmethod
     def bytes_for(dialogs: int) -> int:
@@ -35,7 +35,7 @@ class Answered:
 
     def remember(self, identity: int, now: float) -> None:
         """Remembers a dialog, from now on for `LIFE` seconds."""
-        words = self._words
+        words = self.words
         first = identity % self._sets * 2 * _WAYS
         oldest = first
         for place in range(first, first + 2 * _WAYS, 2):
@@ -49,7 +49,7 @@ class Answered:
 
     def knows(self, identity: int, now: float) -> bool:
         """Whether that dialog was remembered within its life."""
-        words = self._words
+        words = self.words
         first = identity % self._sets * 2 * _WAYS
         return any(
             words[place] == identity and int(now) - words[place + 1] <= LIFE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from .model import Counters, Source
 from .network import CONNECTED
@@ -16,7 +16,7 @@ CLAIMED: Final = 1
 PROVEN: Final = 2
 
 #: Seconds for which a nonce is remembered; servers' nonces live for 30 to 300 s.
-_NONCE_LIFE: Final = 300
+NONCE_LIFE: Final = 300
 
 #: Seconds that a transaction lives (RFC 3261 17.1.2.2, timer F).
 _TRANSACTION: Final = 32
@@ -27,6 +27,26 @@ _NONCE: Final = re.compile(rb"[ \t,]nonce[ \t]*=[ \t]*\"([^\"\r\n]{1,512})\"", r
 _STALE: Final = re.compile(rb"[ \t,]stale[ \t]*=[ \t]*\"?true", re.I)
 _CALL_ID: Final = re.compile(rb"\n(?:call-id|i)[ \t]*:[ \t]*([^\r\n]{1,512}?)[ \t]*\r?\n", re.I)
 _CSEQ: Final = re.compile(rb"\ncseq[ \t]*:[ \t]*([0-9]{1,10})", re.I)
+
+
+class Offer(NamedTuple):
+    """Where a request says which credentials it offers; spans are (start, end)."""
+
+    call_id: tuple[int, int]
+    number: tuple[int, int]
+    nonce: tuple[int, int] | None
+
+
+def spans(head: bytes) -> Offer | None:
+    """What `offered` reads, None where it reads nothing."""
+    credentials = _CREDENTIALS.search(head)
+    call_id, number = _CALL_ID.search(head), _CSEQ.search(head)
+    if credentials is None or call_id is None or number is None:
+        return None
+    nonce = _NONCE.search(credentials[0])
+    start = credentials.start()
+    span = (start + nonce.start(1), start + nonce.end(1)) if nonce else None
+    return Offer(call_id.span(1), number.span(1), span)
 
 
 def offered(head: bytes, source: Source, now: float, counters: Counters) -> None:
@@ -41,7 +61,7 @@ def offered(head: bytes, source: Source, now: float, counters: Counters) -> None
         return
     proven = source.transport in CONNECTED
     if not proven and (nonce := _NONCE.search(credentials[0])) is not None:
-        proven = counters.marked(hash((nonce[1], source.key)), now, _NONCE_LIFE) > 0
+        proven = counters.marked(hash((nonce[1], source.key)), now, NONCE_LIFE) > 0
     counters.mark(identity, PROVEN if proven else CLAIMED, now)
 
 

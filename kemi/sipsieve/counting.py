@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from .answered import Answered
 from .marks import Marks
@@ -23,6 +23,9 @@ LIVE_BANS: Final = "bans"
 #: Seconds within which a second offence is the first, seen by another worker.
 _SAME: Final = 1
 
+#: The entry of `COUNTS` that is gone when an operator has flushed the table: native counters then begin anew too.
+KEPT: Final = "kept"
+
 #: Sources whose offences are remembered, new ones in an hour: 24 h of them are about 12 MB.
 _OFFENDERS: Final = 4096
 
@@ -39,23 +42,26 @@ class SharedCounters:
     """
 
     __slots__ = (
-        "_answered",
         "_capacity",
         "_clock",
         "_expire",
-        "_filter",
         "_forget",
         "_full",
         "_get",
         "_inc",
         "_is_own",
-        "_marks",
         "_most_bans",
         "_set",
+        "answered",
+        "counts",
+        "crowded",
+        "marks",
+        "retransmissions",
     )
 
     def __init__(
         self,
+        counts: Any,
         inc: Callable[[str, str], int | None],
         get: Callable[[str, str], object],
         set_: Callable[[str, str, int], object],
@@ -69,37 +75,54 @@ class SharedCounters:
         forget: int,
         is_own: Callable[[str], bool],
     ) -> None:
-        """`inc`, `get`, `set_`, `expire` act on (table, name); `clock` never steps; `forget` in seconds; `is_own`
+        """`counts`: a native table for what is counted by the minute, or None; `inc`, `get`, `set_`, `expire` act on (table, name); `clock` never steps; `forget` in seconds; `is_own`
         says of a key that it is this server's address."""
+        self.counts = counts
         self._inc, self._get, self._set, self._expire = inc, get, set_, expire
-        self._filter = retransmissions
-        self._marks = marks
-        self._answered = answered
+        self.retransmissions = retransmissions
+        self.marks = marks
+        self.answered = answered
         self._clock = clock
         self._capacity = capacity
         self._most_bans = most_bans
         self._forget = forget
         self._is_own = is_own
         self._full = -1
+        #: Its first byte is 1 while the window's counters are given out.
+        self.crowded = bytearray(8)
 
     def add(self, key: str, amount: int = 1) -> int:
         """Adds to a counter and returns it; negative where it is shared with other sources."""
         if self._full >= 0 and not self._has_room(key):
             return self._together(key, amount)
-        # -255 or None tell of a missing table or full memory: counting fails open, and the log shows 0.
-        count = self._inc(COUNTS, key) or 0
+        count = self._increase(key)
+        if count < 0:
+            return self._together(key, amount)
         if count == 1:
-            window = int(self._clock()) // 60
-            if (self._inc(COUNTS, f"cells:{window}") or 0) >= self._capacity:
-                self._full = window
+            self.opened()
         for _ in range(amount - 1):
-            count = self._inc(COUNTS, key) or 0
+            count = self._increase(key)
         return max(count, 0)
+
+    def _increase(self, key: str) -> int:
+        """Raises a counter; negative where there is no room for it."""
+        if self.counts is not None:
+            return self.counts.increase(key, int(self._clock()) // 60) or -1
+        # -255 or None tell of a missing table or full memory: counting fails open, and the log shows 0.
+        return max(self._inc(COUNTS, key) or 0, 0)
+
+    def opened(self) -> None:
+        """Notes that a counter of this window began."""
+        window = int(self._clock()) // 60
+        if (self._inc(COUNTS, f"cells:{window}") or 0) >= self._capacity:
+            self._full = window
+            self.crowded[0] = 1
 
     def _has_room(self, key: str) -> bool:
         """Whether a name may have a counter though the window's are given out."""
         if int(self._clock()) // 60 != self._full:
             self._full = -1
+            self.crowded[0] = 0
             return True
         # A table with an initial value answers 0 for what it does not have.
         if self.get(key) > 0:
@@ -121,6 +144,8 @@ class SharedCounters:
 
     def get(self, key: str) -> int:
         """A counter as it stands, 0 where there is none."""
+        if self.counts is not None and (count := self.counts.get(key, int(self._clock()) // 60)):
+            return int(count)
         value = self._get(COUNTS, key)
         return value if isinstance(value, int) else 0
 
@@ -151,20 +176,20 @@ class SharedCounters:
 
     def copies(self, identity: int, now: float) -> int:
         """How often this message was seen within a transaction's life, this time included."""
-        return self._filter.copies(identity, now)
+        return self.retransmissions.copies(identity, now)
 
     def mark(self, identity: int, value: int, now: float) -> None:
         """Remembers a fact for a while."""
-        self._marks.mark(identity, value, now)
+        self.marks.mark(identity, value, now)
 
     def marked(self, identity: int, now: float, life: int) -> int:
         """The fact that was remembered within `life` seconds, else 0."""
-        return self._marks.marked(identity, now, life)
+        return self.marks.marked(identity, now, life)
 
     def remember_dialog(self, key: str) -> None:
         """Remembers a confirmed dialog."""
-        self._answered.remember(int(key, 16), self._clock())
+        self.answered.remember(int(key, 16), self._clock())
 
     def knows_dialog(self, key: str) -> bool:
         """Whether that dialog was remembered."""
-        return self._answered.knows(int(key, 16), self._clock())
+        return self.answered.knows(int(key, 16), self._clock())

@@ -23,6 +23,14 @@ class Requester(NamedTuple):
     port: int
 
 
+def spans(raw: bytes) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]] | None:
+    """Where Call-ID, From tag and To tag stand; None where one is missing."""
+    call_id, one, other = _CALL_ID.search(raw), _FROM_TAG.search(raw), _TO_TAG.search(raw)
+    if call_id is None or one is None or other is None:
+        return None
+    return call_id.span(1), one.span(1), other.span(1)
+
+
 def key(raw: bytes) -> str:
     """A name for the dialog (RFC 3261 12: Call-ID and both tags), the same from either side; "" without one."""
     call_id, one, other = _CALL_ID.search(raw), _FROM_TAG.search(raw), _TO_TAG.search(raw)

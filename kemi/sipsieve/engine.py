@@ -55,8 +55,8 @@ class Engine:
         self.ruleset = ruleset
         self.networks = networks or Networks(policy)
         self._sieve = Sieve(ruleset, policy.detection.paranoia)
-        self._shapes = Shapes(ruleset)
-        self._limits = Limits(policy)
+        self.shapes = Shapes(ruleset)
+        self.limits = Limits(policy)
         self._scale = Scale(policy)
         self._enforce = policy.mode == "enforce"
         self._observed = observed(policy, ruleset)
@@ -68,7 +68,7 @@ class Engine:
     def standing(self, ip: str, now: float, counters: Counters) -> dict[str, dict[str, int]]:
         """What an address's counters stand at, by kind of transport; `now` as for `decide`."""
         kinds = {kind: self.networks.source(ip, 0, kind) for kind in ("udp", "tcp")}
-        return {kind: self._limits.standing(source, now, counters) for kind, source in kinds.items()}
+        return {kind: self.limits.standing(source, now, counters) for kind, source in kinds.items()}
 
     def decide(
         self,
@@ -87,7 +87,7 @@ class Engine:
         Never raises on input; costs time linear in `len(raw)`.
         """
         if not unparsable:
-            shape = self._shapes.find(raw)
+            shape = self.shapes.find(raw)
             # A shape says nothing of the body.
             if shape is not None and (len(raw) == shape.head_end or self._passes_body(raw, shape.head_end)):
                 if shape.status:
@@ -103,32 +103,44 @@ class Engine:
             return self._inspect(raw, source, now, counters, in_transaction, False)
         method = self._methods.get(raw[:4])
         if method is None:
-            self._shapes.learn(raw, now)
+            self.shapes.learn(raw, now)
             line = raw.find(b"\nCSeq:", 0, head_end)
             method = raw[line + 6 : raw.find(b"\r", line, head_end)].split()[-1].decode("ascii")
             shape = Shape(Kind.REPLY, method, int(raw[8:11]), head_end, False, False)
             return self._reply(raw, shape, now, counters, in_transaction)
         if method == "INVITE" and len(raw) == head_end:
             return self._inspect(raw, source, now, counters, in_transaction, False)
-        self._shapes.learn(raw, now)
+        self.shapes.learn(raw, now)
         shape = Shape(Kind.REQUEST, method, 0, head_end, bool(flags & IN_DIALOG), bool(flags & CREDENTIALS))
         return self._request(raw, shape, source, now, counters)
 
     def _request(self, raw: bytes, shape: Shape, source: Source, now: float, counters: Counters) -> Decision:
         """A request in which nothing is odd: counted, and passed."""
         method = shape.method
-        if source.trusted or not self._limits.enabled:
+        if source.trusted or not self.limits.enabled:
             return Decision(Verdict.ALLOW, Kind.REQUEST, method)
         in_dialog = shape.tagged and _known_dialog(raw[: shape.head_end], counters)
         if shape.credentials:
             challenge.offered(raw[: shape.head_end], source, now, counters)
-        name, count, excess = self._limits.request(method, in_dialog, raw, source, now, counters)
+        name, count, excess = self.limits.request(method, in_dialog, raw, source, now, counters)
         if excess is not None:
-            decision = Decision(Verdict.ALLOW, Kind.REQUEST, method, counters={name: count})
-            return self._over(decision, excess, source, now, counters)
+            return self._passed(method, name, count, excess, source, now, counters)
         # One is made for every message: a bare tuple takes a third of the time that naming its fields does.
         counts = {name: count} if count else _NO_COUNTS
         return _new(Decision, (_ALLOW, _REQUEST, method, True, 0, "", 0, "", (), counts, None, None, False))
+
+    def counted(
+        self, raw: bytes, shape: Shape, name: str, count: int, source: Source, now: float, counters: Counters
+    ) -> Decision:
+        """Goes on with a request of a known shape whose counter was raised to `count`, more than its limit's quiet part."""
+        name, count, excess = self.limits.counted(name, count, shape.method, raw, source, now, counters)
+        return self._passed(shape.method, name, count, excess, source, now, counters)
+
+    def _passed(
+        self, method: str, name: str, count: int, excess: Excess | None, source: Source, now: float, counters: Counters
+    ) -> Decision:
+        decision = Decision(Verdict.ALLOW, Kind.REQUEST, method, counters={name: count})
+        return decision if excess is None else self._over(decision, excess, source, now, counters)
 
     def _passes_body(self, raw: bytes, head_end: int) -> bool:
         if not self._look_at_bodies:
@@ -166,7 +178,7 @@ class Engine:
                 counters.remember_dialog(key)
             return None
         failed = method == "INVITE" and status in _FAILURES
-        if not self._limits.enabled or not (failed or status in challenge.REFUSALS):
+        if not self.limits.enabled or not (failed or status in challenge.REFUSALS):
             return None
         requester = dialog.requester(head)
         # Only an answer of a transaction of ours: a forged one must not ban whom it names.
@@ -179,9 +191,9 @@ class Engine:
         excess = None
         refused = challenge.refused(head, status, source, now, counters)
         if refused:
-            excess = self._limits.auth_failure(source, refused == challenge.PROVEN, now, counters)
+            excess = self.limits.auth_failure(source, refused == challenge.PROVEN, now, counters)
         if excess is None and failed:
-            _, excess = self._limits.suspicious(source, now, counters, malformed=False, weight=0)
+            _, excess = self.limits.suspicious(source, now, counters, malformed=False, weight=0)
         return None if excess is None else self._ban(source, excess, counters)
 
     def _inspect(
@@ -230,7 +242,7 @@ class Engine:
             ban = self._learn(raw[: message.body_start], message.method, message.status, now, counters, in_transaction)
 
         if not findings and message.kind is not Kind.MALFORMED and (message.method != "INVITE" or message.body):
-            self._shapes.learn(raw, now)
+            self.shapes.learn(raw, now)
         replacement = None
         if verdict is Verdict.SCRUB:
             replacement = scrub(message, findings)
@@ -249,7 +261,7 @@ class Engine:
             ban=ban,
             replacement=replacement,
         )
-        if message.kind is Kind.REPLY or source.trusted or not self._limits.enabled:
+        if message.kind is Kind.REPLY or source.trusted or not self.limits.enabled:
             return decision
         return self._count(decision, raw, source, now, counters, in_dialog, malformed)
 
@@ -267,7 +279,7 @@ class Engine:
         excess = None
         if decision.kind is Kind.REQUEST:
             challenge.offered(raw[:_HEAD_BYTES], source, now, counters)
-            name, count, excess = self._limits.request(decision.method, in_dialog, raw, source, now, counters)
+            name, count, excess = self.limits.request(decision.method, in_dialog, raw, source, now, counters)
             if count:
                 counts[name] = count
         # A rule that is only watched counts for nothing; a policy or network that is only watched counts
@@ -276,7 +288,7 @@ class Engine:
         if not watched and (malformed or decision.verdict in (Verdict.REJECT, Verdict.DROP)):
             attacks = (finding.score for finding in decision.findings if finding.family != structure.FAMILY)
             weight = min(sum(attacks), _MAX_WEIGHT)
-            more, worse = self._limits.suspicious(source, now, counters, malformed, weight)
+            more, worse = self.limits.suspicious(source, now, counters, malformed, weight)
             counts.update(more)
             excess = worse or excess
         decision = decision._replace(counters=counts)

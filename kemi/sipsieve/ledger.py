@@ -11,6 +11,8 @@ from typing import Final, NamedTuple
 _PAGE: Final = struct.Struct("=QII")
 # A slot: count, first and last time in microseconds, key.
 _SLOT: Final = struct.Struct("=QQQ160s")
+#: The end of a page in seconds, and the page's number.
+CLOCK: Final = struct.Struct("=dQ")
 #: What would end a field, or is no ASCII.
 _ODD: Final = re.compile(r"[^!-~]")
 
@@ -50,13 +52,15 @@ class Ledger:
             raise ValueError(f"{workers} workers need {self.bytes_for(workers)} bytes, the buffer has {len(buffer)}")
         self._buffer = buffer
         # The same memory as 64-bit words: a count is one of them, read and written in one go.
-        self._words = memoryview(buffer)[: self.bytes_for(workers)].cast("Q")
+        self.words = memoryview(buffer)[: self.bytes_for(workers)].cast("Q")
         self._workers = workers
         self._interval = interval
         self._worker = -1
         self._page = 0
         self._current = -1
         self._end = 0.0
+        #: When the page at hand ends, and a number that changes with it: `CLOCK`.
+        self.clock = bytearray(CLOCK.size)
         self._slots: dict[tuple[str, str, str, str, str], int] = {}
 
     @staticmethod
@@ -71,6 +75,7 @@ class Ledger:
         self._worker = worker
         self._current = -1
         self._end = 0.0
+        CLOCK.pack_into(self.clock, 0, 0.0, CLOCK.unpack_from(self.clock)[1] + 1)
 
     def tally(self, ip: str, method: str, verdict: str, now: float, transport: str = "", rule: str = "") -> list[Entry]:
         """Counts one message. Returns entries that nobody drained in time, nearly always none."""
@@ -83,8 +88,8 @@ class Ledger:
         if offset is None:
             offset = self._open((ip, method, verdict, transport, rule), micro)
         word = offset >> 3
-        self._words[word] += 1
-        self._words[word + 2] = micro
+        self.words[word] += 1
+        self.words[word + 2] = micro
         return left
 
     def _turn(self, interval: int) -> list[Entry]:
@@ -94,7 +99,12 @@ class Ledger:
         self._page, self._current = page, interval
         self._end = float((interval + 1) * self._interval)
         self._slots.clear()
+        CLOCK.pack_into(self.clock, 0, self._end, CLOCK.unpack_from(self.clock)[1] + 1)
         return left
+
+    def place(self, ip: str, method: str, verdict: str, transport: str) -> int:
+        """Where the buffer counts these, while the page lasts; -1 where they have no place of their own."""
+        return self._slots.get((ip, method, verdict, transport, ""), -1)
 
     def _open(self, key: tuple[str, str, str, str, str], micro: int) -> int:
         _, used, _ = _PAGE.unpack_from(self._buffer, self._page)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from . import native
 from .model import Counters, Source
 from .policy import Limit, Policy
 from .policy import Limits as LimitPolicy
@@ -23,7 +24,11 @@ NAMES: Final = (
 #: Distinct values counted of one source, as a multiple of what it may have: more tell nothing new.
 _DISTINCT: Final = 4
 
-_CLASSES: Final = {"INVITE": "invite", "REGISTER": "register"}
+#: The counters of requests outside of dialogs, by method; any other counts as `other`.
+CLASSES: Final = {"INVITE": "invite", "REGISTER": "register"}
+
+#: The counters of requests, in the order of `Limits.quiet`.
+COUNTERS: Final = ("invite", "register", "other", "dialog")
 
 
 class Excess(NamedTuple):
@@ -70,6 +75,11 @@ class Limits:
         """What holds for a source, by its network."""
         return self._profiles[source.network][name]
 
+    def quiet(self, source: Source) -> tuple[int, ...]:
+        """For each of `COUNTERS` the count up to which nothing needs a second look; -1 where none is kept."""
+        rows = [self.row(name, source) for name in COUNTERS]
+        return tuple(row.quiet if row.per_minute else -1 for row in rows)
+
     def standing(self, source: Source, now: float, counters: Counters) -> dict[str, int]:
         """What a source's counters stand at in this window, zeros left out; for operators."""
         window = int(now) // WINDOW
@@ -86,17 +96,29 @@ class Limits:
         """
         if method == "CANCEL":
             return "", 0, None
-        name = "dialog" if in_dialog else _CLASSES.get(method, "other")
+        name = "dialog" if in_dialog else CLASSES.get(method, "other")
         row = self._profiles[source.network][name]
         if not row.per_minute:
             return "", 0, None
-        if 1 < counters.copies(hash((hash(raw), source.port, source.key)), now) <= RETRANSMISSIONS:
+        if 1 < counters.copies(native.identity(raw) ^ port_mark(source), now) <= RETRANSMISSIONS:
             return name, 0, None
         count = counters.add(f"{source.cell}:{name}:{int(now) // WINDOW}")
         if 0 <= count <= row.quiet:
             return name, count, None
+        return self.counted(name, count, method, raw, source, now, counters)
+
+    def counted(
+        self, name: str, count: int, method: str, raw: bytes, source: Source, now: float, counters: Counters
+    ) -> tuple[str, int, Excess | None]:
+        """What `request` answers of a request that was counted and is more than its limit's quiet part."""
+        row = self._profiles[source.network][name]
+        if not count:
+            # There was no room for a counter of its own.
+            count = counters.add(f"{source.cell}:{name}:{int(now) // WINDOW}")
+            if 0 <= count <= row.quiet:
+                return name, count, None
         excess = self._judge(row, count, source, now, counters)
-        if not in_dialog and count > 0:
+        if name != "dialog" and count > 0:
             excess = self._target(method, raw, source, now, counters) or excess
         return name, abs(count), excess
 
@@ -180,6 +202,11 @@ class Limits:
             return None
         count = counters.add(total)
         return abs(count), self._judge(row, count, source, now, counters)
+
+
+def port_mark(source: Source) -> int:
+    """What makes the same bytes another message: the port and the address that they come from."""
+    return hash((source.port, source.key))
 
 
 def target(raw: bytes, method: str) -> bytes:

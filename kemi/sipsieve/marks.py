@@ -16,7 +16,7 @@ class Marks:
     """
 
     def __init__(self, buffer: memoryview | bytearray) -> None:
-        self._buffer = buffer
+        self.buffer = buffer
         self._slots = len(buffer) // _SLOT.size
         if self._slots < 1:
             raise ValueError(f"a buffer of {len(buffer)} bytes holds no slot of {_SLOT.size}")
@@ -29,11 +29,11 @@ class Marks:
     def mark(self, identity: int, value: int, now: float) -> None:
         """Remembers `value` (1 to 2**32 - 1) for an identity."""
         identity &= 0xFFFFFFFFFFFFFFFF
-        _SLOT.pack_into(self._buffer, identity % self._slots * _SLOT.size, identity, int(now) & 0xFFFFFFFF, value)
+        _SLOT.pack_into(self.buffer, identity % self._slots * _SLOT.size, identity, int(now) & 0xFFFFFFFF, value)
 
     def marked(self, identity: int, now: float, life: int) -> int:
         """The value that was remembered within the last `life` seconds, 0 without."""
         identity &= 0xFFFFFFFFFFFFFFFF
-        known, since, value = _SLOT.unpack_from(self._buffer, identity % self._slots * _SLOT.size)
+        known, since, value = _SLOT.unpack_from(self.buffer, identity % self._slots * _SLOT.size)
         age = (int(now) & 0xFFFFFFFF) - since
         return int(value) if known == identity and 0 <= age <= life else 0

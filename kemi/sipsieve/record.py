@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final
 
 import msgspec
 
 from .indicators import of_texts, payloads
-from .model import Decision, Finding, Kind, Source
+from .model import Decision, Finding, Kind, Message, Source
 from .privacy import Mask
 
 #: The schema's version; raised when a field changes its meaning.
@@ -61,22 +61,107 @@ def timestamp(now: float) -> str:
     return f"{_second(whole)}.{micro:06d}Z"
 
 
+def second(whole: int) -> bytes:
+    """A second since the epoch as RFC 3339 in UTC, up to where its fraction begins."""
+    return _second(whole).encode("ascii")
+
+
 @lru_cache(maxsize=4)
 def _second(whole: int) -> str:
     stamp = time.gmtime(whole)
     return f"{stamp.tm_year:04d}-{stamp.tm_mon:02d}-{stamp.tm_mday:02d}T{stamp.tm_hour:02d}:{stamp.tm_min:02d}:{stamp.tm_sec:02d}"
 
 
-def _first(pattern: re.Pattern[bytes], head: bytes, common: bytes) -> str | None:
-    """The first group of the pattern. `common` is the header's usual spelling, which is found faster."""
+def _match(pattern: re.Pattern[bytes], head: bytes, common: bytes) -> re.Match[bytes] | None:
+    """The first match of the pattern. `common` is the header's usual spelling, which is found faster."""
     start = head.find(common)
     if start >= 0:
         # The same pattern, begun at the header: only what stands before it could have matched earlier.
         match = pattern.match(head, start)
         if match is not None:
-            return escaped(match[1])
-    match = pattern.search(head)
+            return match
+    return pattern.search(head)
+
+
+def _first(pattern: re.Pattern[bytes], head: bytes, common: bytes) -> str | None:
+    match = _match(pattern, head, common)
     return escaped(match[1]) if match else None
+
+
+#: A record in pieces: bytes as they stand, and spans of the message.
+Pieces = tuple[bytes | tuple[int, int], ...]
+
+_PLAIN: Final = bytes(range(0x20, 0x7F))
+#: What JSON writes as it is.
+_SAFE: Final = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\')
+
+
+def pieces(message: Message, holes: Iterable[tuple[int, int]]) -> Pieces:
+    """What the records of messages end with that differ from an ordinary one in these holes only, which hold
+    letters and digits: what `Recorder.decision` writes after `counters`. () where that can't be told beforehand."""
+    head = message.raw[: message.body_start - 2]
+    is_request = message.kind is Kind.REQUEST
+    sip: dict[str, object] = {"type": str(message.kind), "method": message.method}
+    if not is_request:
+        sip["status"] = message.status
+    sip["bytes"] = len(message.raw)
+    out: list[bytes | tuple[int, int]] = [b'"sip":' + msgspec.json.encode(sip)[:-1]]
+    values: list[tuple[str, tuple[int, int] | None]] = [
+        (name, match.span(1) if (match := _match(pattern, head, common)) else None) for name, pattern, common in _VALUES
+    ]
+    if is_request:
+        values.insert(0, ("uri", (message.uri_start, message.uri_start + len(message.uri))))
+    holes = sorted(holes)
+    for name, span in values:
+        if span is None:
+            continue
+        if (value := _pieces(message.raw, span, holes)) is None:
+            return ()
+        out += [f',"{name}":"'.encode(), *value, b'"']
+    out.append(b"}")
+    agent = _match(_USER_AGENT, head, b"\nUser-Agent: " if is_request else b"\0")
+    if agent is not None:
+        if (value := _pieces(message.raw, agent.span(1), holes)) is None:
+            return ()
+        out += [b',"user_agent":{"original":"', *value, b'"}']
+    out.append(b"}\n")
+    return _joined(out)
+
+
+def _pieces(raw: bytes, span: tuple[int, int], holes: list[tuple[int, int]]) -> list[bytes | tuple[int, int]] | None:
+    """A value in pieces; None for one that is not written as it stands, whatever is in the holes."""
+    position, end = span
+    value = raw[position:end]
+    if len(value) > MAX_VALUE or b"=" in value or value.translate(None, _SAFE):
+        return None
+    out: list[bytes | tuple[int, int]] = []
+    for low, high in holes:
+        if low >= span[0] and high <= end:
+            out += [raw[position:low], (low, high)]
+            position = high
+        elif low < end and high > span[0]:
+            return None
+    return [*out, raw[position:end]]
+
+
+def _joined(parts: Iterable[bytes | tuple[int, int]]) -> Pieces:
+    """The same with as few pieces as can be."""
+    out: list[bytes | tuple[int, int]] = []
+    for part in parts:
+        if isinstance(part, bytes) and out and isinstance(out[-1], bytes):
+            out[-1] += part
+        elif part:
+            out.append(part)
+    return tuple(out)
+
+
+def origin(source: Source) -> bytes:
+    """Of the record of an ordinary message, what stands between its time and `event.id`; b"" for an odd address."""
+    piece = b'"source":%b,"network":%b,"event":{"kind":"event","action":"allow","id":"' % (
+        msgspec.json.encode({"ip": source.ip, "port": source.port}),
+        msgspec.json.encode({"transport": source.transport}),
+    )
+    return piece if not piece.translate(None, _PLAIN) else b""
 
 
 class Recorder:
@@ -97,6 +182,19 @@ class Recorder:
         self._excerpt = excerpt_bytes
         self._raw = raw_bytes
         self._mask = mask
+
+    def allowed(self) -> bytes:
+        """Of the record of an ordinary message, what stands between `event.id` and the counters.
+
+        b"" where records hold more than `pieces` can tell: the message itself, or masks.
+        """
+        if self._mask is not None or self._raw:
+            return b""
+        rule = {"id": [], "version": self._rules}
+        policy = {"version": self._policy, "mode": self._mode, "enforced": True}
+        return b'","reason":""},"rule":%b,"policy":%b,"counters":{' % (
+            msgspec.json.encode(rule), msgspec.json.encode(policy),
+        )  # fmt: skip
 
     def decision(self, decision: Decision, raw: bytes, source: Source, now: float, identity: str) -> bytes:
         """One message's record: a line of JSON, ASCII only, with its line end.

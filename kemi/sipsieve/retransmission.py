@@ -23,7 +23,7 @@ class RetransmissionFilter:
         self._slots = len(buffer) // _SLOT_BYTES
         if self._slots < 1:
             raise ValueError(f"a buffer of {len(buffer)} bytes holds no slot of {_SLOT_BYTES}")
-        self._words = memoryview(buffer)[: self._slots * _SLOT_BYTES].cast("Q")
+        self.words = memoryview(buffer)[: self._slots * _SLOT_BYTES].cast("Q")
 
     @staticmethod
     def bytes_for(slots: int) -> int:
@@ -33,7 +33,7 @@ class RetransmissionFilter:
     def copies(self, identity: int, now: float) -> int:
         """How often this identity was seen within a transaction's life, this time included."""
         identity &= 0xFFFFFFFFFFFFFFFF
-        words = self._words
+        words = self.words
         place = identity % self._slots * 2
         seconds = int(now) & 0xFFFFFFFF
         if words[place] == identity:

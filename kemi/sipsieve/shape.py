@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import hyperscan
 
-from . import dialog, necessity, structure
+from . import dialog, lane, native, necessity, structure
 from .detect import detect
+from .known import KnownShapes
 from .message import parse
 from .model import Kind, Message, Part
 from .normalize import variants
@@ -50,11 +50,22 @@ _ENCODINGS: Final = ("0x", "b64", "base64")
 
 _CREDENTIALS: Final = frozenset({"authorization", "proxy-authorization"})
 
+#: A byte of a word, escaped or not, or what is asked of its surroundings.
+_PIECE: Final = re.compile(r"\\b|\\[^A-Za-z0-9]|[$^]|[A-Za-z0-9 @_:/<>=;,!#%&'\"~-]")
+_SURROUNDINGS: Final = frozenset({"\\b", "$", "^"})
+
+#: Beginnings of words that the native module keeps.
+_MAX_WORDS: Final = 500
+
 _RUN: Final = re.compile(rb"[A-Za-z0-9]+")
 _NUMBER: Final = re.compile(rb"[0-9]{1,9}")
 
 #: Holes of one message; one with more is looked at the usual way.
 _MAX_HOLES: Final = 48
+
+
+#: Start and end in a message's bytes.
+Span = tuple[int, int]
 
 
 class Shape(NamedTuple):
@@ -72,16 +83,42 @@ class Shape(NamedTuple):
     credentials: bool
 
 
-class _Layout(NamedTuple):
-    """Where a message of one length is constant, and where not."""
+class Outline(NamedTuple):
+    """Where a message is constant, and where not; all spans are (start, end) in its bytes."""
 
-    constants: Callable[[bytes], tuple[bytes, ...]]
+    constants: list[Span]
     #: The CSeq number first.
-    holes: Callable[[bytes], tuple[bytes, ...]]
+    holes: list[Span]
     #: The values that have holes, whole.
-    values: Callable[[bytes], tuple[bytes, ...]]
+    values: list[Span]
+    #: Whether a value with holes has a `+`, which a backend may read as a space.
     plus: bool
-    known: dict[tuple[bytes, ...], Shape]
+
+
+class Table(Protocol):
+    """Keeps shapes: `known.KnownShapes`, or the compiled one of the native module."""
+
+    def learn(
+        self,
+        raw: bytes,
+        constants: list[Span],
+        holes: list[Span],
+        values: list[Span],
+        plus: bool,
+        shape: Shape,
+        lane: object,
+        /,
+    ) -> None:
+        """Keeps the shape of a message. `lane`: what `fastpath` needs to pass the like of it, or None."""
+        ...
+
+    def find(self, raw: bytes, /) -> Shape | None:
+        """The shape of a message; None for one that has to be looked at."""
+        ...
+
+    def forget(self) -> None:
+        """Begins anew, with no shape known."""
+        ...
 
 
 def _texts(ruleset: Ruleset) -> set[str]:
@@ -112,35 +149,18 @@ class Shapes:
         # \A and \z don't match at a joint, so a rule with one can't be asked this way.
         self._usable = not any("\\A" in text or "\\z" in text or "\\Z" in text for text in texts)
         self._ruleset = ruleset
-        self._layouts: dict[int, list[_Layout]] = {}
+        self.table: Table = _table(self._database.scan, texts)
         self.forget()
 
     def forget(self) -> None:
         """Begins anew, with no shape known."""
-        self._layouts.clear()
-        self._count = 0
+        self.table.forget()
         self._credit = float(LEARN_BURST)
         self._asked = 0.0
 
     def find(self, raw: bytes) -> Shape | None:
         """The shape of a message; None for one that has to be looked at."""
-        layouts = self._layouts.get(len(raw))
-        if layouts is None:
-            return None
-        for constants, holes, values, plus, known in layouts:
-            shape = known.get(constants(raw))
-            if shape is None:
-                continue
-            filled = holes(raw)
-            if not filled[0].isdigit() or not b"".join(filled).isalnum():
-                return None
-            text = b"\n".join(values(raw))
-            if plus:
-                text += b"\n" + text.replace(b"+", b" ")
-            seen: list[int] = []
-            self._database.scan(text, _collect, 0, seen)
-            return None if seen else shape
-        return None
+        return self.table.find(raw)
 
     def learn(self, raw: bytes, now: float) -> None:
         """Remembers the shape of a message, if a full inspection finds nothing in it. `now` never steps."""
@@ -152,27 +172,13 @@ class Shapes:
         head_end = raw.find(b"\r\n\r\n") + 4
         message = parse(raw)
         structure.check(message, len(raw))
-        spans, values = _holes(message)
-        if head_end < 4 or message.body_start != head_end or not spans:
+        outline = _outline(message, head_end)
+        if head_end < 4 or message.body_start != head_end or outline is None:
             return
         # The sieve's word is not taken for it: what is learned was inspected in full.
         if message.defects or detect(message, self._ruleset):
             return
-        if self._count >= MAX_SHAPES:
-            self._layouts.clear()
-            self._count = 0
-        layouts = self._layouts.setdefault(len(raw), [])
-        fresh = _layout(spans, values, head_end, any(b"+" in raw[low:high] for low, high in values))
-        key = fresh.constants(raw)
-        for layout in layouts:
-            if len(layout.constants(raw)) == len(key) and layout.constants(raw) == key:
-                fresh = layout
-                break
-        else:
-            if len(layouts) >= MAX_LAYOUTS:
-                self._count -= len(layouts.pop(0).known)
-            layouts.append(fresh)
-        fresh.known[key] = Shape(
+        shape = Shape(
             message.kind,
             message.method,
             message.status,
@@ -180,19 +186,46 @@ class Shapes:
             bool(dialog.key(raw[:head_end])),
             any(header.name in _CREDENTIALS for header in message.headers),
         )
-        self._count += 1
+        self.table.learn(raw, *outline, shape, lane.of(message, shape, outline.holes))
 
 
-def _collect(identity: int, start: int, end: int, flags: int, found: object) -> None:
-    found.append(identity)  # type: ignore[attr-defined]
+def _table(scan: Callable[..., object], texts: Iterable[str]) -> Table:
+    if native.module is not None:
+        table: Table = native.module.KnownShapes(scan, *_literals(texts), native.SECRET, MAX_SHAPES, MAX_LAYOUTS)
+        return table
+    return KnownShapes(scan, MAX_SHAPES, MAX_LAYOUTS)
 
 
-def _holes(message: Message) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Spans of the holes, that of the CSeq number first, and of the values that they stand in."""
+class Words(NamedTuple):
+    """The words that texts are made of: where none of them is, no text matches."""
+
+    anywhere: list[bytes]
+    #: Of two letters, that only count by themselves.
+    alone: list[bytes]
+    #: That only count at a value's end.
+    endings: list[bytes]
+
+
+def _literals(texts: Iterable[str]) -> Words:
+    """The words of `texts`; none where a text is more than a word, and has to be looked for in its own way."""
+    words: tuple[set[bytes], set[bytes], set[bytes]] = (set(), set(), set())
+    for text in texts:
+        pieces = _PIECE.findall(text)
+        word = "".join(piece[-1] for piece in pieces if piece not in _SURROUNDINGS).lower()
+        if sum(map(len, pieces)) != len(text) or len(word) < 2:
+            return Words([], [], [])
+        alone = len(word) == 2 and word.isalnum() and pieces[0] == pieces[-1] == "\\b"
+        words[2 if pieces[-1] == "$" else alone].add(word.encode("ascii"))
+    # More would be looked for in vain too often.
+    return Words(*map(sorted, words)) if len(words[0]) <= _MAX_WORDS else Words([], [], [])
+
+
+def _outline(message: Message, head_end: int) -> Outline | None:
+    """Holes are the letters and digits of identifiers and names, and the CSeq number."""
     raw = message.raw
-    holes: list[tuple[int, int]] = []
-    values: list[tuple[int, int]] = []
-    number: tuple[int, int] | None = None
+    holes: list[Span] = []
+    values: list[Span] = []
+    number: Span | None = None
     for part in parts(message):
         if part.field == "cseq":
             match = _NUMBER.match(raw, part.start, part.end)
@@ -204,9 +237,16 @@ def _holes(message: Message) -> tuple[list[tuple[int, int]], list[tuple[int, int
             if runs:
                 holes += runs
                 values.append((part.start, part.end))
+    values.sort()
     if number is None or len(holes) >= _MAX_HOLES or _overlap(values):
-        return [], []
-    return [number, *holes], values
+        return None
+    constants = []
+    position = 0
+    for low, high in sorted([number, *holes]):
+        constants.append((position, low))
+        position = high
+    constants.append((position, head_end))
+    return Outline(constants, [number, *holes], values, any(b"+" in raw[low:high] for low, high in values))
 
 
 def _is_plain(part: Part) -> bool:
@@ -217,40 +257,10 @@ def _is_plain(part: Part) -> bool:
     return variants(part) in ([value], [value, value.replace(b"+", b" ")])
 
 
-def _overlap(spans: Iterable[tuple[int, int]]) -> bool:
+def _overlap(spans: Iterable[Span]) -> bool:
     position = 0
-    for low, high in sorted(spans):
+    for low, high in spans:
         if low < position:
             return True
         position = high
     return False
-
-
-def _layout(spans: list[tuple[int, int]], values: list[tuple[int, int]], head_end: int, plus: bool) -> _Layout:
-    number = spans[0]
-    holes = sorted(spans)
-    constants = []
-    position = 0
-    for low, high in holes:
-        constants.append((position, low))
-        position = high
-    constants.append((position, head_end))
-    cut = _cutter(holes)
-    if holes[0] != number:
-        # The CSeq number comes after other holes, so it is cut out a second time, in front.
-        first, rest = _cutter([number]), cut
-
-        def cut(raw: bytes) -> tuple[bytes, ...]:
-            return (*first(raw), *rest(raw))
-
-    return _Layout(_cutter(constants), cut, _cutter(sorted(values)), plus, {})
-
-
-def _cutter(spans: list[tuple[int, int]]) -> Callable[[bytes], tuple[bytes, ...]]:
-    """A function that cuts these spans out of a message, in one call."""
-    pieces = []
-    position = 0
-    for low, high in spans:
-        pieces.append(f"{low - position}x{high - low}s")
-        position = high
-    return struct.Struct("".join(pieces)).unpack_from

@@ -6,8 +6,9 @@ import fcntl
 import mmap
 import os
 import time
-from typing import Final
+from typing import Any, Final
 
+from . import native
 from .answered import Answered
 from .journal import SHARED_BYTES
 from .ledger import Ledger
@@ -51,13 +52,18 @@ class Shared:
     be had (not writable, held by another server) anonymous memory serves.
     """
 
-    def __init__(self, interval: int, ledger_path: str = "") -> None:
+    def __init__(self, interval: int, ledger_path: str = "", capacity: int = 32768) -> None:
         size = RetransmissionFilter.bytes_for(_RETRANSMISSIONS)
         marks = Marks.bytes_for(_MARKS)
         memory = memoryview(mmap.mmap(-1, size + marks + SHARED_BYTES))
         self.retransmissions = RetransmissionFilter(memory[:size])
         self.marks = Marks(memory[size : size + marks])
         self.journal = memory[size + marks :]
+        #: Counters, `capacity` of a window and as many of the one before; None where Kamailio's table has to serve.
+        self.counts: Any = None
+        if native.module is not None:
+            # Eight places for each of twice as many counters as may begin: some have neighbours.
+            self.counts = native.module.Counts(mmap.mmap(-1, 64 << (capacity - 1).bit_length()))
         self.answered = Answered(memoryview(mmap.mmap(-1, Answered.bytes_for(_DIALOGS))))
         self.board = Scoreboard(memoryview(mmap.mmap(-1, Scoreboard.bytes_for(WORKERS))), WORKERS)
         # Only pages that are written take memory, so the room for an edition costs nothing until a reload.

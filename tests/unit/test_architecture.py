@@ -36,6 +36,7 @@ OUTSIDE = {
     "shared": "maps the workers' shared memory and waits for its ledger",
     "compiled": "keeps compiled patterns in a file",
     "ownership": "creates files as their folder's owner",
+    "native": "asks the environment whether the compiled part is wanted",
     "privacy": "reads the key of masks, or makes one",
     "record": "formats times",
     "policy": "reads the policy",

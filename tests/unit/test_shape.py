@@ -92,12 +92,13 @@ def test_a_known_shape_is_as_good_as_an_inspection(base: bytes, data: st.DataObj
     changed = bytearray(base)
     for _ in range(data.draw(st.integers(1, 4))):
         filling = data.draw(tokens | st.binary(max_size=12).map(lambda some: some.decode("latin-1"))).encode("latin-1")
+        # Of a body a shape says nothing: the engine looks at each.
         at = data.draw(st.integers(0, len(changed) - 1))
         # Overwritten, not inserted: another length is another shape.
         changed[at : at + len(filling)] = filling[: len(changed) - at]
     raw = bytes(changed)
     shape = shapes.find(raw)
-    if shape is not None:
+    if shape is not None and GUARD._passes_body(raw, shape.head_end):
         assert inspected(raw)[1] == (), raw  # type: ignore[index]
         assert inspected(raw) == (*inspected(base)[:2], shape.method, shape.kind)  # type: ignore[index]
 
@@ -153,3 +154,14 @@ def test_the_body_of_a_known_shape_is_looked_at(line: bytes) -> None:
     hostile = clean.replace(b"s=call", line)
     assert len(hostile) == len(clean)
     assert guard.decide(hostile, SOURCE, 0.0, NoCounters()).verdict is Verdict.REJECT
+
+
+@settings(max_examples=500, deadline=None)
+@given(line=st.sampled_from([text for rule in RULES.rules for text in rule.hits]), kind=st.sampled_from("osiue"))
+def test_a_body_that_is_plain_hides_nothing(line: str, kind: str) -> None:
+    body = f"v=0\r\no=- 1 1 IN IP4 192.0.2.4\r\n{kind}={line}\r\nc=IN IP4 192.0.2.4\r\nt=0 0\r\n".encode()
+    raw = message("invite", 5060, 1)
+    head = raw[: raw.find(b"Content-Length")]
+    whole = head + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+    if RULES.body_is_plain(body):
+        assert inspected(whole)[1] == (), whole  # type: ignore[index]

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sipsieve import policy, ruleset
+from sipsieve import native, policy, ruleset
 
 from ..operate import kamailio_check
 from ..operate.embedded_python import embedded
@@ -61,7 +61,11 @@ def command(policy_option: str | None, folders: tuple[Path, ...], config: Path |
             raise click.ClickException(str(error)) from None
         problems += [Problem(a.file, a.line, a.kind, a.what) for a in advice if a.kind != "note"]
         notes = [_line(Problem(a.file, a.line, a.kind, a.what)) for a in advice if a.kind == "note"]
-    facts: dict[str, Any] = {"policy": {"file": str(path)}, "rules": {"folders": [str(f) for f in checked]}}
+    facts: dict[str, Any] = {
+        "policy": {"file": str(path)},
+        "rules": {"folders": [str(f) for f in checked]},
+        "fast_path": {"compiled": native.module is not None, "why_not": native.why_not},
+    }
     if not problems:
         loaded = policy.load(path)
         facts["policy"] |= {"version": loaded.version, "mode": loaded.mode}
@@ -81,6 +85,8 @@ def command(policy_option: str | None, folders: tuple[Path, ...], config: Path |
         if config is not None:
             click.echo(f"{config}: good")
     if not as_json:
+        if native.module is None:
+            click.echo(f"fast path: {native.missing()}")
         for note in notes:
             click.echo(note)
     if problems:

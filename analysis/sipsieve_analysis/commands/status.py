@@ -55,6 +55,8 @@ def _print(status: dict[str, Any], behind: list[dict[str, Any]]) -> None:
         f"edition {edition['edition']} for {readable(now - status['since'])}: "
         f"policy {edition['policy']} ({status['policy_file']}), rules {edition['rules']}",
     ]
+    if status["fast_path"]:
+        lines.append(f"fast path: {status['fast_path']}")
     for key, setting in status["set"].items():
         left = f"{readable(setting['until'] - now)} left" if setting["until"] else "until the restart"
         lines.append(f"set by {setting['user']}: {key} = {setting['text']} ({left})")

@@ -1,0 +1,113 @@
+"""Keeps the known shapes in Python: where the native module is not built, and as what it is compared with."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from .shape import Shape, Span
+
+_Cutter = Callable[[bytes], tuple[bytes, ...]]
+
+
+class _Layout(NamedTuple):
+    """Where a message of one length is constant, and where not."""
+
+    constants: _Cutter
+    #: The CSeq number first.
+    holes: _Cutter
+    values: _Cutter
+    plus: bool
+    spans: tuple[list[Span], list[Span], list[Span]]
+    known: dict[tuple[bytes, ...], Shape]
+
+
+class KnownShapes:
+    """Finds the shape of a message by its length and its constant bytes.
+
+    `scan` looks for words, as `hyperscan.Database.scan`. Of each length `most_layouts` are tried; when `most_shapes`
+    are known, they are all forgotten.
+    """
+
+    def __init__(self, scan: Callable[..., object], most_shapes: int, most_layouts: int) -> None:
+        self._scan = scan
+        self._most_shapes = most_shapes
+        self._most_layouts = most_layouts
+        self._layouts: dict[int, list[_Layout]] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def forget(self) -> None:
+        """Begins anew, with no shape known."""
+        self._layouts.clear()
+        self._count = 0
+
+    def find(self, raw: bytes) -> Shape | None:
+        """The shape of a message; None for one that has to be looked at."""
+        layouts = self._layouts.get(len(raw))
+        if layouts is None:
+            return None
+        for constants, holes, values, plus, _, known in layouts:
+            shape = known.get(constants(raw))
+            if shape is None:
+                continue
+            filled = holes(raw)
+            if not filled[0].isdigit() or not b"".join(filled).isalnum():
+                return None
+            text = b"\n".join(values(raw))
+            if plus:
+                text += b"\n" + text.replace(b"+", b" ")
+            seen: list[int] = []
+            self._scan(text, _collect, 0, seen)
+            return None if seen else shape
+        return None
+
+    def learn(
+        self,
+        raw: bytes,
+        constants: list[Span],
+        holes: list[Span],
+        values: list[Span],
+        plus: bool,
+        shape: Shape,
+        lane: object = None,
+    ) -> None:
+        """Keeps the shape of a message. The lane is the native module's."""
+        if self._count >= self._most_shapes:
+            self.forget()
+        layouts = self._layouts.setdefault(len(raw), [])
+        spans = (constants, holes, values)
+        layout = next((old for old in layouts if old.spans == spans), None)
+        if layout is None:
+            if len(layouts) >= self._most_layouts:
+                self._count -= len(layouts.pop().known)
+            layout = _Layout(_cutter(constants), _holes(holes), _cutter(values), plus, spans, {})
+            # The newest is tried first.
+            layouts.insert(0, layout)
+        key = layout.constants(raw)
+        self._count += key not in layout.known
+        layout.known[key] = shape
+
+
+def _collect(identity: int, start: int, end: int, flags: int, found: object) -> None:
+    found.append(identity)  # type: ignore[attr-defined]
+
+
+def _holes(spans: list[Span]) -> _Cutter:
+    """Cuts holes out, the first of the list in front wherever it stands."""
+    first, rest = _cutter(spans[:1]), _cutter(sorted(spans[1:]))
+    return lambda raw: (*first(raw), *rest(raw))
+
+
+def _cutter(spans: list[Span]) -> _Cutter:
+    """A function that cuts these spans, in their order, out of a message, in one call."""
+    pieces = []
+    position = 0
+    for low, high in spans:
+        pieces.append(f"{low - position}x{high - low}s")
+        position = high
+    return struct.Struct("".join(pieces)).unpack_from

@@ -36,6 +36,8 @@ OUTSIDE = {
     "shared": "maps the workers' shared memory and waits for its ledger",
     "compiled": "keeps compiled patterns in a file",
     "ownership": "creates files as their folder's owner",
+    "process": "reads the memory of processes, and gives back what is free",
+    "own_addresses": "reads the machine's addresses",
     "privacy": "reads the key of masks, or makes one",
     "record": "formats times",
     "policy": "reads the policy",
@@ -58,7 +60,7 @@ IMPURE = {
 }
 
 #: Modules that may be longer than a page of the mind, and why.
-LONG = {"sipsieve_kemi.py": "the one file that may name KSR, so all entry points are in it"}
+LONG = {"sipsieve_kemi.py": "the one file that may name KSR: all entry points, and the way of a message, are in it"}
 MOST_LINES = 450
 
 

@@ -8,12 +8,10 @@ new bytes in place and to come back with `sipsieve_replaced`.
 from __future__ import annotations
 
 import base64
-import ctypes
 import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -52,31 +50,30 @@ import KSR  # noqa: E402
 
 try:
     from sipsieve import (
-        answered,
+        administration,
+        backlog,
+        banlist,
         bans,
-        challenge,
         compiled,
         control,
         counting,
         edition,
+        failure,
         fastpath,
         folding,
+        housekeeping,
         journal,
+        killswitch,
         ledger,
-        limits,
-        metrics,
         model,
         native,
+        own_addresses,
         ownership,
         policy,
-        record,
-        requests,
+        process,
         ruleset,
         scoreboard,
         shared,
-        sieve,
-        status,
-        warden,
     )
 except ImportError as _error:
     # Most likely an upgrade brought another Python.
@@ -95,19 +92,16 @@ STOP: Final = 2
 REPLACE: Final = 3
 
 #: The htables of sipsieve.cfg that are read here.
-BANNED: Final = "sipsieve_banned"
-SEEN: Final = "sipsieve_seen"
 NODES: Final = "sipsieve_nodes"
+PASSED: Final = "sipsieve_passed"
+CONTROL: Final = "sipsieve_control"
 
 #: The other nodes of a cluster, as address:port.
 _NODES: Final = tuple(os.environ.get("SIPSIEVE_DMQ_NODES", "").split())
-PASSED: Final = "sipsieve_passed"
 
 #: The kill switch and who turned it last, variables of sipsieve.cfg.
 SWITCH: Final = "sipsieve_off"
 SWITCH_BY: Final = "sipsieve_off_by"
-
-CONTROL: Final = "sipsieve_control"
 
 #: Workers take a new edition one after the other, so many turns of so many seconds: all within a second.
 _TURNS: Final = 16
@@ -118,12 +112,6 @@ _TIMED: Final = 63
 
 _ALLOW: Final = model.Verdict.ALLOW
 _NOTHING: Final = (b"", "")
-
-#: Seconds between exports of metrics: more often than Prometheus asks.
-_EXPORT_EVERY: Final = 5
-
-#: Summaries that could not be written yet, kept by the timer process; older ones are given up and counted.
-_PENDING: Final = 10_000
 
 
 class _Table:
@@ -154,6 +142,17 @@ class _Table:
         KSR.htable.sht_rm(self._name, key)
 
 
+_OWN: Final = own_addresses.OwnAddresses(
+    _NODES, lambda address: bool(KSR.is_myself(address) > 0), own_addresses.local_ipv6()
+)
+
+_BANS: Final = banlist.Access(
+    _Table(counting.BANS).entries,
+    lambda key, value, seconds: KSR.htable.sht_setxs(counting.BANS, key, value, seconds),
+    lambda key: KSR.htable.sht_rm(counting.BANS, key),
+)
+
+
 class Sipsieve:
     """The handler that Kamailio's app_python3 calls. A host's own KEMI class inherits it.
 
@@ -178,33 +177,27 @@ class Sipsieve:
                 )
             self._shared = shared.Shared(loaded.log.summary_seconds, f"{self._log_path}.ledger", loaded.limits.capacity)
         self._tally = self._shared.ledger.tally
+        self._backlog = backlog.Backlog(self._summary, self._notice)
         # Counts that a killed server left behind, written at once; what can't be, with the timer's ticks.
-        self._pending: list[ledger.Entry] = self._shared.ledger.drain(time.time(), everything=True)
+        self._backlog.add(self._shared.ledger.drain(time.time(), everything=True))
         self._shared.ledger.attach(0)
         self._counters = _counters(self._shared, loaded)
-        self._warden = warden.Warden(self._never_banned)
+        self._banlist = banlist.Banlist(_BANS, self._never_banned, self._notice)
         self._folding = folding.Folding()
-        self._overflow = (0, 0)
         self._journal = journal.Journal(self._log_path, self._shared.journal)
         self._shared.publication.begin(1)
         self._newest = self._shared.publication.head
         self._board = self._shared.board
         self._started = time.time()
         self._turn = 0.0
-        self._control: control.Control | None = None
-        self._exporter = metrics.Exporter()
-        self._notices: list[tuple[str, dict[str, Any], float]] = []
+        self._administration: administration.Administration | None = None
+        self._housekeeping = self._made_for_housekeeping()
         #: The number of this process's last record, where the fast path finds it too.
         self._sequence = memoryview(bytearray(8)).cast("Q")
         self._allowed = 0
         self._result = 0
         self._asked = (b"", "")
         self._scrubbed: tuple[model.Decision, bytes, model.Source, float] | None = None
-        self._banned: dict[str, int] = {}
-        self._switch = (False, "start")
-        self._passed = 0
-        self._passed_since = 0.0
-        self._given_up = 0
         self._failures = 0
         self._prefix = ""
         with ownership.owner_of(os.path.dirname(self._log_path) or "."):
@@ -242,13 +235,13 @@ class Sipsieve:
         `parameter` says by which prefixes the native ban check is set up, as in `32|64`.
         """
         try:
-            limits = self._policy.limits
-            if parameter not in ("", f"{limits.ipv4_prefix}|{limits.ipv6_prefix}"):
-                native = parameter.replace("|", " and ")
+            prefixes = self._policy.limits
+            if parameter not in ("", f"{prefixes.ipv4_prefix}|{prefixes.ipv6_prefix}"):
+                checked = parameter.replace("|", " and ")
                 KSR.err(
-                    f"sipsieve: the policy counts by prefixes {limits.ipv4_prefix} and {limits.ipv6_prefix}, the ban "
-                    f"check of sipsieve.cfg by {native}. Set SIPSIEVE_IPV4_{limits.ipv4_prefix}=1 and "
-                    f"SIPSIEVE_IPV6_{limits.ipv6_prefix}=1 in Kamailio's environment (32 and 64 need none).\n"
+                    f"sipsieve: the policy counts by prefixes {prefixes.ipv4_prefix} and {prefixes.ipv6_prefix}, the ban "
+                    f"check of sipsieve.cfg by {checked}. Set SIPSIEVE_IPV4_{prefixes.ipv4_prefix}=1 and "
+                    f"SIPSIEVE_IPV6_{prefixes.ipv6_prefix}=1 in Kamailio's environment (32 and 64 need none).\n"
                 )
                 return STOP
             if os.environ.get("SIPSIEVE_DMQ"):
@@ -271,16 +264,9 @@ class Sipsieve:
     def sipsieve_control(self, msg: Any = None, parameter: str = "") -> int:
         """Ten times a second, in a process of its own: does what operators ask for."""
         try:
-            now = time.time()
-            if self._control is None:
-                self._control = control.Control(
-                    self._edition, self._load, self._shared.publication, self._kept, time.time
-                )
-                self._board.attach(shared.WORKERS - 1, os.getpid(), self._edition.number, now)
-            if over := self._control.expire(now):
-                self._note(over, now)
-            requests.serve(_Table(CONTROL), lambda asked: self._asked_for(asked, time.time()))
-            self._write_notices(now)
+            if self._administration is None:
+                self._administration = self._made_for_administration(time.time())
+            self._administration.round(_Table(CONTROL), time.time, time.monotonic)
         except BaseException as error:
             self._failed(error)
         return PASS
@@ -366,56 +352,20 @@ class Sipsieve:
         self._edition, self._number = live, live.number
         self._policy, self._networks = live.policy, live.networks
         self._engine, self._recorder = live.engine, live.recorder
-        self._every = _allow_every(live.policy.log.allow)
+        self._every = fastpath.one_in(live.policy.log.allow)
         self._sources: dict[str, model.Source] = {}
         if self._is_worker:
             self._hasten()
 
     def _hasten(self) -> None:
         """Lets the compiled fast path take ordinary messages first, where it is built."""
-        log, known, fixed = self._policy.log, self._engine.shapes.table, self._recorder.allowed()
-        # Sampled records and those with masks are made here.
-        if native.module is None or not isinstance(known, native.module.KnownShapes) or (self._every and not fixed):
-            self._fast = None
-            self.sipsieve_message = self._looked_at
-            return
-        plan = fastpath.Plan(
-            get=KSR.pv.get,
-            slow=self._looked_at,
-            opened=self._counters.opened,
-            over=self._judged,
-            tally=self._place,
-            write=self._write,
-            second=record.second,
-            took=self._board.took,
-            failed=self._failed,
-            in_transaction=_in_transaction,
-            body_is_plain=self._edition.ruleset.body_is_plain,
-            counts=self._shared.counts,
-            head=self._newest,
-            crowded=self._counters.crowded,
-            copies=self._counters.retransmissions.words,
-            marks=self._counters.marks.buffer,
-            answered=self._counters.answered.words,
-            ledger=self._shared.ledger.words,
-            clock=self._shared.ledger.clock,
-            sequence=self._sequence,
-            secret=native.SECRET,
-            methods=sieve.METHODS,
-            counters=limits.COUNTERS,
-            number=self._number,
-            sdp=self._policy.detection.sdp,
-            interval=log.summary_seconds,
-            life=answered.LIFE,
-            nonce_life=challenge.NONCE_LIFE,
-            retransmissions=limits.RETRANSMISSIONS,
-            every=self._every,
-            most_senders=fastpath.MOST_SENDERS,
-            fixed=fixed,
-            prefix=f"{self._prefix}-".encode(),
+        calls = fastpath.Calls(
+            KSR.pv.get, self._looked_at, self._judged, self._place, self._write, self._failed, _in_transaction
         )
-        self._fast = native.module.FastPath(plan, known)
-        self.sipsieve_message = self._fast.message
+        self._fast = fastpath.made(
+            calls, self._shared, self._counters, self._edition, self._number, self._sequence, self._prefix
+        )
+        self.sipsieve_message = self._looked_at if self._fast is None else self._fast.message
 
     def _follow(self, now: float) -> None:
         """Takes the newest edition, when it is this worker's turn: not all of them stand still at once."""
@@ -431,7 +381,7 @@ class Sipsieve:
             self._use(live)
             self._board.switched(self._number, now)
             del packed
-            _give_back()
+            process.give_back()
         except Exception as error:
             # Tried once: the old edition goes on, and the board shows who stayed behind.
             self._number = publication.head[0]
@@ -540,28 +490,11 @@ class Sipsieve:
         return source
 
     def _ban(self, decision: model.Decision, source: model.Source, now: float) -> None:
-        ban = decision.ban
-        if ban is None:
-            return
-        until = int(now) + ban.seconds
-        self._put_ban(bans.Entry(ban.key, ban.rule, int(now), until, ban.offences, ban.udp_only, ban.reason), now)
-        # fail2ban reads this line: its first fields stand in this order.
-        detail = {
-            "network": str(bans.network(ban.key)),
-            "source": ban.key,
-            "rule": ban.rule,
-            "seconds": ban.seconds,
-            "offences": ban.offences,
-            "udp_only": ban.udp_only,
-            "reason": ban.reason,
-        }
-        self._journal.append(self._recorder.notice("ban", now, detail), now)
-
-    def _put_ban(self, entry: bans.Entry, now: float) -> None:
-        KSR.htable.sht_setxs(counting.BANS, entry.key, entry.value, max(1, entry.until - int(now)))
+        if decision.ban is not None:
+            self._banlist.impose(decision.ban, now)
 
     def _never_banned(self, key: str) -> bool:
-        return self._networks.never_banned(key) or _is_own(key)
+        return self._networks.never_banned(key) or _OWN.hold(key)
 
     def _restore_bans(self, now: float) -> None:
         """What `sipsieve bans keep` wrote before the server stopped."""
@@ -569,38 +502,12 @@ class Sipsieve:
         try:
             with open(path, encoding="ascii") as file:
                 text = file.read(bans.MAX_STATE)
-            entries = bans.restore(text, now, self._policy.bans.capacity)
+            for entry in self._banlist.restore(text, now, self._policy.bans.capacity):
+                self._counters.remember_offence(entry.key, entry.udp_only, entry.offences)
         except FileNotFoundError:
-            return
+            pass
         except (OSError, ValueError) as error:
             KSR.warn(f"sipsieve: {path}: bans could not be restored ({type(error).__name__}); starting without them\n")
-            return
-        for entry in entries:
-            if not self._never_banned(entry.key):
-                self._put_ban(entry, now)
-                self._counters.remember_offence(entry.key, entry.udp_only, entry.offences)
-
-    def _watch_bans(self, now: float) -> None:
-        """Once a second: lifts what must not be banned, and mends what a clock that was set did."""
-        table = _Table(counting.BANS).entries()
-        removals, puts, stepped = self._warden.look(table, now, time.monotonic())
-        for key, why in removals:
-            KSR.htable.sht_rm(counting.BANS, key)
-            self._journal.append(self._recorder.notice("unban", now, {"source": key[:64], "reason": why}), now)
-        if stepped:
-            # Counters would stay, or go, by as much as the clock was set.
-            KSR.htable.sht_reset(counting.COUNTS)
-            self._journal.append(self._recorder.notice("clock", now, {"reason": "the clock was set"}), now)
-        for entry in puts:
-            self._put_ban(entry, now)
-        KSR.htable.sht_seti(counting.COUNTS, counting.LIVE_BANS, len(table) - len(removals))
-        window = int(time.monotonic()) // 60
-        shared_by = self._counters.get(f"overflow:{window}")
-        known = self._overflow[1] if self._overflow[0] == window else 0
-        if shared_by > known:
-            detail = {"requests": shared_by - known, "reason": "more sources than [limits] capacity share counters"}
-            self._journal.append(self._recorder.notice("overflow", now, detail), now)
-        self._overflow = (window, shared_by)
 
     # Accounts
 
@@ -639,93 +546,37 @@ class Sipsieve:
         )
         return self._journal.append(line, now)
 
+    def _notice(self, action: str, now: float, detail: Mapping[str, Any]) -> bool:
+        return self._journal.append(self._recorder.notice(action, now, detail), now)
+
     def _tick(self, now: float) -> None:
         if self._newest[0] != self._number:
             self._follow(now)
         self._board.attach(0, os.getpid(), self._edition.number, now)
-        known = len(self._pending)
-        self._pending += self._shared.ledger.drain(now)
-        self._pending += self._drops(now)
-        self._watch_bans(now)
-        self._watch_counts()
-        self._watch_switch(now)
-        for entry in self._pending[known:]:
-            self._board.count(entry.method, entry.verdict, entry.transport, entry.messages)
-        self._board.journal(self._journal.written, self._journal.lost)
-        if (prometheus := getattr(KSR, "xhttp_prom", None)) is not None and not int(now) % _EXPORT_EVERY:
-            self._export(prometheus)
-        done = 0
-        for entry in self._pending:
-            if not self._summary(entry, now):
-                break
-            done += 1
-        del self._pending[:done]
-        if len(self._pending) > _PENDING:
-            given_up = self._pending[:-_PENDING]
-            del self._pending[:-_PENDING]
-            self._given_up += sum(entry.messages for entry in given_up)
-        if self._given_up and self._journal.append(
-            self._recorder.notice(
-                "lost", now, {"count": self._given_up, "reason": "the decision log could not be written"}
-            ),
-            now,
-        ):
-            self._given_up = 0
-
-    def _export(self, prometheus: Any) -> None:
-        get, counts = KSR.htable.sht_get, counting.COUNTS
-        window = int(time.monotonic()) // limits.WINDOW
-        for number in (window - 1, window):
-            self._exporter.overflowed(number, get(counts, f"overflow:{number}") or 0)
-        state = {
-            metrics.BANS: get(counts, counting.LIVE_BANS) or 0,
-            metrics.TRACKED: get(counts, f"cells:{window}") or 0,
-            metrics.INSPECTION: int(not _is_off()),
-        }
-        updates = self._exporter.updates(self._board.totals(), self._workers(), self._edition.versions, state)
-        for update in updates:
-            getattr(prometheus, update.call)(*update.arguments)
+        steady = time.monotonic()
+        self._housekeeping.round(self._edition, now, steady)
+        if (prometheus := getattr(KSR, "xhttp_prom", None)) is not None:
+            for update in self._housekeeping.updates(self._edition, now, steady, _is_off()):
+                getattr(prometheus, update.call)(*update.arguments)
+        self._housekeeping.write(now)
 
     def _workers(self) -> list[tuple[scoreboard.Worker, int]]:
         """The workers with their memory in bytes; not the two timer processes of ours."""
-        return [(w, _resident(w.pid)) for w in self._board.workers() if 0 < w.place < shared.WORKERS - 1]
+        return [(w, process.resident(w.pid)) for w in self._board.workers() if 0 < w.place < shared.WORKERS - 1]
 
-    def _drops(self, now: float) -> list[ledger.Entry]:
-        """What the native ban check dropped since the last look."""
-        counts = {key: int(value) for key, value in _Table(BANNED).entries().items()}
-        entries = []
-        for key, count in counts.items():
-            # An entry that expired and began anew stands lower than before.
-            before = self._banned.get(key, 0)
-            more = count - before if count >= before else count
-            if more:
-                entries.append(ledger.Entry(key, "", "banned", more, now - 1, now))
-                KSR.htable.sht_seti(SEEN, key, int(now))
-        self._banned = counts
-        return entries
-
-    def _watch_counts(self) -> None:
-        """Once a second: `htable.flush sipsieve_counts` forgets the native counters too."""
-        if self._shared.counts is not None and not KSR.htable.sht_get(counting.COUNTS, counting.KEPT):
-            self._shared.counts.forget()
-        KSR.htable.sht_seti(counting.COUNTS, counting.KEPT, 1)
-
-    def _watch_switch(self, now: float) -> None:
-        """Writes who turned inspection off or on, and counts what passed while it was off."""
-        switch = (_is_off(), _text(KSR.pvx.shv_get(SWITCH_BY)))
-        # Turned twice between two looks, the text alone tells of it.
-        if switch != self._switch and self._journal.append(
-            self._recorder.notice("off" if switch[0] else "on", now, {"reason": switch[1]}), now
-        ):
-            self._switch = switch
-            self._passed_since = 0.0
-        if now - self._passed_since >= self._policy.log.summary_seconds:
-            passed = KSR.htable.sht_get(PASSED, "all") or 0
-            # Kamailio counts in 32 bits.
-            if more := (passed - self._passed) & 0xFFFFFFFF:
-                self._pending.append(ledger.Entry(*ledger.OVERFLOW, "off", more, self._passed_since or now, now))
-            self._passed = passed
-            self._passed_since = now
+    def _made_for_housekeeping(self) -> housekeeping.Housekeeping:
+        tables = housekeeping.Tables(
+            lambda name: _Table(name).entries(),
+            KSR.htable.sht_get,
+            KSR.htable.sht_seti,
+            lambda name: KSR.htable.sht_reset(name),
+        )
+        switch = killswitch.KillSwitch(
+            _is_off, lambda: KSR.pvx.shv_get(SWITCH_BY), lambda: KSR.htable.sht_get(PASSED, "all") or 0, self._notice
+        )
+        return housekeeping.Housekeeping(
+            self._shared, self._journal, self._backlog, self._banlist, switch, tables, self._workers, self._notice
+        )
 
     # Operators
 
@@ -734,65 +585,19 @@ class Sipsieve:
             loaded = policy.load(self._policy_path)
             return loaded, ruleset.load(own=loaded.detection.rules, exceptions=loaded.detection.exceptions)
 
-    def _asked_for(self, asked: Mapping[str, Any], now: float) -> Mapping[str, Any]:
-        assert self._control is not None
-        try:
-            if asked.get("do") == "status":
-                return self._status(now)
-            if asked.get("do") == "source":
-                return self._standing(str(asked.get("ip", "")))
-            answer = self._control.handle(asked, now)
-        except Exception as error:
-            self._failed(error)
-            return {"ok": False, "error": f"{type(error).__name__}: {error}"}
-        self._note(answer, now)
-        return answer.content
+    def _made_for_administration(self, now: float) -> administration.Administration:
+        """In the process that operators talk to, which has the last place on the board."""
+        self._board.attach(shared.WORKERS - 1, os.getpid(), self._edition.number, now)
+        place = administration.Place(self._policy_path, self._log_path, self._started)
+        server = administration.Server(
+            place, self._shared, KSR.htable.sht_get, self._workers, _is_off, lambda: self._counters
+        )
+        held = control.Control(self._edition, self._load, self._shared.publication, self._kept, time.time)
+        return administration.Administration(held, server, self._adopt, self._notice, self._failed)
 
-    def _standing(self, ip: str) -> dict[str, Any]:
-        assert self._control is not None
-        key = self._networks.source(ip, 0, "udp").key
-        value = KSR.htable.sht_get(counting.BANS, key)
-        ban = bans.entry(key, value) if isinstance(value, str) else None
-        return {
-            "ok": True,
-            "counters": self._engine.standing(ip, time.monotonic(), self._counters),
-            "ban": ban._asdict() if ban else None,
-            "set": {name: setting.text for name, setting in self._control.set.items()},
-            "policy_file": str(Path(self._policy_path).resolve()),
-        }
-
-    def _note(self, answer: control.Answer, now: float) -> None:
-        """Every change is on record, refused ones too."""
-        assert self._control is not None
-        self._notices += [(action, detail, now) for action, detail in answer.notices]
-        if answer.content["ok"]:
-            self._use(self._control.edition)
-            self._board.switched(self._number, now)
-
-    def _write_notices(self, now: float) -> None:
-        while self._notices:
-            action, detail, when = self._notices[0]
-            if not self._journal.append(self._recorder.notice(action, when, detail), now):
-                break
-            del self._notices[0]
-
-    def _status(self, now: float) -> dict[str, Any]:
-        assert self._control is not None
-        return {
-            "ok": True,
-            "now": now,
-            "started": self._started,
-            "edition": self._control.edition.versions,
-            "since": self._shared.publication.since or self._started,
-            "policy_file": str(Path(self._policy_path).resolve()),
-            "log": self._log_path,
-            "fast_path": native.missing(),
-            "inspection": "off" if _is_off() else "on",
-            "set": {key: setting._asdict() for key, setting in self._control.set.items()},
-            "bans": KSR.htable.sht_get(counting.COUNTS, counting.LIVE_BANS) or 0,
-            "workers": [worker._asdict() | {"memory": memory} for worker, memory in self._workers()],
-            "totals": status.facts(self._board.totals()),
-        }
+    def _adopt(self, live: edition.Edition, now: float) -> None:
+        self._use(live)
+        self._board.switched(self._number, now)
 
     # Failures
 
@@ -803,20 +608,7 @@ class Sipsieve:
             now = time.time()
             raw = _raw()
             source = self._source("")
-            setting = self._policy.failure.trusted if source.trusted else self._policy.failure.strangers
-            is_reply = raw[:4].upper() == b"SIP/"
-            is_open = setting == "open" or self._policy.mode == "observe" or is_reply
-            decision = model.Decision(
-                model.Verdict.ALLOW if is_open else model.Verdict.REJECT,
-                model.Kind.REPLY if is_reply else model.Kind.REQUEST,
-                "",
-                status=0 if is_open else 503,
-                phrase="Service Unavailable",
-                reason=f"{type(error).__name__}: {error}"[:200],
-                error=True,
-            )
-            if raw[:4] == b"ACK ":
-                decision = decision._replace(status=0)
+            decision = failure.decision(error, raw, source.trusted, self._policy)
             return self._finish(decision, raw, source, now)
         except BaseException as second:
             self._failed(second)
@@ -826,12 +618,7 @@ class Sipsieve:
         self._failures += 1
         try:
             self._board.failed()
-            # Text from the wire does not belong in syslog: the type and place suffice there.
-            frame = error.__traceback__
-            while frame is not None and frame.tb_next is not None:
-                frame = frame.tb_next
-            place = f"{Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno}" if frame else "?"
-            KSR.err(f"sipsieve: {type(error).__name__} at {place}\n")
+            KSR.err(f"sipsieve: {failure.line(error)}\n")
         except BaseException:
             self._failures += 1
 
@@ -841,7 +628,7 @@ class Sipsieve:
         if native.module is None:
             KSR.warn(f"sipsieve: {native.missing()}\n")
         detail = {"policy_mode": self._policy.mode, "rules": len(self._engine.ruleset.rules)}
-        if not self._journal.append(self._recorder.notice("start", now, detail), now):
+        if not self._notice("start", now, detail):
             KSR.warn(
                 f"sipsieve: {self._log_path}: cannot be written by this user; decisions are counted, not recorded, "
                 "until it can. Make its folder writable for Kamailio's user, or set SIPSIEVE_LOG.\n"
@@ -851,7 +638,7 @@ class Sipsieve:
                 f"sipsieve: {self._log_path}.ledger: no such file can be kept; what summaries count does not "
                 "survive a kill. Its folder must be writable for Kamailio's user, with 13 MB left.\n"
             )
-        self._pending = [entry for entry in self._pending if not self._summary(entry, now)]
+        self._backlog.write(now)
         # Each process opens the log for itself.
         self._journal.close()
 
@@ -871,41 +658,8 @@ def _counters(memory: shared.Shared, loaded: policy.Policy) -> counting.SharedCo
         loaded.limits.capacity,
         loaded.bans.capacity,
         loaded.bans.forget_seconds,
-        _is_own,
+        _OWN.hold,
     )
-
-
-def _is_own(key: str) -> bool:
-    """Whether a key stands for an address that this server, or another node of its cluster, listens on."""
-    if ":" not in key:
-        if any(node.startswith(f"{key}:") for node in _NODES):
-            return True
-        return key.count(".") == 3 and bool(KSR.is_myself(key) > 0)
-    groups = [int(group, 16) for group in key.split(":") if group]
-    for line in _LOCAL_IPV6:
-        local = [int(line[at : at + 4], 16) for at in range(0, 32, 4)]
-        address = ":".join(f"{group:x}" for group in local)
-        if local[: len(groups)] == groups and KSR.is_myself(f"[{address}]") > 0:
-            return True
-    return False
-
-
-def _local_ipv6() -> tuple[str, ...]:
-    """The machine's IPv6 addresses as 32 hexadecimal digits."""
-    try:
-        return tuple(line.split()[0] for line in Path("/proc/net/if_inet6").read_text().splitlines())
-    except OSError:
-        return ()
-
-
-_LOCAL_IPV6: Final = _local_ipv6()
-
-
-def _allow_every(setting: str) -> int:
-    """`[log] allow` as a number: 1 each, N one in N, 0 none."""
-    if setting.startswith("sample:"):
-        return int(setting.partition(":")[2])
-    return 1 if setting == "each" else 0
 
 
 def _settle() -> None:
@@ -936,38 +690,12 @@ def _is_text(value: bytes) -> bool:
     return True
 
 
-def _unscrubbed(decision: model.Decision) -> model.Decision:
-    """What becomes of a message whose bytes could not be replaced: a request is refused, a reply passes."""
-    reason = f"{decision.reason}; could not be scrubbed"
-    if decision.kind is model.Kind.REPLY:
-        return decision._replace(verdict=model.Verdict.ALLOW, reason=reason, replacement=None)
-    return decision._replace(
-        verdict=model.Verdict.REJECT, status=403, phrase="Forbidden", reason=reason, replacement=None
-    )
-
-
-def _give_back() -> None:
-    """Returns the memory that unpacking took; glibc keeps it otherwise. Other C libraries do that by themselves."""
-    with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-def _resident(pid: int) -> int:
-    """Memory of a process in bytes, shared pages included; 0 where it can't be read."""
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
-    except (OSError, ValueError, IndexError):
-        return 0
+_unscrubbed: Final = failure.unscrubbed
 
 
 def _is_off() -> bool:
     """Whether the kill switch is thrown."""
     return bool(KSR.pvx.shv_get(SWITCH) == 1)
-
-
-def _text(value: object) -> str:
-    """A text from outside, as it can be written into a record."""
-    return record.escaped(str(value).encode("utf-8", "replace"), 512)
 
 
 def _answerable() -> bool:

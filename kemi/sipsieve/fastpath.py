@@ -4,14 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from . import limits, record
+from . import answered, challenge, limits, native, record
+from .counting import SharedCounters
+from .edition import Edition
 from .model import Source
 from .network import CONNECTED
+from .shared import Shared
+from .sieve import METHODS
+
+if TYPE_CHECKING:
+    from ._native import FastPath
 
 #: Senders known at a time, some 600 bytes each.
-MOST_SENDERS = 4096
+MOST_SENDERS: Final = 4096
+
+
+class Calls(NamedTuple):
+    """What it asks of Kamailio and of the adapter; see `Plan`."""
+
+    get: Callable[[str], Any]
+    slow: Callable[..., int]
+    over: Callable[..., int]
+    tally: Callable[[Source, str, float], int]
+    write: Callable[[bytes, float, Source, str], None]
+    failed: Callable[[BaseException], None]
+    in_transaction: Callable[[], bool | None]
 
 
 @dataclass(slots=True, frozen=True)
@@ -86,3 +105,60 @@ def sender(source: Source, rules: limits.Limits) -> tuple[Source, str, str, bool
         rules.quiet(source),
         record.origin(source),
     )
+
+
+def one_in(setting: str) -> int:
+    """`[log] allow` as a number: 1 each, N one in N, 0 none."""
+    if setting.startswith("sample:"):
+        return int(setting.partition(":")[2])
+    return 1 if setting == "each" else 0
+
+
+def made(
+    calls: Calls,
+    shared: Shared,
+    counters: SharedCounters,
+    edition: Edition,
+    number: int,
+    sequence: memoryview,
+    prefix: str,
+) -> FastPath | None:
+    """The fast path of this process; None where it is not built, or where records hold what it can't write.
+
+    `number`: the edition's, as far as this process got; `sequence`, `prefix`: how its records are named.
+    """
+    known, policy = edition.engine.shapes.table, edition.policy
+    every, fixed = one_in(policy.log.allow), edition.recorder.allowed()
+    if native.module is None or not isinstance(known, native.module.KnownShapes) or (every and not fixed):
+        return None
+    plan = Plan(
+        **calls._asdict(),
+        opened=counters.opened,
+        second=record.second,
+        took=shared.board.took,
+        body_is_plain=edition.ruleset.body_is_plain,
+        counts=shared.counts,
+        head=shared.publication.head,
+        crowded=counters.crowded,
+        copies=counters.retransmissions.words,
+        marks=counters.marks.buffer,
+        answered=counters.answered.words,
+        ledger=shared.ledger.words,
+        clock=shared.ledger.clock,
+        sequence=sequence,
+        secret=native.SECRET,
+        methods=METHODS,
+        counters=limits.COUNTERS,
+        number=number,
+        sdp=policy.detection.sdp,
+        interval=policy.log.summary_seconds,
+        life=answered.LIFE,
+        nonce_life=challenge.NONCE_LIFE,
+        retransmissions=limits.RETRANSMISSIONS,
+        every=every,
+        most_senders=MOST_SENDERS,
+        fixed=fixed,
+        prefix=f"{prefix}-".encode(),
+    )
+    fast: FastPath = native.module.FastPath(plan, known)
+    return fast

@@ -23,10 +23,11 @@ def test_a_quick_bench_prints_its_table_and_writes_samples_and_chart(tmp_path: P
     assert result["accounted"] > 1000
     for setup in ("bare", "native", "summary", "each"):
         for kind in ("register", "invite", "reply", "relay"):
-            for sample in result["samples"].get(f"{setup} {kind}", []):
+            samples = result["samples"].get(f"{setup} {kind}", [])
+            # A crowded machine may cost a slot; relayed calls are tried again until all of them succeed.
+            assert samples or kind != "relay", setup
+            for sample in samples:
                 # A thousand times what it takes: only nonsense fails here, never a busy machine.
                 assert 0 < sample["us"] < 100_000, (setup, kind, sample)
         assert result["memory_pss"][setup] > 0
-    # A crowded machine may cost a round, not all of them.
-    assert any(result["samples"].get(f"{setup} relay") for setup in ("bare", "native", "summary", "each"))
     assert ElementTree.parse(tmp_path / "c.svg").getroot().tag.endswith("svg")

@@ -70,7 +70,8 @@ def test_a_call_is_refused_after_a_while(server: Server) -> None:
             if status(answer) >= 200:
                 break
     assert status(answer) == 486
-    assert time.monotonic() - began > 1
+    # The async module waits for its second tick: one to two seconds, less what a busy timer was late before.
+    assert time.monotonic() - began > 0.5
     assert b"Asterisk" in answer
 
 

@@ -92,4 +92,5 @@ def test_a_flood_of_like_decisions_is_folded_and_adds_up(tmp_path: Path) -> None
         assert counted > 0 and own < sent
         folded = [r for r in server.records("metric") if r["event"]["action"] == "reject"]
         assert {tuple(r["rule"]["id"]) for r in folded} == {("limit-other",)}
-        assert refused == sent - 1
+        # One passes in each minute, and the minute may turn meanwhile.
+        assert refused in (sent - 1, sent - 2)

@@ -37,6 +37,8 @@ OUTSIDE = {
     "compiled": "keeps compiled patterns in a file",
     "ownership": "creates files as their folder's owner",
     "native": "asks the environment whether the compiled part is wanted",
+    "process": "reads the memory of processes, and gives back what is free",
+    "own_addresses": "reads the machine's addresses",
     "privacy": "reads the key of masks, or makes one",
     "record": "formats times",
     "policy": "reads the policy",
@@ -59,7 +61,7 @@ IMPURE = {
 }
 
 #: Modules that may be longer than a page of the mind, and why.
-LONG = {"sipsieve_kemi.py": "the one file that may name KSR, so all entry points are in it"}
+LONG = {"sipsieve_kemi.py": "the one file that may name KSR: all entry points, and the way of a message, are in it"}
 MOST_LINES = 450
 
 

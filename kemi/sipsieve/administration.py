@@ -1,0 +1,126 @@
+"""Answers operators on the running server: status, what applies to a source, changes; and puts each on record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from . import bans, native, requests, status
+from .banlist import Notice
+from .control import Answer, Control
+from .counting import BANS, COUNTS, LIVE_BANS
+from .edition import Edition
+from .model import Counters
+from .scoreboard import Worker
+from .shared import Shared
+
+
+class Place(NamedTuple):
+    """Where this server has its files, and since when it runs (seconds since the epoch)."""
+
+    policy_file: str
+    log: str
+    started: float
+
+    @property
+    def resolved(self) -> str:
+        """The policy's own path: what is installed is a link to it, which may be turned while the server runs."""
+        return str(Path(self.policy_file).resolve())
+
+
+class Server(NamedTuple):
+    """What an answer says of the server at hand. `get` reads an entry of an htable; `workers` with their memory."""
+
+    place: Place
+    shared: Shared
+    get: Callable[[str, str], object]
+    workers: Callable[[], list[tuple[Worker, int]]]
+    is_off: Callable[[], bool]
+    counters: Callable[[], Counters]
+
+
+class Administration:
+    """The process that does what operators ask for."""
+
+    def __init__(
+        self,
+        control: Control,
+        server: Server,
+        adopt: Callable[[Edition, float], None],
+        notice: Notice,
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        """`adopt` makes this process decide by a new edition; `failed` counts an error of the guard itself."""
+        self._control = control
+        self._server = server
+        self._adopt = adopt
+        self._notice = notice
+        self._failed = failed
+        self._unwritten: list[tuple[str, Mapping[str, Any], float]] = []
+
+    def round(self, table: requests.Table, clock: Callable[[], float], steady: Callable[[], float]) -> None:
+        """Takes back what is over, answers what is asked, writes what was changed. `steady`: a clock never set."""
+        if over := self._control.expire(clock()):
+            self._note(over, clock())
+        requests.serve(table, lambda asked: self.answer(asked, clock(), steady()))
+        self._write(clock())
+
+    def answer(self, asked: Mapping[str, Any], now: float, steady: float) -> Mapping[str, Any]:
+        """What to say to one request; an error of ours is an answer too."""
+        try:
+            if asked.get("do") == "status":
+                return self._status(now)
+            if asked.get("do") == "source":
+                return self._standing(str(asked.get("ip", "")), steady)
+            answer = self._control.handle(asked, now)
+        except Exception as error:
+            self._failed(error)
+            return {"ok": False, "error": f"{type(error).__name__}: {error}"}
+        self._note(answer, now)
+        return answer.content
+
+    def _note(self, answer: Answer, now: float) -> None:
+        """Every change is on record, refused ones too."""
+        self._unwritten += [(action, detail, now) for action, detail in answer.notices]
+        if answer.content["ok"]:
+            self._adopt(self._control.edition, now)
+
+    def _write(self, now: float) -> None:
+        # Left for the next round where the log can't be written; the record keeps the time of the change.
+        while self._unwritten:
+            action, detail, when = self._unwritten[0]
+            if not self._notice(action, when, detail):
+                break
+            del self._unwritten[0]
+
+    def _status(self, now: float) -> dict[str, Any]:
+        server = self._server
+        return {
+            "ok": True,
+            "now": now,
+            "started": server.place.started,
+            "edition": self._control.edition.versions,
+            "since": server.shared.publication.since or server.place.started,
+            "policy_file": server.place.resolved,
+            "log": server.place.log,
+            "fast_path": native.missing(),
+            "inspection": "off" if server.is_off() else "on",
+            "set": {key: setting._asdict() for key, setting in self._control.set.items()},
+            "bans": server.get(COUNTS, LIVE_BANS) or 0,
+            "workers": [worker._asdict() | {"memory": memory} for worker, memory in server.workers()],
+            "totals": status.facts(server.shared.board.totals()),
+        }
+
+    def _standing(self, ip: str, steady: float) -> dict[str, Any]:
+        edition = self._control.edition
+        key = edition.networks.source(ip, 0, "udp").key
+        value = self._server.get(BANS, key)
+        ban = bans.entry(key, value) if isinstance(value, str) else None
+        return {
+            "ok": True,
+            "counters": edition.engine.standing(ip, steady, self._server.counters()),
+            "ban": ban._asdict() if ban else None,
+            "set": {name: setting.text for name, setting in self._control.set.items()},
+            "policy_file": self._server.place.resolved,
+        }

@@ -17,6 +17,8 @@ struct KnownShapes {
 	PyObject *scan, *hit, *hits, *zero;
 	Secret secret;
 	Py_ssize_t most_shapes, most_layouts, count;
+	/* The chain that gives its oldest shape next. */
+	size_t hand;
 	Layout **lengths;
 	Known **buckets;
 	uint8_t alnum[256];
@@ -165,6 +167,20 @@ static void forget_shapes(KnownShapes *self, const Layout *layout)
 			self->count--;
 		}
 	}
+}
+
+/* Makes room for one: chains give in turn, so which shape goes is chance, and those in use come back. */
+static void forget_one(KnownShapes *self)
+{
+	while (self->buckets[self->hand] == NULL)
+		self->hand = (self->hand + 1) % BUCKETS;
+	Known **at = &self->buckets[self->hand];
+	while ((*at)->next != NULL)
+		at = &(*at)->next;
+	known_free(*at);
+	*at = NULL;
+	self->count--;
+	self->hand = (self->hand + 1) % BUCKETS;
 }
 
 static void forget_all(KnownShapes *self)
@@ -367,8 +383,6 @@ static PyObject *known_learn(PyObject *object, PyObject *args)
 		free(layout);
 		return NULL;
 	}
-	if (self->count >= self->most_shapes)
-		forget_all(self);
 	layout = settled(self, layout);
 	known->layout = layout;
 	known->shape = Py_NewRef(shape);
@@ -383,6 +397,8 @@ static PyObject *known_learn(PyObject *object, PyObject *args)
 			self->count--;
 			break;
 		}
+	if (self->count >= self->most_shapes)
+		forget_one(self);
 	known->next = *bucket;
 	*bucket = known;
 	self->count++;

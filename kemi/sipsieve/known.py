@@ -28,7 +28,7 @@ class KnownShapes:
     """Finds the shape of a message by its length and its constant bytes.
 
     `scan` looks for words, as `hyperscan.Database.scan`. Of each length `most_layouts` are tried; when `most_shapes`
-    are known, they are all forgotten.
+    are known, some old ones make room.
     """
 
     def __init__(self, scan: Callable[..., object], most_shapes: int, most_layouts: int) -> None:
@@ -45,6 +45,17 @@ class KnownShapes:
         """Begins anew, with no shape known."""
         self._layouts.clear()
         self._count = 0
+
+    def _forget_one(self) -> None:
+        """Makes room: the oldest shape of the oldest layout of the length that was met first."""
+        length, layouts = next(iter(self._layouts.items()))
+        known = layouts[-1].known
+        del known[next(iter(known))]
+        self._count -= 1
+        if not known:
+            layouts.pop()
+        if not layouts:
+            del self._layouts[length]
 
     def find(self, raw: bytes) -> Shape | None:
         """The shape of a message; None for one that has to be looked at."""
@@ -77,20 +88,22 @@ class KnownShapes:
         lane: object = None,
     ) -> None:
         """Keeps the shape of a message. The lane is the native module's."""
-        if self._count >= self._most_shapes:
-            self.forget()
-        layouts = self._layouts.setdefault(len(raw), [])
         spans = (constants, holes, values)
-        layout = next((old for old in layouts if old.spans == spans), None)
-        if layout is None:
+        layout = next((old for old in self._layouts.get(len(raw), ()) if old.spans == spans), None)
+        if layout is not None and (key := layout.constants(raw)) in layout.known:
+            layout.known[key] = shape
+            return
+        if self._count >= self._most_shapes:
+            self._forget_one()
+        layouts = self._layouts.setdefault(len(raw), [])
+        if layout is None or not any(old is layout for old in layouts):
             if len(layouts) >= self._most_layouts:
                 self._count -= len(layouts.pop().known)
             layout = _Layout(_cutter(constants), _holes(holes), _cutter(values), plus, spans, {})
             # The newest is tried first.
             layouts.insert(0, layout)
-        key = layout.constants(raw)
-        self._count += key not in layout.known
-        layout.known[key] = shape
+        layout.known[layout.constants(raw)] = shape
+        self._count += 1
 
 
 def _collect(identity: int, start: int, end: int, flags: int, found: object) -> None:

@@ -19,7 +19,7 @@ from .patterns import Pattern, compile_set, derived
 from .ruleset import FLAGS, Ruleset
 from .sieve import METHODS
 
-#: Shapes kept by one worker, about 1 KB each. When they are full they begin anew.
+#: Shapes kept by one worker, about 1.5 KB each.
 MAX_SHAPES: Final = 4096
 
 #: Layouts tried on a message of one length; the oldest makes room.
@@ -32,8 +32,23 @@ LEARN_BURST: Final = 500
 
 #: Identifiers and names that change from message to message, by the last word of their field.
 _VARIABLE: Final = frozenset(
-    {"branch", "tag", "userinfo", "display_name", "nonce", "response", "cnonce", "nc", "rinstance", "call-id"}
+    {
+        "branch",
+        "tag",
+        "userinfo",
+        "display_name",
+        "nonce",
+        "response",
+        "cnonce",
+        "nc",
+        "rinstance",
+        "call-id",
+        "username",
+    }
 )
+
+#: Where a client is. Phones of one make then have one shape, wherever they stand.
+_WHERE: Final = re.compile(r"(?:via|contact)(?:\[\d+\])?\.(?:host|port|received|rport)")
 
 #: What a value with holes is made of: no space, quote, bracket, backslash, slash, equals or percent sign,
 #: nothing that opens, closes or joins something in SIP or in a language that a rule knows. The narrower
@@ -221,7 +236,12 @@ def _literals(texts: Iterable[str]) -> Words:
 
 
 def _outline(message: Message, head_end: int) -> Outline | None:
-    """Holes are the letters and digits of identifiers and names, and the CSeq number."""
+    """Holes are the letters and digits of identifiers, names and addresses, and the CSeq number."""
+    # Where a message went through many hands, what stays is told from what does not by fewer holes.
+    return _outlined(message, head_end, True) or _outlined(message, head_end, False)
+
+
+def _outlined(message: Message, head_end: int, places: bool) -> Outline | None:
     raw = message.raw
     holes: list[Span] = []
     values: list[Span] = []
@@ -232,7 +252,9 @@ def _outline(message: Message, head_end: int) -> Outline | None:
             if match is not None and raw[match.end() : part.end] in _CSEQ_ENDS:
                 number = match.span()
                 values.append((part.start, part.end))
-        elif part.field.rpartition(".")[2] in _VARIABLE and _is_plain(part):
+        elif (part.field.rpartition(".")[2] in _VARIABLE or (places and _WHERE.fullmatch(part.field))) and _is_plain(
+            part
+        ):
             runs = [match.span() for match in _RUN.finditer(raw, part.start, part.end)]
             if runs:
                 holes += runs

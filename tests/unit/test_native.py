@@ -100,19 +100,25 @@ def test_a_rule_that_is_no_word_is_still_looked_for() -> None:
     assert shapes.find(base.replace(b"00000001", b"0zz123zz")) is None
 
 
-def test_the_table_begins_anew_when_it_is_full_and_drops_the_oldest_layout() -> None:
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_full_table_makes_room_and_drops_the_oldest_layout(compiled: bool) -> None:
     base = bench_message("register", 5060, 1)
-    small = native.module.KnownShapes(lambda *_: None, [], [], [], native.SECRET, 4, 2)
+    small = (
+        native.module.KnownShapes(lambda *_: None, [], [], [], native.SECRET, 4, 2)
+        if compiled
+        else KnownShapes(lambda *_: None, 4, 2)
+    )
     spans = ([(0, 10), (12, len(base))], [(10, 12)], [(9, 13)])
     for number in range(4):
         raw = base[:10] + b"11" + base[12:-1] + b"%d" % number
         small.learn(raw, *spans, False, number, None)
         assert small.find(raw) == number
         assert len(small) == number + 1
-    small.learn(base[:10] + b"11" + base[12:-1] + b"9", *spans, False, 9, None)
-    assert len(small) == 1
-    small.learn(base[:10] + b"11" + base[12:-1] + b"9", *spans, False, 8, None)
-    assert len(small) == 1, "the same shape again takes its place"
+    for number in (8, 9):
+        small.learn(base[:10] + b"11" + base[12:-1] + b"x", *spans, False, number, None)
+        assert small.find(base[:10] + b"11" + base[12:-1] + b"x") == number
+        assert len(small) == 4, "one made room; the same shape again takes its own place"
+    small.forget()
     for start in (14, 16):
         other = ([(0, start), (start + 2, len(base))], [(start, start + 2)], [(start, start + 2)])
         raw = base[:start] + b"22" + base[start + 2 :]

@@ -46,9 +46,9 @@ typedef struct {
 	Secret secret;
 	PyObject *slow, *get, *opened, *over, *tally, *write, *second, *took, *failed, *in_transaction, *body_is_plain;
 	PyObject *mb, *methods, *counters, *one, *senders, *plain;
-	Py_buffer head, crowded, copies, marks, answered, ledger, clock, sequence;
+	Py_buffer head, crowded, copies, marks, answered, ledger, clock, sequence, passed;
 	int sdp, interval, life, retransmissions, nonce_life;
-	long every, most_senders, passed, looked;
+	long every, most_senders, looked;
 	uint64_t number;
 	char *fixed, *prefix;
 	Py_ssize_t fixed_bytes, prefix_bytes;
@@ -536,12 +536,12 @@ static int passes(FastPath *self, PyObject *where, PyObject **result)
 				report(self);
 		}
 	}
-	self->passed++;
-	if (every && self->passed % every == 0)
+	uint64_t number = ++*(uint64_t *)self->passed.buf;
+	if (every && number % (uint64_t)every == 0)
 		passed = record(self, sender, lane, raw, counter, counted, &wall, now);
 	else
 		passed = tally(self, sender, lane, now);
-	if (!(self->passed & 63)) {
+	if (!(number & 63)) {
 		clock_gettime(CLOCK_REALTIME, &later);
 		PyObject *took = PyFloat_FromDouble(seconds(&later) - now);
 		PyObject *noted = took == NULL ? NULL : PyObject_CallFunctionObjArgs(self->took, took, NULL);
@@ -623,7 +623,7 @@ static PyObject *meet(PyObject *object, PyObject *args)
 static PyObject *counts(PyObject *object, PyObject *Py_UNUSED(none))
 {
 	FastPath *self = (FastPath *)object;
-	return Py_BuildValue("(ll)", self->passed, self->looked);
+	return Py_BuildValue("(Kl)", *(unsigned long long *)self->passed.buf, self->looked);
 }
 
 static PyObject *fastpath_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(kwargs))
@@ -658,7 +658,8 @@ static PyObject *fastpath_new(PyTypeObject *type, PyObject *args, PyObject *Py_U
 		   buffer_of(plan, "copies", 16, &self->copies) && buffer_of(plan, "marks", 16, &self->marks) &&
 		   buffer_of(plan, "answered", 16 * WAYS, &self->answered) &&
 		   buffer_of(plan, "ledger", 24, &self->ledger) && buffer_of(plan, "clock", 16, &self->clock) &&
-		   buffer_of(plan, "sequence", 8, &self->sequence) && number_of(plan, "sdp", &sdp) &&
+		   buffer_of(plan, "sequence", 8, &self->sequence) &&
+		   buffer_of(plan, "passed", 8, &self->passed) && number_of(plan, "sdp", &sdp) &&
 		   number_of(plan, "interval", &interval) && number_of(plan, "life", &life) &&
 		   number_of(plan, "nonce_life", &nonce_life) && number_of(plan, "retransmissions", &retransmissions) &&
 		   number_of(plan, "number", &number) && number_of(plan, "every", &self->every) &&
@@ -711,7 +712,7 @@ static void fastpath_dealloc(PyObject *object)
 			    self->body_is_plain, self->mb, self->methods, self->counters, self->one,
 			    self->senders, self->plain};
 	Py_buffer *buffers[] = {&self->head, &self->crowded, &self->copies, &self->marks, &self->answered,
-				&self->ledger, &self->clock, &self->sequence};
+				&self->ledger, &self->clock, &self->sequence, &self->passed};
 	for (size_t number = 0; number < sizeof held / sizeof *held; number++)
 		Py_XDECREF(held[number]);
 	for (size_t number = 0; number < sizeof buffers / sizeof *buffers; number++)

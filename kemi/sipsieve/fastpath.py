@@ -71,6 +71,8 @@ class Plan:
     clock: Any
     #: The number of this process's last record, 64 bits.
     sequence: Any
+    #: How many messages passed here, 64 bits.
+    passed: Any
 
     # What does not change while it lives.
     secret: bytes
@@ -146,6 +148,7 @@ def made(
         ledger=shared.ledger.words,
         clock=shared.ledger.clock,
         sequence=sequence,
+        passed=shared.board.short,
         secret=native.SECRET,
         methods=METHODS,
         counters=limits.COUNTERS,

@@ -28,7 +28,8 @@ _LOST: Final = 4
 _ERRORS: Final = 5
 _TIMED: Final = 6
 _NANOSECONDS: Final = 7
-_BUCKETS: Final = 8
+_SHORT: Final = 8
+_BUCKETS: Final = 9
 _FAMILY: Final = _BUCKETS + len(LATENCIES) + 1
 _MESSAGES: Final = _FAMILY + len(FAMILIES)
 CELLS: Final = _MESSAGES + len(METHODS) * len(ACTIONS) * len(TRANSPORTS)
@@ -64,6 +65,8 @@ class Totals(NamedTuple):
     written: int
     lost: int
     errors: int
+    #: Messages that the compiled fast path passed.
+    short: int = 0
 
 
 class Scoreboard:
@@ -124,6 +127,11 @@ class Scoreboard:
         self._own[_WRITTEN] = written
         self._own[_LOST] = lost
 
+    @property
+    def short(self) -> memoryview:
+        """The cell in which the fast path counts what it passed."""
+        return self._own[_SHORT : _SHORT + 1]
+
     def failed(self) -> None:
         """Counts an error of the guard itself."""
         self._own[_ERRORS] += 1
@@ -163,6 +171,7 @@ class Scoreboard:
             sums[_WRITTEN],
             sums[_LOST],
             sums[_ERRORS],
+            sums[_SHORT],
         )
 
 

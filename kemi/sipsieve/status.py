@@ -27,6 +27,7 @@ def facts(totals: Totals) -> dict[str, Any]:
         "methods": dict(methods),
         "transports": dict(transports),
         "families": totals.families,
+        "short_way": totals.short,
         "records_written": totals.written,
         "records_lost": totals.lost,
         "errors": totals.errors,

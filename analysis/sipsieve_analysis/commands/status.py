@@ -68,6 +68,7 @@ def _print(status: dict[str, Any], behind: list[dict[str, Any]]) -> None:
     )
     lines += [
         f"{totals['messages']} messages: {_counts(totals['decisions'])}{timed}",
+        *([] if status["fast_path"] else [f"by the compiled fast path: {totals['short_way']}"]),
         f"methods: {_counts(totals['methods'])}; transports: {_counts(totals['transports'])}",
         f"findings: {_counts(totals['families'])}; bans: {status['bans']}",
         f"records: {totals['records_written']} written to {status['log']}, {totals['records_lost']} lost; errors: {totals['errors']}",

@@ -14,10 +14,11 @@ from .model import Part, PartKind
 #: Rounds of decoding. `%25252e` needs three; what is packed deeper no backend unpacks.
 MAX_ROUNDS: Final = 4
 
-_HEX: Final = frozenset(b"0123456789abcdefABCDEF")
+_HEX: Final = re.compile(rb"0x", re.I)
 _PERCENT: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 _PERCENT_U: Final = re.compile(rb"%u([0-9A-Fa-f]{4})", re.I)
-_QUOTED_PAIR: Final = re.compile(rb"\\(.)", re.S)
+#: Stands for a backslash while others are removed.
+_BACKSLASH: Final = b"\x00\xfe\x00"
 _ESCAPE: Final = re.compile(rb"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,6})\}|([0-3][0-7]{2}))")
 _HEX_BYTE: Final = re.compile(rb"0x(2[0-9a-f]|5c|3[a-f])(?![0-9a-f])|0x(2e|2f|5c)", re.I)
 _FOLD: Final = re.compile(rb"[ \t]*\r?\n[ \t]+")
@@ -28,14 +29,13 @@ _OVERLONG: Final = re.compile(
     rb"[\xc0\xc1]([\x00-\xff])|\xe0[\x80-\x9f]([\x80-\xbf])|\xf0\x80([\x80-\xbf])([\x80-\xbf])"
     rb"|\xf8\x80\x80([\x80-\xbf])([\x80-\xbf])|\xfc\x80\x80\x80([\x80-\xbf])([\x80-\xbf])"
 )
-_SHELL_NOISE: Final = re.compile(
-    rb"\$\{?IFS\}?(?:\$\d|%%?[^}]{0,4}\})?|\$\{[0-9@*]\}|\$[0-9@*]|''|\"\"|``|\\(?=[a-z0-9/_-])|\^(?=[a-z])", re.I
-)
-_SHELL_QUOTED: Final = re.compile(
-    rb"(?<=[A-Za-z/])(['\"])([A-Za-z0-9/._-]{1,12})\1|(['\"])([A-Za-z0-9/._-]{1,12})\3(?=[A-Za-z/])"
-)
-_GLOB: Final = re.compile(rb"(?<=[a-z/?])[?*](?=[a-z/?])", re.I)
+_SHELL_SPACE: Final = re.compile(rb"\$\{?IFS\}?(?:\$\d|%%?[^}]{0,4}\})?", re.I)
+_SHELL_EMPTY: Final = re.compile(rb"\$\{[0-9@*]\}|\$[0-9@*]")
+_SHELL_QUOTES: Final = b"'\"`\\^"
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/]{12,}={0,2}")
+_BASE64_NAMED: Final = re.compile(rb"base64|b64", re.I)
+#: Without one of these a value has no layer of encoding.
+_ENCODED: Final = re.compile(rb"[%&\\\x80-\xff]")
 _INVISIBLE: Final = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
     "\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e01ef]"
@@ -44,7 +44,7 @@ _INVISIBLE: Final = re.compile(
 #: Characters that read like an ASCII one and that NFKC leaves alone.
 _LOOKALIKES: Final = str.maketrans(
     {
-        **dict.fromkeys("‘’‚‛′ʹʻʼʽˈ＇`´‵", "'"),
+        **dict.fromkeys("‘’‚‛′ʹʻʼʽˈ＇´‵", "'"),
         **dict.fromkeys("“”„‟″«»ʺ˝", '"'),
         **dict.fromkeys("‐‑‒–—―−﹣", "-"),
         **dict.fromkeys("∕⁄⧸╱", "/"),
@@ -80,7 +80,9 @@ def _utf8(code: int) -> bytes:
 
 def quoted_pair(value: bytes) -> bytes:
     """`\\"` becomes `"` (RFC 3261 25.1, quoted-pair)."""
-    return _QUOTED_PAIR.sub(rb"\1", value) if b"\\" in value else value
+    if b"\\" not in value:
+        return value
+    return value.replace(b"\\\\", _BACKSLASH).replace(b"\\", b"").replace(_BACKSLASH, b"\\")
 
 
 def unfold(value: bytes) -> bytes:
@@ -157,9 +159,10 @@ def plus(value: bytes) -> bytes:
 
 
 def shell_noise(value: bytes) -> bytes:
-    """Empty quotes, quotes round parts of a word, `${IFS}`, `$@`, escapes and carets vanish, as in a shell."""
-    value = _SHELL_NOISE.sub(lambda m: b" " if m[0][:2].upper() in (b"$I", b"${") else b"", value)
-    return _SHELL_QUOTED.sub(lambda m: m[2] or m[4] or b"", value)
+    """Quotes, escapes, carets and `$@` vanish and `${IFS}` is a space, as in a shell."""
+    if b"$" in value:
+        value = _SHELL_EMPTY.sub(b"", _SHELL_SPACE.sub(b" ", value))
+    return value.translate(None, _SHELL_QUOTES)
 
 
 def no_controls(value: bytes) -> bytes:
@@ -214,33 +217,38 @@ def variants(part: Part) -> list[bytes]:
     if not needs_decoding(part):
         return [value]
     value = unfold(value)
-    forms = [value]
-
-    def add(form: bytes) -> None:
-        if form not in forms:
-            forms.append(form)
-
-    starts = [value]
-    if b"\\" in value and (part.quoted or b'"' in value):
-        starts.insert(0, quoted_pair(value))
+    # A dict keeps the order and drops repeats.
+    forms: dict[bytes, None] = {value: None}
+    starts: tuple[bytes, ...] = (value,)
+    if b"\\" in value:
+        unquoted = quoted_pair(value)
+        starts = (unquoted, value) if part.quoted or b'"' in value else (value, unquoted)
     for start in starts:
-        decoded = decode(start)
-        add(start)
-        if decoded != start:
-            add(percent(start))
-            add(decoded)
-        plain = plain_unicode(decoded)
-        add(plain)
-        add(no_controls(plain))
-        hexed = hex_bytes(plain)
-        add(hexed)
+        forms[start] = None
+        plain = start
+        if _ENCODED.search(start):
+            decoded = decode(start)
+            if decoded != start:
+                # A per cent sign that was an entity or escape may open a directive, which the next round takes apart.
+                forms[percent(start)] = forms[escapes(entities(start))] = forms[decoded] = None
+            plain = decoded
+            if not decoded.isascii():
+                plain = plain_unicode(decoded)
+                if plain != decoded:
+                    # What was folded may be an escape itself.
+                    forms[plain] = None
+                    plain = decode(plain)
+            forms[plain] = None
+        forms[no_controls(plain)] = None
+        if _HEX.search(plain):
+            forms[hex_bytes(plain)] = None
         quiet = spaces(comments(plain))
-        add(quiet)
+        forms[quiet] = None
         if b"/*" in plain:
-            add(_COMMENT.sub(b"", plain))
+            forms[_COMMENT.sub(b"", plain)] = None
         if b"+" in quiet:
-            add(plus(quiet))
-        add(shell_noise(quiet))
-        if b"base64" in plain.lower() or b"b64" in plain.lower():
-            add(unbase64(plain))
-    return forms
+            forms[plus(quiet)] = None
+        forms[shell_noise(quiet)] = None
+        if _BASE64_NAMED.search(plain):
+            forms[unbase64(plain)] = None
+    return list(forms)

@@ -24,14 +24,15 @@ _SPACE: Final = b" \t\r\n"
 _TOKEN_MARKS: Final = re.compile(rb"%[0-9A-Fa-f]{2}|['`][A-Za-z0-9-]")
 # scheme = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )   (25.1); or no scheme at all, as careless clients send it
 _URI_START: Final = re.compile(rb"[ \t\r\n]*(?:[a-z][a-z0-9+.-]*[ \t\r\n]*:|[^\s/<>\"'=]+[@.])", re.I)
-# What no word of a Call-ID has, and per cent signs, behind which it may hide.
-_NO_WORD: Final = re.compile(rb"[^a-z0-9.!*_+`'~()<>:\\/\"\[\]?{}-]", re.I)
-_BRANCH_MARKS: Final = re.compile(rb"%[013-9A-Fa-f]|%2[^3]|['`]")
+# What no word of a Call-ID has (25.1) and a shell separates commands by; per cent signs, behind which it may hide.
+_NO_WORD: Final = re.compile(rb"[;|&$%]")
+_BRANCH_MARKS: Final = re.compile(rb"%[013-9A-Fa-f]|%2[^3]")
 _TAIL_MARKS: Final = re.compile(rb"['`(|&]")
 # RFC 3261 8.1.1.7: branches begin with this cookie; what follows it is the client's own.
 _COOKIE: Final = b"z9hg4bk"
 # Lines of SDP that hold text: origin, session name, information, URI, e-mail address (RFC 4566 5).
 _SDP_LINE: Final = re.compile(rb"^([osiue])=([^\r\n]*)", re.M)
+_NESTING: Final = re.compile(rb'["<>\\]')
 _MARKS: Final = re.compile(rb'[",;<>\\]')
 # quoted-string = DQUOTE *( qdtext / quoted-pair ) DQUOTE   (25.1)
 _QUOTED: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*"', re.S)
@@ -72,11 +73,13 @@ def parts(message: Message, *, sdp: bool = True, text_bodies: bool = False) -> I
             yield Part(PartKind.TEXT, field, header.name, start, end, raw[start:end])
         else:
             yield from _header(raw, header, field)
-    if message.body_start < len(raw):
-        yield from _body(message, sdp, text_bodies)
+    yield from body_parts(message, sdp=sdp, text_bodies=text_bodies)
 
 
-def _body(message: Message, sdp: bool, text_bodies: bool) -> Iterator[Part]:
+def body_parts(message: Message, *, sdp: bool = True, text_bodies: bool = False) -> Iterator[Part]:
+    """The parts of a message's body."""
+    if message.body_start >= len(message.raw):
+        return
     raw, start = message.raw, message.body_start
     header = message.get("content-type")
     kind = header.value.lower() if header else b""
@@ -140,6 +143,13 @@ def split(raw: bytes, start: int, end: int, separator: bytes) -> list[tuple[int,
     if raw.find(separator, start, end) < 0:
         return [(start, end)]
     spans: list[tuple[int, int]] = []
+    if _NESTING.search(raw, start, end) is None:
+        low = start
+        for piece in raw[start:end].split(separator, MAX_ENTRIES - 1):
+            if piece and not piece.isspace():
+                spans.append(_trim(raw, low, low + len(piece)))
+            low += len(piece) + 1
+        return spans
     quoted = angle = False
     low = skip = start
     for match in _MARKS.finditer(raw, start, end):

@@ -34,9 +34,9 @@ _FOLDERS: Final = (
 SHAPES: Final = (
     # Numbers that are none, and tags without a value.
     r"\nmax-forwards:[ \t]*(?:[^0-9 \t]|[0-9]{1,3}[^0-9\r \t]|[0-9]{4}|25[6-9]|2[6-9][0-9]|[3-9][0-9][0-9])",
-    r";[ \t]*tag[ \t]*=[ \t]*[\r;,>]",
+    r";[ \t]*tag[ \t]*=[ \t]*[\r;,>\"]",
     # Characters that no host and no channel of Asterisk's has.
-    r"@[a-z0-9.%-]{0,100}['(]|\nvia: ?sip/2\.0/[a-z-]{2,8} [a-z0-9.:-]{0,100}['(]|<script@",
+    r"@[^ \t\r\n<>;,\"@]{0,100}['(]|\nvia: ?sip/2\.0/[a-z-]{2,8} [^;\r\n]{0,100}[<>\"'()]|<script@",
     r"\b(?:pj)?sip/[a-z_][a-z0-9_.-]{0,40}/\+?[0-9]{5}",
     r"(?:@[a-z0-9.-]{1,255}|\]):[0-9]{0,9}[^0-9;>?\r\n \t,\"/&]",
     # Bytes of no ordinary header value.
@@ -56,7 +56,7 @@ SHAPES: Final = (
     r"as|into|collate|procedure)\b",
     r"\n(?:user-agent|server|subject|organization|x-[a-z0-9-]{1,40}):[^\r\n]*\"",
     r"\"[ \t]{0,4}\)*[ \t]{0,4}(?:(?:[=!]{1,3}|&&|[*/~])[ \t(]{0,4}[\"'@0-9(a-z]|#)",
-    r"\"[ \t]{0,4}\)*[ \t]{0,4}[+-][ \t(]{0,4}[\"'@(a-z]",
+    r"\"[ \t]{0,4}\)*[ \t]{0,4}[+-][ \t(]{0,4}[\"'@(0-9a-z]",
     # Words of SQL.
     rf"\b(?:{_STATEMENTS})[^a-z0-9=,;>.@:/-]",
     r"\bupdate\b[^,\r\n]{1,90}\bset\b",
@@ -70,17 +70,17 @@ SHAPES: Final = (
     rf";[ \t+)]*(?:{VERBS})[^a-z0-9=;>,_-]",
     r"@@[a-z]",
     r"\b(?:xp|sp|pg|utl|dbms|sqlite)_[a-z]",
-    r"\binformation_schema|\bsys(?:objects|columns|databases|ibm|\.[a-z])|\bmysql\.|\ball_(?:tab|user)|\bmaster\.|\bmsysaccess|\bdual[ \t]|"
+    r"\binformation_schema|\bsys(?:objects|columns|databases|ibm|\.[a-z])|\bmysql\.|\ball_(?:tab|user)|\bmaster\.|\bmsysaccess|(?:from|using)[ \t+]+dual\b|"
     r"\bsqlite_|\binto[ \t]+(?:out|dump)file|\bload_file|\bload[ \t]+data",
     r"\bcase\b[^\r\n]{1,80}\bwhen\b",
-    r"--[ \t\"'@>+]|['\")]--|--\r|[0-9]--;",
+    r"--[ \t\"'@>+]|['\")]--|--\r|[0-9 ]--;|\bif[ \t+]+[0-9]+=",
     r"/\*[^\r\n,;]|[\"'0-9)][ \t]*/\*",
     r"\bsleep[ \t]*\(|\bbenchmark[ \t]*\(",
     r"\*/[^*]",
     r"0x[0-9a-f]{2}",
     # Calls and brackets of code, of LDAP filters, of XPath.
     r"[a-z_]\(|[0-9]\([ \t]*['\"@)]|\b(?:md5|sha[0-9]{1,3}|crc32|popen[0-9])[ \t]*\(",
-    r"[a-z_][ \t]+\([ \t]{0,3}(?:\)|['\"@*/.(-]|[0-9]{1,9}[,)(]|0x|[a-z_]{1,30}[ \t]{0,4}[(,=\[]|(?:distinct|document|window|this)\b)",
+    r"[a-z_][ \t+]+\([ \t+]{0,3}(?:\)|['\"@*/.(-]|[0-9]{1,9}[,)(]|0x|[a-z_]{1,30}[ \t]{0,4}[(,=\[]|(?:distinct|document|window|this)\b)",
     r"\([ \t]?(?:[&|!*]|[a-z0-9_]{1,40}[ \t]?[=<>~])|\*[ \t]?[)|&]|\)[ \t]?\([ \t]?[a-z]*[&|!*=]|\)\(|\)\)[%(]|@\(",
     r"//[a-z]{1,30}\[|::[a-z*]|\[[ \t]?(?:@[a-z]|[0-9]{1,4}[ \t]?\]|position)|/\*\[",
     r"\[\[|#[ \t]?(?:set|include|parse|evaluate|foreach|exec|assign)\b|__[a-z]",
@@ -125,7 +125,7 @@ SHAPES: Final = (
 #: behind its name; a URL may have slashes, question and equals signs.
 SDP_SHAPE: Final = (
     r"(?:^|\n)(?:[oise]=[^\r\n]*[^a-z0-9 ._:@,+\r\n-]|u=[^\r\n]*[^a-z0-9 ._:@,+/?=~\r\n-]|[oisue]=[^\r\n]*(?:\.\.|--|[@=+ ]/[a-z~.]|"
-    r"[a-z]_[a-z]|__|@@|0x[0-9a-f])|[ise]=[^\r\n]*\.[a-z]|"
+    r"[a-z]_[a-z]|__|@@|0x[0-9a-f])|[ise]=[^\r\n]*\.[a-z]|o=[^ \r\n]*\.[a-z]|"
     r"u=(?:[^h\r\n]|h[^t\r\n]|https?(?:[^s:\r\n]|:[^/\r\n]|:/[^/\r\n]))|"
     rf"[oisue]=[^\r\n]*\b(?:{_STATEMENTS}|update|or|and|xor|like|between|limit|order by|copy|javascript|vbscript|script|eval|system|"
     r"file|jndi|ro0ab[a-z0-9+/]*|aced0005[0-9a-f]*|friendly-scanner|sip-?vicious|sundayddr|sv(?:map|war|crack|crash)|sipcli|[a-z]:/|-[a-z]{1,6}|subprocess|mkfifo|ztcp|pty|tcpsocket|system32|throw|"

@@ -72,7 +72,7 @@ def detect(message: Message, ruleset: Ruleset, policy: Detection = _DEFAULT) -> 
     max_decoded = policy.max_decoded_bytes
     if structure.is_malformed(message):
         # It will be refused anyway, so a short look has to do to say what else is wrong with it.
-        max_decoded //= 4
+        max_decoded //= 6
     decodable, matchable = max_decoded, max_decoded * MATCHED
     rest_asked = False
     is_reply = message.kind is Kind.REPLY

@@ -335,6 +335,9 @@ def _parameters(raw: bytes, start: int, end: int, field: str, header: str, kind:
         equals = raw.find(b"=", low, high)
         name = raw[low : high if equals < 0 else equals].strip(_SPACE)
         if equals < 0 or not grammar.is_token(name) or len(name) > 64:
+            if not grammar.is_token(name) and (semicolon := raw.rfind(b";", start - 1, low)) >= 0:
+                # No parameter: what a shell or database would take for a command after a semicolon.
+                low = semicolon
             yield Part(kind, f"{field}.{kind}", header, low, high, raw[low:high])
             continue
         value_start, value_end = _trim(raw, equals + 1, high)

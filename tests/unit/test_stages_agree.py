@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "detection"))
 
-from embed import FIELDS, MORE_FIELDS, message
+from embed import FIELDS, MORE_FIELDS, message, quoted
 from evaluate import engine, own_attacks, own_benign
 
 from sipsieve import ruleset, structure
@@ -33,7 +33,7 @@ PLACES: Final = {
     **MORE_FIELDS,
     "subscription-state": header(b"Subscription-State: active;"),
     "session-expires": header(b"Session-Expires: 90;"),
-    "reason": header(b'Reason: SIP;cause=200;text="'),
+    "reason": lambda text: message(more=b'Reason: SIP;cause=200;text="' + quoted(text) + b'"\r\n'),
     "warning": header(b"Warning: 399 host "),
     "accept": header(b"Accept: "),
     "refer-to": header(b"Refer-To: <sip:a@example.com>;x="),
@@ -89,7 +89,7 @@ def test_what_made_the_stages_disagree_once() -> None:
         ("from.display", b"Open (24h)"),
         ("user-agent", b"ls+-la"),
         ("subject", b"Sed & Awk"),
-        ("reason", b'id=5"'),
+        ("reason", b"id=5"),
         ("from.user", b"&id"),
     ):
         assert not disagreement(PLACES[place](text)), (place, text)

@@ -1,4 +1,5 @@
-"""Times the worst messages that an attacker can build, and shows that cost grows no faster than size."""
+"""Times the worst messages that an attacker can build, for each rule and transform, and shows that cost grows no
+faster than size."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "kemi"))
 
 from sipsieve import normalize, policy, ruleset  # noqa: E402
+from sipsieve.detect import MATCHED  # noqa: E402
 from sipsieve.engine import Engine  # noqa: E402
 from sipsieve.model import Source  # noqa: E402
 
@@ -73,18 +75,45 @@ def message(place: str, piece: bytes, size: int) -> bytes:
     return PLACES[place](piece * ((size - len(HEAD) - 80) // len(piece)))[:size]
 
 
+def transforms() -> dict[str, Callable[[bytes], bytes]]:
+    """What `normalize.variants` is made of, by name."""
+    return {f.__name__: f for f in (
+        normalize.percent, normalize.percent_u, normalize.entities, normalize.escapes, normalize.overlong,
+        normalize.plain_unicode, normalize.comments, normalize.spaces, normalize.shell_noise, normalize.no_controls,
+        normalize.hex_bytes, normalize.quoted_pair, normalize.unfold, normalize.unbase64, normalize.decode,
+    )}  # fmt: skip
+
+
+def pieces_of_rules(rules: ruleset.Ruleset) -> dict[str, bytes]:
+    """What each rule is for, over and over: its first hit that stands in one line."""
+    pieces = {}
+    for rule in rules.rules:
+        texts = [hit.encode() + b" " for hit in rule.hits if "\n" not in hit and "\r" not in hit and '"' not in hit]
+        if texts:
+            pieces[rule.id] = texts[0]
+    return pieces
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--limit", type=float, default=1000.0, help="µs that the worst 64 KiB may cost")
-    parser.add_argument("--top", type=int, default=12)
+    parser.add_argument("--top", type=int, default=12, help="how many of each to show")
     options = parser.parse_args()
     rules = ruleset.load()
     guard = Engine(policy.loads("[limits]\nenabled = false\n"), rules)
     rows = []
-    for place in PLACES:
-        for name, piece in PIECES.items():
-            raw = message(place, piece, 65000)
-            rows.append((best(lambda: guard.decide(raw, SOURCE, 0.0, NoCounters())), place, name, piece))  # type: ignore[arg-type] # noqa: B023
+    places = {(place, name): piece for place in PLACES for name, piece in PIECES.items()}
+    for name, piece in pieces_of_rules(rules).items():
+        places |= {(place, name): piece for place in ("user-agent", "headers")}
+    for (place, name), piece in places.items():
+        raw = message(place, piece, 65000)
+        rows.append((best(lambda: guard.decide(raw, SOURCE, 0.0, NoCounters())), place, name, piece))  # type: ignore[arg-type] # noqa: B023
+    rows.sort(reverse=True, key=lambda row: row[0])
+    # What came out slow is timed again: once cold is no measure.
+    for number, (_, place, name, piece) in enumerate(rows[: 3 * options.top]):
+        raw = message(place, piece, 65000)
+        again = best(lambda: guard.decide(raw, SOURCE, 0.0, NoCounters()), 15)  # type: ignore[arg-type] # noqa: B023
+        rows[number] = (again, place, name, piece)
     rows.sort(reverse=True, key=lambda row: row[0])
     print("whole messages of 64 KiB, µs of CPU (growth: 16 KiB, 32 KiB, 64 KiB)")
     for cost, place, name, piece in rows[: options.top]:
@@ -94,22 +123,25 @@ def main() -> int:
             growth.append(best(lambda: guard.decide(raw, SOURCE, 0.0, NoCounters())))  # type: ignore[arg-type] # noqa: B023
         print(f"  {cost:9.0f}  {place:11} {name:16} {growth[0]:9.0f} {growth[1]:9.0f} {cost:9.0f}")
     worst = rows[0][0]
-    print("transforms and patterns on 64 KiB of each piece, worst in µs")
-    transforms = {f.__name__: f for f in (
-        normalize.percent, normalize.percent_u, normalize.entities, normalize.escapes, normalize.overlong,
-        normalize.plain_unicode, normalize.comments, normalize.spaces, normalize.shell_noise, normalize.no_controls,
-        normalize.hex_bytes, normalize.quoted_pair, normalize.unfold, normalize.unbase64, normalize.decode,
-    )}  # fmt: skip
-    pieces = [(name, (piece * 65536)[:65536]) for name, piece in PIECES.items()]
+    # No message has more decoded or matched of it: that is what keeps the whole under the limit.
+    decoded = policy.loads("").detection.max_decoded_bytes
+    matched = decoded * MATCHED
+    print(
+        f"transforms on {decoded} bytes and patterns on {matched}, the most that they get; worst in µs (and on 64 KiB)"
+    )
+    whole = [(name, (piece * 65536)[:65536]) for name, piece in PIECES.items()]
     lines = []
-    for label, transform in transforms.items():
-        lines.append(max((best(lambda: transform(t), 2), label, n) for n, t in pieces))  # noqa: B023
-    for rule in rules.rules:
-        database = ruleset.compile_patterns([(rule.id, rule.pattern)])
-        lines.append(max((best(lambda: database.scan(t, lambda *_: None, 0, None), 2), rule.id, n) for n, t in pieces))  # noqa: B023
-    lines.append(max((best(lambda: rules.match(t), 2), "all rules", n) for n, t in pieces))  # noqa: B023
-    for cost, label, name in sorted(lines, reverse=True)[: options.top]:
-        print(f"  {cost:9.0f}  {label:24} {name}")
+    for label, transform in transforms().items():
+        slowest = max(best(lambda: transform(t), 2) for _, t in whole)  # noqa: B023
+        lines.append((*max((best(lambda: transform(t[:decoded])), n) for n, t in whole), label, slowest))  # noqa: B023
+    databases = {rule.id: ruleset.compile_patterns([(rule.id, rule.pattern)]) for rule in rules.rules}
+    scans = {name: lambda t, db=db: db.scan(t, lambda *_: None, 0, None) for name, db in databases.items()}
+    scans["all rules"] = rules.match
+    for label, scan in scans.items():
+        slowest = max(best(lambda: scan(t), 2) for _, t in whole)  # noqa: B023
+        lines.append((*max((best(lambda: scan(t[:matched])), n) for n, t in whole), label, slowest))  # noqa: B023
+    for cost, name, label, slowest in sorted(lines, reverse=True)[: options.top]:
+        print(f"  {cost:9.0f}  {label:24} {name:16} {slowest:9.0f}")
     print(f"worst message: {worst:.0f} µs of {options.limit:.0f}")
     return 0 if worst <= options.limit else 1
 

@@ -6,8 +6,8 @@ from typing import Final
 
 from . import grammar, structure
 from .model import Finding, Kind, Message, Part, PartKind
-from .normalize import needs_decoding, variants
-from .parts import parts
+from .normalize import is_encoded, needs_decoding, variants
+from .parts import body_parts, parts
 from .policy import Detection
 from .ruleset import Rule, Ruleset
 from .scrub import removable
@@ -18,11 +18,16 @@ MAX_FINDINGS: Final = 16
 #: How many times more bytes are matched as they are than are decoded.
 MATCHED: Final = 3
 
-#: What a part costs by itself, counted in bytes.
-PART_COST: Final = 24
+#: What a part costs by itself, counted in bytes: one that reads in one way only, and what is added where it has
+#: more forms. A call through ten proxies has some 120 parts, few of which have more than one form.
+PART_COST: Final = 40
+FORMS_COST: Final = 40
 
-#: Bytes of plain values beyond those: half of the largest datagram, ten times the longest real call.
-MAX_PLAIN: Final = 32768
+#: Forms that most values with an encoding have; more count like values of their own.
+FORMS: Final = 3
+
+#: Bytes of plain values beyond those, part by part: what follows is looked at as a whole first.
+MAX_PLAIN: Final = 16384
 
 #: Parts whose grammar leaves no room for prose: what looks like code there is code.
 TIGHT: Final = frozenset(
@@ -65,23 +70,43 @@ def detect(message: Message, ruleset: Ruleset, policy: Detection = _DEFAULT) -> 
     """
     findings: list[Finding] = []
     max_decoded = policy.max_decoded_bytes
+    if structure.is_malformed(message):
+        # It will be refused anyway, so a short look has to do to say what else is wrong with it.
+        max_decoded //= 6
     decodable, matchable = max_decoded, max_decoded * MATCHED
+    rest_asked = False
     is_reply = message.kind is Kind.REPLY
-    for part in parts(message, sdp=policy.sdp, text_bodies=policy.text_bodies):
+    source = parts(message, sdp=policy.sdp, text_bodies=policy.text_bodies)
+    while (part := next(source, None)) is not None:
         size = len(part.value)
         if size > policy.max_value_bytes and _is_name(part):
             reason = f"{size} bytes; detection.max_value_bytes = {policy.max_value_bytes}"
             findings.append(_too_long(part, reason))
-        if needs_decoding(part):
-            decodable -= size + PART_COST
         matchable -= size + PART_COST
+        # The longest values are not even asked.
+        needed = matchable >= 0 and needs_decoding(part)
+        if needed:
+            matchable -= FORMS_COST
+            if is_encoded(part.value):
+                decodable -= size + FORMS_COST
         if decodable < 0 or matchable < 0:
+            if not rest_asked and part.start < message.body_start:
+                rest_asked = True
+                rest = message.raw[part.start : message.body_start]
+                if len(rest) <= MAX_PLAIN and ruleset.is_plain(rest):
+                    source = body_parts(message, sdp=policy.sdp, text_bodies=policy.text_bodies)
+                    continue
+            # Asking one by one costs more than the bytes.
+            matchable -= PART_COST
             if matchable > -MAX_PLAIN and ruleset.is_plain(part.value):
                 continue
             reason = f"{size} bytes, and more than detection.max_decoded_bytes = {max_decoded} to decode in all"
             findings.append(_too_long(part, reason))
             return findings
-        _match(part, ruleset, policy.paranoia, is_reply, findings)
+        forms = variants(part, needed=needed)
+        if len(forms) > FORMS:
+            matchable -= sum(len(form) + FORMS_COST for form in forms[FORMS:])
+        _match(part, forms, ruleset, policy.paranoia, is_reply, findings)
         if len(findings) >= MAX_FINDINGS:
             return findings[:MAX_FINDINGS]
     return findings
@@ -102,9 +127,11 @@ def _too_long(part: Part, reason: str) -> Finding:
     return Finding("value-overlong", structure.FAMILY, score, part.field, reason, excerpt, (0, 0), part.kind)
 
 
-def _match(part: Part, ruleset: Ruleset, paranoia: int, is_reply: bool, findings: list[Finding]) -> None:
+def _match(
+    part: Part, forms: list[bytes], ruleset: Ruleset, paranoia: int, is_reply: bool, findings: list[Finding]
+) -> None:
     fired: set[str] = set()
-    for number, form in enumerate(variants(part)):
+    for number, form in enumerate(forms):
         for rule in ruleset.match(form):
             if rule.id in fired or (number and rule.as_sent) or rule.paranoia > paranoia or not applies(rule, part):
                 continue

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from .triggers import PROGRAMS, VERBS
+
 #: Bytes that ordinary headers hardly ever have, and of which most attacks need one. O'Brien and a
 #: User-Agent with parentheses pass this gate too: they pay for one more scan, not for a parse.
 CHARACTERS: Final = r"[\t`$|{}\\^#&?'()%]"
@@ -20,7 +22,7 @@ all_ msys randomblob reverse collate handler rename attach pragma commit rollbac
 analy explain begin sounds xmltype extractvalue
 """
 _SHELL: Final = """
-bash dash zsh ksh csh powershell pwsh cmd. cmd/ curl wget ncat netcat socat telnet python perl php ruby chmod
+bash dash zsh ksh csh powershell pwsh cmd. cmd/ cmd+ curl wget ncat netcat socat telnet python perl php ruby chmod
 chown mkfifo whoami uname ifconfig ipconfig nslookup tftp busybox netstat certutil bitsadmin rundll32 regsvr32
 mshta cscript wscript systeminfo tasklist useradd adduser crontab iptables killall egrep openssl docker podman
 kubectl gawk printf sudo nmap socket strace rsync tclsh jrunscript wish gdb emacs nano /dev /bin /sbin runtime
@@ -64,16 +66,25 @@ _PHRASES: Final = (
     r"=\"=",
     r" (?:if|as) ",
     r"replace[ +]",
-    r"(?:case|update|call|load) ",
-    r"(?:order|group) by",
+    r"(?:case|update|call|load)[ +]",
+    r"(?:order|group)[ +]{1,20}by",
+    r"[:;=/\x22](?:if|or|and|xor|having|where|not)[ +]",
+    rf";[ +]{{0,9}}(?:{VERBS})[^a-z0-9=;>,_-]",
+    rf";[ +]{{0,9}}(?:{PROGRAMS})(?:\.exe)?[ \"@;/)\r#+]",
+    r": ?\"?[ +]*;|, ?\"[ +]*;|sips?:;",
+    r"sip/[a-z_]",
+    r"[0-9]--;",
+    r"[a-z0-9\"]\"[ )]{0,4}[+-][ (]{0,4}[\"'@(0-9a-z]",
+    r"\nvia: ?sip/2\.0/[a-z-]{2,8} [^;\r\n]*[<>\"]",
+    r";tag=[\";,>\r]",
     # comments
     r"/\*",
-    r"--[ \r\"@;>]",
+    r"--[ \r\"@;>+]",
     # commands with few letters
     r"; ?(?:pwd|dir|who|env|set|net|ver|type|copy|del|su|dd|ll|nl|wc|od|mv|id|ls|ps|w )",
     r"; *(?:sh|rm|cp)",
     r"cat ",
-    r"(?:cat|ls|rm|nc|sh|ssh|scp|dig|tar|sed|dd|env|ftp|vi|vim|awk|lua|ping|echo|find|grep|xxd|cmd|expect)(?:\.exe)? +[-/~.0-9hf<>]",
+    r"(?:cat|ls|rm|nc|sh|ssh|scp|dig|tar|sed|dd|env|ftp|vi|vim|awk|lua|ping|echo|find|grep|xxd|cmd|expect)(?:\.exe)?[ +]+[-/~.0-9hf<>]",
     # brackets: of paths, of lists, and angle brackets that open no URI or are followed by what follows none
     r"//[a-z]{1,30}\[",
     r"\[[@'\"]",

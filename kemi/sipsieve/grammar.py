@@ -76,6 +76,34 @@ ADDRESS_HEADERS: Final = frozenset(
     }
 )
 
+# Headers whose value is a token, word or text, and parameters after it (25.1).
+PARAMETER_HEADERS: Final = frozenset(
+    {
+        "accept",
+        "accept-contact",
+        "accept-encoding",
+        "accept-language",
+        "content-disposition",
+        "event",
+        "join",
+        "p-access-network-info",
+        "p-charging-function-addresses",
+        "p-charging-vector",
+        "reason",
+        "reject-contact",
+        "replaces",
+        "retry-after",
+        "security-client",
+        "security-server",
+        "security-verify",
+        "session-expires",
+        "subscription-state",
+        "target-dialog",
+        "user-to-user",
+        "warning",
+    }
+)
+
 # Of these a request or reply may have one only (RFC 3261 7.3.1 with table 2).
 SINGLE_HEADERS: Final = frozenset({"from", "to", "call-id", "cseq", "content-length", "max-forwards", "content-type"})
 

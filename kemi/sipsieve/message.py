@@ -16,7 +16,6 @@ MAX_FOLDS: Final = 64
 
 # What follows the first line of a folded header value: lines that begin with white space (7.3.1).
 _CONTINUED: Final = re.compile(rb"(?:\n[ \t][^\n]*)*")
-_HEADER_END: Final = re.compile(rb"\r?\n\r?\n")
 #: Bytes that mean nothing inside a header name but that parsers skip or stop at.
 _NAME_EDGE: Final = b" \t\r\n"
 _FOLD: Final = re.compile(rb"[ \t]*\r?\n[ \t]+")
@@ -48,19 +47,27 @@ def parse(raw: bytes) -> Message:
     first = raw[start:line_end].rstrip(b"\r")
     message = _first_line(raw, first, start)
 
-    end = _HEADER_END.search(raw, max(start, line_end - 1))
-    if end is None:
+    head_end, message.body_start = _header_end(raw, max(start, line_end - 1))
+    if head_end < 0:
         head_end = message.body_start = len(raw)
         message.defects.append(Defect("header-unfinished", "message", "no empty line ends the header section"))
-    else:
-        head_end = end.start()
-        message.body_start = end.end()
     message.headers = _headers(message, line_end + 1, head_end)
     if message.kind is Kind.REPLY:
         cseq = message.get("cseq")
         match = grammar.CSEQ.match(cseq.value) if cseq else None
         message.method = match[2].decode("ascii", "backslashreplace") if match else ""
     return message
+
+
+def _header_end(raw: bytes, start: int) -> tuple[int, int]:
+    """Where the last header line ends and where the body begins; (-1, -1) without an empty line."""
+    bare = raw.find(b"\n\n", start)
+    full = raw.find(b"\n\r\n", start, len(raw) if bare < 0 else bare)
+    position = full if full >= 0 else bare
+    if position < 0:
+        return -1, -1
+    body = position + (3 if full >= 0 else 2)
+    return position - (position > start and raw[position - 1] == 0x0D), body
 
 
 def _first_line(raw: bytes, first: bytes, start: int) -> Message:

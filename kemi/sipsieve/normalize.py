@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import html
 import re
 import unicodedata
@@ -14,13 +15,15 @@ from .model import Part, PartKind
 #: Rounds of decoding. `%25252e` needs three; what is packed deeper no backend unpacks.
 MAX_ROUNDS: Final = 4
 
-_HEX: Final = frozenset(b"0123456789abcdefABCDEF")
+_DIGITS: Final = "0123456789abcdefABCDEF"
 _PERCENT: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 _PERCENT_U: Final = re.compile(rb"%u([0-9A-Fa-f]{4})", re.I)
-_QUOTED_PAIR: Final = re.compile(rb"\\(.)", re.S)
+#: Stands for a backslash while others are removed.
+_BACKSLASH: Final = b"\x00\xfe\x00"
 _ESCAPE: Final = re.compile(rb"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,6})\}|([0-3][0-7]{2}))")
 _HEX_BYTE: Final = re.compile(rb"0x(2[0-9a-f]|5c|3[a-f])(?![0-9a-f])|0x(2e|2f|5c)", re.I)
 _FOLD: Final = re.compile(rb"[ \t]*\r?\n[ \t]+")
+_NO_SPACE: Final = bytes(byte for byte in range(256) if byte not in b"\t\r\n\x0b\x0c\xa0")
 _SPACES: Final = re.compile(rb"[ \t\r\n\x0b\x0c\xa0]+")
 _COMMENT: Final = re.compile(rb"/\*(?:!\d*|[^*]*\*+(?:[^/*][^*]*\*+)*/)|\*/")
 _ENTITY: Final = re.compile(rb"&(?:#x?[0-9a-f]{1,8};?|[a-z]{2,24};|(?:lt|gt|amp|quot)\b)", re.I)
@@ -28,14 +31,13 @@ _OVERLONG: Final = re.compile(
     rb"[\xc0\xc1]([\x00-\xff])|\xe0[\x80-\x9f]([\x80-\xbf])|\xf0\x80([\x80-\xbf])([\x80-\xbf])"
     rb"|\xf8\x80\x80([\x80-\xbf])([\x80-\xbf])|\xfc\x80\x80\x80([\x80-\xbf])([\x80-\xbf])"
 )
-_SHELL_NOISE: Final = re.compile(
-    rb"\$\{?IFS\}?(?:\$\d|%%?[^}]{0,4}\})?|\$\{[0-9@*]\}|\$[0-9@*]|''|\"\"|``|\\(?=[a-z0-9/_-])|\^(?=[a-z])", re.I
-)
-_SHELL_QUOTED: Final = re.compile(
-    rb"(?<=[A-Za-z/])(['\"])([A-Za-z0-9/._-]{1,12})\1|(['\"])([A-Za-z0-9/._-]{1,12})\3(?=[A-Za-z/])"
-)
-_GLOB: Final = re.compile(rb"(?<=[a-z/?])[?*](?=[a-z/?])", re.I)
+_SHELL_SPACE: Final = re.compile(rb"\$\{?IFS\}?(?:\$\d|%%?[^}]{0,4}\})?", re.I)
+_SHELL_EMPTY: Final = re.compile(rb"\$\{[0-9@*]\}|\$[0-9@*]")
+_SHELL_QUOTES: Final = b"'\"`\\^"
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/]{12,}={0,2}")
+_BASE64_NAMED: Final = re.compile(rb"base64|b64", re.I)
+#: Without one of these a value has no layer of encoding.
+_ENCODED: Final = re.compile(rb"[%&\\\x80-\xff]")
 _INVISIBLE: Final = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
     "\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e01ef]"
@@ -44,7 +46,7 @@ _INVISIBLE: Final = re.compile(
 #: Characters that read like an ASCII one and that NFKC leaves alone.
 _LOOKALIKES: Final = str.maketrans(
     {
-        **dict.fromkeys("‘’‚‛′ʹʻʼʽˈ＇`´‵", "'"),
+        **dict.fromkeys("‘’‚‛′ʹʻʼʽˈ＇´‵", "'"),
         **dict.fromkeys("“”„‟″«»ʺ˝", '"'),
         **dict.fromkeys("‐‑‒–—―−﹣", "-"),
         **dict.fromkeys("∕⁄⧸╱", "/"),
@@ -66,7 +68,15 @@ _LOOKALIKES: Final = str.maketrans(
 
 def percent(value: bytes) -> bytes:
     """`%41` becomes `A` (RFC 3261 19.1.2, escaped = "%" HEXDIG HEXDIG)."""
-    return _PERCENT.sub(lambda m: bytes((int(m[1], 16),)), value) if b"%" in value else value
+    return _PERCENT.sub(_byte, value) if b"%" in value else value
+
+
+#: Two hexadecimal digits → the byte that they mean.
+_BYTES: Final = {(a + b).encode(): bytes((int(a + b, 16),)) for a in _DIGITS for b in _DIGITS}
+
+
+def _byte(match: re.Match[bytes]) -> bytes:
+    return _BYTES[match[1]]
 
 
 def percent_u(value: bytes) -> bytes:
@@ -80,7 +90,9 @@ def _utf8(code: int) -> bytes:
 
 def quoted_pair(value: bytes) -> bytes:
     """`\\"` becomes `"` (RFC 3261 25.1, quoted-pair)."""
-    return _QUOTED_PAIR.sub(rb"\1", value) if b"\\" in value else value
+    if b"\\" not in value:
+        return value
+    return value.replace(b"\\\\", _BACKSLASH).replace(b"\\", b"").replace(_BACKSLASH, b"\\")
 
 
 def unfold(value: bytes) -> bytes:
@@ -95,7 +107,7 @@ def escapes(value: bytes) -> bytes:
 
     def decoded(match: re.Match[bytes]) -> bytes:
         if match[1]:
-            return bytes((int(match[1], 16),))
+            return _BYTES[match[1]]
         if match[4]:
             return bytes((int(match[4], 8) & 0xFF,))
         return _utf8(int(match[2] or match[3], 16))
@@ -105,14 +117,19 @@ def escapes(value: bytes) -> bytes:
 
 def hex_bytes(value: bytes) -> bytes:
     """`0x2e` becomes `.`; only for the punctuation that paths and markup are made of."""
-    return _HEX_BYTE.sub(lambda m: bytes((int(m[1] or m[2], 16),)), value) if b"0x" in value.lower() else value
+    return _HEX_BYTE.sub(lambda m: _BYTES[m[1] or m[2]], value) if b"0x" in value or b"0X" in value else value
 
 
 def entities(value: bytes) -> bytes:
     """`&lt;` and `&#x3c;` become `<`, as browsers read them."""
     if b"&" not in value:
         return value
-    return _ENTITY.sub(lambda m: html.unescape(m[0].decode("ascii")).encode("utf-8", "surrogatepass"), value)
+    return _ENTITY.sub(lambda m: _entity(m[0]), value)
+
+
+@functools.lru_cache(maxsize=1024)
+def _entity(text: bytes) -> bytes:
+    return html.unescape(text.decode("ascii")).encode("utf-8", "surrogatepass")
 
 
 def overlong(value: bytes) -> bytes:
@@ -148,7 +165,7 @@ def comments(value: bytes) -> bytes:
 
 def spaces(value: bytes) -> bytes:
     """Any run of white space becomes one space."""
-    return _SPACES.sub(b" ", value)
+    return _SPACES.sub(b" ", value) if b"  " in value or value.translate(None, _NO_SPACE) else value
 
 
 def plus(value: bytes) -> bytes:
@@ -157,9 +174,10 @@ def plus(value: bytes) -> bytes:
 
 
 def shell_noise(value: bytes) -> bytes:
-    """Empty quotes, quotes round parts of a word, `${IFS}`, `$@`, escapes and carets vanish, as in a shell."""
-    value = _SHELL_NOISE.sub(lambda m: b" " if m[0][:2].upper() in (b"$I", b"${") else b"", value)
-    return _SHELL_QUOTED.sub(lambda m: m[2] or m[4] or b"", value)
+    """Quotes, escapes, carets and `$@` vanish and `${IFS}` is a space, as in a shell."""
+    if b"$" in value:
+        value = _SHELL_EMPTY.sub(b"", _SHELL_SPACE.sub(b" ", value))
+    return value.translate(None, _SHELL_QUOTES)
 
 
 def no_controls(value: bytes) -> bytes:
@@ -199,48 +217,66 @@ def decode(value: bytes) -> bytes:
     return value
 
 
-#: What any transform needs to find in a value before it can change it.
-_NEEDED: Final = re.compile(rb"[^\x20-\x21\x23-\x24\x28-\x29\x2c-\x5b\x5d\x5f\x61-\x7e]|\$[{I@*0-9]|0x|  ", re.I)
+#: Bytes that no transform changes by themselves.
+_PLAIN: Final = bytes(byte for byte in range(0x20, 0x7F) if byte not in b"\"%&'*+\\^`")
+#: And what it takes several of.
+_PLAIN_NEEDED: Final = re.compile(rb"\$[{Ii@*0-9]|0[xX]|  ")
 
 
 def needs_decoding(part: Part) -> bool:
     """Whether a part's value can be read in more than one way."""
-    return part.kind is not PartKind.NAME and _NEEDED.search(part.value) is not None
-
-
-def variants(part: Part) -> list[bytes]:
-    """The forms of a part's value to match, without repeats: as sent, and as a backend may come to read it."""
     value = part.value
-    if not needs_decoding(part):
+    return part.kind is not PartKind.NAME and (
+        value.translate(None, _PLAIN) != b"" or _PLAIN_NEEDED.search(value) is not None
+    )
+
+
+def is_encoded(value: bytes) -> bool:
+    """Whether a value may have layers of encoding, each of which costs a round."""
+    return _ENCODED.search(value) is not None
+
+
+def variants(part: Part, *, needed: bool | None = None) -> list[bytes]:
+    """The forms of a part's value to match, without repeats: as sent, and as a backend may come to read it.
+
+    `needed` is what `needs_decoding` says, where that is known.
+    """
+    value = part.value
+    if needed is False or (needed is None and not needs_decoding(part)):
         return [value]
     value = unfold(value)
-    forms = [value]
-
-    def add(form: bytes) -> None:
-        if form not in forms:
-            forms.append(form)
-
-    starts = [value]
-    if b"\\" in value and (part.quoted or b'"' in value):
-        starts.insert(0, quoted_pair(value))
+    # A dict keeps the order and drops repeats.
+    forms: dict[bytes, None] = {value: None}
+    starts: tuple[bytes, ...] = (value,)
+    if b"\\" in value:
+        unquoted = quoted_pair(value)
+        starts = (unquoted, value) if part.quoted or b'"' in value else (value, unquoted)
     for start in starts:
-        decoded = decode(start)
-        add(start)
-        if decoded != start:
-            add(percent(start))
-            add(decoded)
-        plain = plain_unicode(decoded)
-        add(plain)
-        add(no_controls(plain))
-        hexed = hex_bytes(plain)
-        add(hexed)
+        forms[start] = None
+        plain = start
+        if _ENCODED.search(start):
+            decoded = decode(start)
+            if decoded != start:
+                # A per cent sign that was an entity or escape may open a directive, which the next round takes apart.
+                forms[percent(start)] = forms[escapes(entities(start))] = forms[decoded] = None
+            plain = decoded
+            if not decoded.isascii():
+                plain = plain_unicode(decoded)
+                if plain != decoded:
+                    # What was folded may be an escape itself.
+                    forms[plain] = None
+                    plain = decode(plain)
+            forms[plain] = None
+        forms[no_controls(plain)] = None
+        if b"0x" in plain or b"0X" in plain:
+            forms[hex_bytes(plain)] = None
         quiet = spaces(comments(plain))
-        add(quiet)
+        forms[quiet] = None
         if b"/*" in plain:
-            add(_COMMENT.sub(b"", plain))
+            forms[_COMMENT.sub(b"", plain)] = None
         if b"+" in quiet:
-            add(plus(quiet))
-        add(shell_noise(quiet))
-        if b"base64" in plain.lower() or b"b64" in plain.lower():
-            add(unbase64(plain))
-    return forms
+            forms[plus(quiet)] = None
+        forms[shell_noise(quiet)] = None
+        if b"64" in plain and _BASE64_NAMED.search(plain):
+            forms[unbase64(plain)] = None
+    return list(forms)

@@ -16,9 +16,23 @@ MAX_ENTRIES: Final = 64
 #: such headers; what is beyond is read as it stands.
 MAX_SPLIT: Final = 6144
 
+#: URI headers read one by one.
+MAX_URI_HEADERS: Final = 16
+
 _SPACE: Final = b" \t\r\n"
+# Of a token's marks (25.1) what a payload needs: an escape, or a quote before a word.
+_TOKEN_MARKS: Final = re.compile(rb"%[0-9A-Fa-f]{2}|['`][A-Za-z0-9-]")
+# scheme = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )   (25.1); or no scheme at all, as careless clients send it
+_URI_START: Final = re.compile(rb"[ \t\r\n]*(?:[a-z][a-z0-9+.-]*[ \t\r\n]*:|[^\s/<>\"'=]+[@.])", re.I)
+# What no word of a Call-ID has (25.1) and a shell separates commands by; per cent signs, behind which it may hide.
+_NO_WORD: Final = re.compile(rb"[;|&$%]")
+_BRANCH_MARKS: Final = re.compile(rb"%[013-9A-Fa-f]|%2[^3]")
+_TAIL_MARKS: Final = re.compile(rb"['`(|&]")
+# RFC 3261 8.1.1.7: branches begin with this cookie; what follows it is the client's own.
+_COOKIE: Final = b"z9hg4bk"
 # Lines of SDP that hold text: origin, session name, information, URI, e-mail address (RFC 4566 5).
 _SDP_LINE: Final = re.compile(rb"^([osiue])=([^\r\n]*)", re.M)
+_NESTING: Final = re.compile(rb'["<>\\]')
 _MARKS: Final = re.compile(rb'[",;<>\\]')
 # quoted-string = DQUOTE *( qdtext / quoted-pair ) DQUOTE   (25.1)
 _QUOTED: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*"', re.S)
@@ -33,7 +47,10 @@ def parts(message: Message, *, sdp: bool = True, text_bodies: bool = False) -> I
     """
     raw = message.raw
     if message.method:
-        yield Part(PartKind.METHOD, "method", "method", 0, 0, message.method.encode("ascii", "replace"))
+        method = message.method.encode("ascii", "replace")
+        yield Part(PartKind.METHOD, "method", "method", 0, 0, method)
+        if _TOKEN_MARKS.search(method):
+            yield Part(PartKind.PARAMETER, "method", "method", 0, 0, method)
     if message.uri:
         yield from _uri(raw, message.uri_start, message.uri_start + len(message.uri), "request_uri", "request_uri")
     if message.phrase[1] > message.phrase[0]:
@@ -47,17 +64,22 @@ def parts(message: Message, *, sdp: bool = True, text_bodies: bool = False) -> I
         field = header.name if index == 0 else f"{header.name}[{index}]"
         if not grammar.is_token(header.raw_name):
             yield Part(PartKind.NAME, "header_name", header.name, header.start, header.start, header.raw_name)
+        elif _TOKEN_MARKS.search(header.raw_name):
+            # A legal name can carry an escaped payload to whatever stores header fields by name.
+            yield Part(PartKind.PARAMETER, "header_name", "header_name", header.start, header.start, header.raw_name)
         left -= header.end - header.value_start
         if left < 0:
             start, end = _trim(raw, header.value_start, header.end)
             yield Part(PartKind.TEXT, field, header.name, start, end, raw[start:end])
         else:
             yield from _header(raw, header, field)
-    if message.body_start < len(raw):
-        yield from _body(message, sdp, text_bodies)
+    yield from body_parts(message, sdp=sdp, text_bodies=text_bodies)
 
 
-def _body(message: Message, sdp: bool, text_bodies: bool) -> Iterator[Part]:
+def body_parts(message: Message, *, sdp: bool = True, text_bodies: bool = False) -> Iterator[Part]:
+    """The parts of a message's body."""
+    if message.body_start >= len(message.raw):
+        return
     raw, start = message.raw, message.body_start
     header = message.get("content-type")
     kind = header.value.lower() if header else b""
@@ -79,6 +101,9 @@ def _header(raw: bytes, header: Header, field: str) -> Iterator[Part]:
     elif header.name == "via":
         for number, (low, high) in enumerate(split(raw, start, end, b",")):
             yield from _via(raw, low, high, field if number == 0 else f"{field}.{number}")
+    elif header.name in grammar.PARAMETER_HEADERS:
+        for number, (low, high) in enumerate(split(raw, start, end, b",")):
+            yield from _parameterized(raw, low, high, field if number == 0 else f"{field}.{number}", header.name)
     elif header.name in grammar.CREDENTIAL_HEADERS:
         yield from _credentials(raw, start, end, field, header.name)
     elif header.name == "content-type" and (match := grammar.BOUNDARY.match(raw[start:end])):
@@ -93,6 +118,24 @@ def _header(raw: bytes, header: Header, field: str) -> Iterator[Part]:
                 yield Part(PartKind.TEXT, name, header.name, first, last, raw[first:last])
     else:
         yield Part(PartKind.TEXT, field, header.name, start, end, raw[start:end])
+        # callid = word [ "@" word ]   (25.1)
+        if header.name == "call-id" and (at := raw.find(b"@", start, end)) > start and _NO_WORD.search(raw, start, at):
+            yield Part(PartKind.TEXT, field, header.name, start, at, raw[start:at])
+
+
+def _parameterized(raw: bytes, start: int, end: int, field: str, header: str) -> Iterator[Part]:
+    # value *( SEMI generic-param );  warning-value = warn-code SP warn-agent SP warn-text, a quoted-string   (25.1)
+    quote = raw.find(b'"', start, end)
+    semicolon = raw.find(b";", start, end if quote < 0 else quote)
+    stop = end if semicolon < 0 else semicolon
+    if semicolon < 0 <= quote and (close := _closing_quote(raw, quote + 1, end)) >= 0:
+        yield from _rest(raw, start, quote, field, header)
+        yield Part(PartKind.PARAMETER, f"{field}.text", header, quote + 1, close, raw[quote + 1 : close], True)
+        yield from _rest(raw, close + 1, end, field, header)
+        return
+    yield from _rest(raw, start, stop, field, header)
+    if semicolon >= 0:
+        yield from _tail(raw, start, semicolon + 1, end, field, header)
 
 
 def split(raw: bytes, start: int, end: int, separator: bytes) -> list[tuple[int, int]]:
@@ -100,6 +143,13 @@ def split(raw: bytes, start: int, end: int, separator: bytes) -> list[tuple[int,
     if raw.find(separator, start, end) < 0:
         return [(start, end)]
     spans: list[tuple[int, int]] = []
+    if _NESTING.search(raw, start, end) is None:
+        low = start
+        for piece in raw[start:end].split(separator, MAX_ENTRIES - 1):
+            if piece and not piece.isspace():
+                spans.append(_trim(raw, low, low + len(piece)))
+            low += len(piece) + 1
+        return spans
     quoted = angle = False
     low = skip = start
     for match in _MARKS.finditer(raw, start, end):
@@ -177,7 +227,7 @@ def _address(raw: bytes, start: int, end: int, field: str, header: str) -> Itera
         uri_start, uri_end = _trim(raw, start, stop)
         yield from _uri(raw, uri_start, uri_end, field, header)
         if semicolon >= 0:
-            yield from _parameters(raw, semicolon + 1, end, field, header, PartKind.PARAMETER)
+            yield from _tail(raw, semicolon + 1, semicolon + 1, end, field, header)
         return
     if between[0] != between[1]:
         yield from _rest(raw, between[0], between[1], field, header)
@@ -189,7 +239,7 @@ def _address(raw: bytes, start: int, end: int, field: str, header: str) -> Itera
     rest_start, rest_end = _trim(raw, high + 1, end)
     if rest_start < rest_end:
         if raw[rest_start] == 0x3B:
-            yield from _parameters(raw, rest_start + 1, rest_end, field, header, PartKind.PARAMETER)
+            yield from _tail(raw, rest_start + 1, rest_start + 1, rest_end, field, header)
         else:
             yield from _rest(raw, rest_start, rest_end, field, header)
 
@@ -215,6 +265,9 @@ def _uri(raw: bytes, start: int, end: int, field: str, header: str) -> Iterator[
         return
     if scheme not in (b"sip", b"sips"):
         if start < end:
+            if raw[start - 1] == 0x3C and _URI_START.match(raw, start, end) is None:
+                # No URI, so the brackets may belong to it: markup.
+                start, end = start - 1, end + 1
             yield Part(PartKind.TEXT, field, header, start, end, raw[start:end])
         return
     position = colon + 1
@@ -237,6 +290,20 @@ def _uri(raw: bytes, start: int, end: int, field: str, header: str) -> Iterator[
         yield from _parameters(raw, semicolon + 1, stop, field, header, PartKind.URI_PARAMETER)
     if question >= 0:
         yield Part(PartKind.URI_HEADER, f"{field}.uri_header", header, question + 1, end, raw[question + 1 : end])
+        yield from _uri_headers(raw, question + 1, end, field, header)
+
+
+def _uri_headers(raw: bytes, start: int, end: int, field: str, header: str) -> Iterator[Part]:
+    # headers = "?" header *( "&" header );  header = hname "=" hvalue   (25.1)
+    for _ in range(MAX_URI_HEADERS):
+        ampersand = raw.find(b"&", start, end)
+        stop = end if ampersand < 0 else ampersand
+        equals = raw.find(b"=", start, stop)
+        if 0 <= equals < stop - 1:
+            yield Part(PartKind.URI_HEADER, f"{field}.uri_header", header, equals + 1, stop, raw[equals + 1 : stop])
+        if ampersand < 0:
+            return
+        start = ampersand + 1
 
 
 def _hostport(raw: bytes, start: int, end: int, field: str, header: str) -> Iterator[Part]:
@@ -251,18 +318,38 @@ def _hostport(raw: bytes, start: int, end: int, field: str, header: str) -> Iter
         yield Part(PartKind.PORT, f"{field}.port", header, colon + 1, end, raw[colon + 1 : end].strip(_SPACE))
 
 
+def _tail(raw: bytes, whole: int, start: int, end: int, field: str, header: str) -> Iterator[Part]:
+    """Header parameters, one by one; where a mark stands that no parameter has, also as a whole.
+
+    What a semicolon takes apart may mean something only together: what begins at `whole`.
+    """
+    yield from _parameters(raw, start, end, field, header, PartKind.PARAMETER)
+    tail = raw[whole:end]
+    if b";" in tail and b'"' not in tail and _TAIL_MARKS.search(tail):
+        yield Part(PartKind.PARAMETER, f"{field}.parameters", header, whole, end, tail)
+
+
 def _parameters(raw: bytes, start: int, end: int, field: str, header: str, kind: PartKind) -> Iterator[Part]:
     # generic-param = token [ EQUAL gen-value ];  gen-value = token / host / quoted-string   (25.1)
     for low, high in split(raw, start, end, b";"):
         equals = raw.find(b"=", low, high)
         name = raw[low : high if equals < 0 else equals].strip(_SPACE)
         if equals < 0 or not grammar.is_token(name) or len(name) > 64:
+            if not grammar.is_token(name) and (semicolon := raw.rfind(b";", start - 1, low)) >= 0:
+                # No parameter: what a shell or database would take for a command after a semicolon.
+                low = semicolon
             yield Part(kind, f"{field}.{kind}", header, low, high, raw[low:high])
             continue
         value_start, value_end = _trim(raw, equals + 1, high)
         quoted = value_end - value_start >= 2 and raw[value_start] == 0x22 and raw[value_end - 1] == 0x22
         if quoted:
             value_start, value_end = value_start + 1, value_end - 1
+        elif (
+            header == "via"
+            and raw[value_start : value_start + 7].lower() == _COOKIE
+            and _BRANCH_MARKS.search(raw, value_start, value_end)
+        ):
+            value_start += 7
         yield Part(
             kind,
             f"{field}.{name.decode('ascii').lower()}",
@@ -291,7 +378,7 @@ def _via(raw: bytes, start: int, end: int, field: str) -> Iterator[Part]:
         yield Part(PartKind.TEXT, f"{field}.protocol", "via", start, position, raw[start:position])
         yield from _hostport(raw, position, stop, field, "via")
     if semicolon >= 0:
-        yield from _parameters(raw, semicolon + 1, end, field, "via", PartKind.PARAMETER)
+        yield from _tail(raw, semicolon + 1, semicolon + 1, end, field, "via")
 
 
 def _credentials(raw: bytes, start: int, end: int, field: str, header: str) -> Iterator[Part]:

@@ -144,6 +144,8 @@ class Ruleset:
             return []
         found: list[int] = []
         self._database.scan(text, _collect, 0, found)
+        if not found:
+            return []
         return [self.rules[index] for index in sorted(set(found))]
 
 

@@ -15,11 +15,16 @@ PLACEHOLDER = b"removed"
 _ECHOED: Final = frozenset({"via", "from", "to", "call-id", "cseq", "record-route", "route", "rack", "rseq"})
 
 
+#: Parameters of a URI that say how its host is reached (RFC 3261 19.1.1): with another value a dialog's requests
+#: would not arrive.
+_REACHING: Final = frozenset({"transport", "maddr", "ttl", "lr", "comp"})
+
+
 def removable(part: Part, is_reply: bool) -> bool:
     """Whether a part's value can be replaced without changing where the call goes.
 
     A reply can't be refused, since the callee has answered (RFC 3261 13.3.1.4), so more is taken out of
-    it: a hostile user part in its Contact harms more than a callback that goes astray.
+    it, but never what its host is reached by: a Contact is where the rest of the dialog is sent.
     """
     if part.start >= part.end:
         return False
@@ -29,6 +34,8 @@ def removable(part: Part, is_reply: bool) -> bool:
         return part.header not in ROUTED_HEADERS
     if part.kind is PartKind.PARAMETER and part.quoted and part.header not in ROUTED_HEADERS:
         return True
+    if part.kind is PartKind.URI_PARAMETER and part.field.rpartition(".")[2] in _REACHING:
+        return False
     if is_reply and part.header not in _ECHOED:
         return part.kind in (
             PartKind.USERINFO,

@@ -44,6 +44,7 @@ _VARIABLE: Final = frozenset(
         "rinstance",
         "call-id",
         "username",
+        "ftag",
     }
 )
 
@@ -245,22 +246,27 @@ def _outlined(message: Message, head_end: int, places: bool) -> Outline | None:
     raw = message.raw
     holes: list[Span] = []
     values: list[Span] = []
+    others: list[Part] = []
     number: Span | None = None
     for part in parts(message):
+        name = part.field.rpartition(".")[2]
         if part.field == "cseq":
             match = _NUMBER.match(raw, part.start, part.end)
             if match is not None and raw[match.end() : part.end] in _CSEQ_ENDS:
                 number = match.span()
                 values.append((part.start, part.end))
-        elif (part.field.rpartition(".")[2] in _VARIABLE or (places and _WHERE.fullmatch(part.field))) and _is_plain(
-            part
-        ):
+        elif (name in _VARIABLE or (places and _WHERE.fullmatch(part.field))) and _is_plain(part):
             runs = [match.span() for match in _RUN.finditer(raw, part.start, part.end)]
             if runs:
                 holes += runs
                 values.append((part.start, part.end))
+        else:
+            others.append(part)
     values.sort()
     if number is None or len(holes) >= _MAX_HOLES or _overlap(values):
+        return None
+    # What is read in more ways than one is matched in all of them: such a message is looked at each time.
+    if any(part.start < high and low < part.end for part in others for low, high in (number, *holes)):
         return None
     constants = []
     position = 0

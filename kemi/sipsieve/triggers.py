@@ -9,9 +9,18 @@ _STATEMENTS: Final = (
     "union|select|insert|delete|drop|truncate|alter|create|declare|exec|execute|waitfor|having|shutdown|grant|"
     "revoke|backup|restore|merge|where"
 )
+# What a stacked statement of SQL begins with.
+VERBS: Final = (
+    "select|insert|update|delete|drop|create|alter|exec|execute|declare|set|shutdown|waitfor|truncate|grant|revoke|begin|call|use|if|"
+    "merge|replace|backup|restore|copy|handler|load|rename|attach|pragma|commit|rollback|while|do|bulk|print|raiserror|prepare|lock|"
+    "reset|vacuum|analyze|explain|show|desc"
+)
 # Programs that attacks start.
-_PROGRAMS: Final = (
-    "cat|curl|wget|ncat|netcat|socat|telnet|bash|python|perl|php|ruby|chmod|mkfifo|whoami|uname|id|ps|pwd|ls|dir|type|copy|echo|"
+PROGRAMS: Final = (
+    "tac|nl|more|less|head|tail|ssh|scp|dash|zsh|ksh|csh|lua|node|nodejs|mv|cp|chown|mknod|ll|export|route|arp|poweroff|killall|ping6|host|"
+    "dig|tftp|ftp|egrep|awk|gawk|sed|sort|uniq|wc|xxd|od|base64|openssl|gcc|make|crontab|useradd|adduser|su|mount|dd|tar|gzip|zip|unzip|"
+    "iptables|reg|wmic|certutil|bitsadmin|rundll32|regsvr32|mshta|cscript|wscript|asterisk|fs_cli|notepad|python[23]|time|nohup|command|"
+    "eval|do|then|cat|curl|wget|ncat|netcat|socat|telnet|bash|python|perl|php|ruby|chmod|mkfifo|whoami|uname|id|ps|pwd|ls|dir|type|copy|echo|"
     "printf|netstat|ifconfig|ipconfig|reboot|ping|nslookup|busybox|sleep|touch|find|grep|passwd|sudo|systeminfo|tasklist|net|"
     "powershell|cmd|system|exec|passthru|popen|kamctl|kamcmd|set|env|kill|halt|start|calc|ver|nc|sh|rm|del|w|who|phpinfo|shutdown"
 )
@@ -25,7 +34,10 @@ _FOLDERS: Final = (
 SHAPES: Final = (
     # Numbers that are none, and tags without a value.
     r"\nmax-forwards:[ \t]*(?:[^0-9 \t]|[0-9]{1,3}[^0-9\r \t]|[0-9]{4}|25[6-9]|2[6-9][0-9]|[3-9][0-9][0-9])",
-    r";[ \t]*tag[ \t]*=[ \t]*[\r;,>]",
+    r";[ \t]*tag[ \t]*=[ \t]*[\r;,>\"]",
+    # Characters that no host and no channel of Asterisk's has.
+    r"@[^ \t\r\n<>;,\"@]{0,100}['(]|\nvia: ?sip/2\.0/[a-z-]{2,8} [^;\r\n]{0,100}[<>\"'()]|<script@",
+    r"\b(?:pj)?sip/[a-z_][a-z0-9_.-]{0,40}/\+?[0-9]{5}",
     r"(?:@[a-z0-9.-]{1,255}|\]):[0-9]{0,9}[^0-9;>?\r\n \t,\"/&]",
     # Bytes of no ordinary header value.
     r"[{}|^`$]",
@@ -44,7 +56,7 @@ SHAPES: Final = (
     r"as|into|collate|procedure)\b",
     r"\n(?:user-agent|server|subject|organization|x-[a-z0-9-]{1,40}):[^\r\n]*\"",
     r"\"[ \t]{0,4}\)*[ \t]{0,4}(?:(?:[=!]{1,3}|&&|[*/~])[ \t(]{0,4}[\"'@0-9(a-z]|#)",
-    r"\"[ \t]{0,4}\)*[ \t]{0,4}[+-][ \t(]{0,4}[\"'@(a-z]",
+    r"\"[ \t]{0,4}\)*[ \t]{0,4}[+-][ \t(]{0,4}[\"'@(0-9a-z]",
     # Words of SQL.
     rf"\b(?:{_STATEMENTS})[^a-z0-9=,;>.@:/-]",
     r"\bupdate\b[^,\r\n]{1,90}\bset\b",
@@ -55,29 +67,30 @@ SHAPES: Final = (
     r"[<>][ \t]?[0-9])",
     r"\b(?:x?or|and|having|where)[ \t+]+(?:true\b|not\b|[-+~!(@]*[0-9])",
     r"[0-9)%][ \t]*(?:\b(?:or|and|xor|like|rlike|regexp|between|in|is|div|mod|sounds|procedure|having|where)\b|&&)",
-    r";[ \t]*(?:set|use|if|call|begin|do|while|show|desc|copy|load|lock|handler|rename|attach|pragma|commit|rollback|bulk|print|"
-    r"raiserror|prepare|reset|vacuum|analyze|explain|replace)[ \t]",
+    rf";[ \t+)]*(?:{VERBS})[^a-z0-9=;>,_-]",
     r"@@[a-z]",
     r"\b(?:xp|sp|pg|utl|dbms|sqlite)_[a-z]",
-    r"\binformation_schema|\bsys(?:objects|columns|databases|ibm|\.[a-z])|\bmysql\.|\ball_(?:tab|user)|\bmaster\.|\bmsysaccess|\bdual[ \t]|"
+    r"\binformation_schema|\bsys(?:objects|columns|databases|ibm|\.[a-z])|\bmysql\.|\ball_(?:tab|user)|\bmaster\.|\bmsysaccess|(?:from|using)[ \t+]+dual\b|"
     r"\bsqlite_|\binto[ \t]+(?:out|dump)file|\bload_file|\bload[ \t]+data",
     r"\bcase\b[^\r\n]{1,80}\bwhen\b",
-    r"--[ \t\"'@>+]|['\")]--|--\r",
+    r"--[ \t\"'@>+]|['\")]--|--\r|[0-9 ]--;|\bif[ \t+]+[0-9]+=",
     r"/\*[^\r\n,;]|[\"'0-9)][ \t]*/\*",
     r"\bsleep[ \t]*\(|\bbenchmark[ \t]*\(",
     r"\*/[^*]",
     r"0x[0-9a-f]{2}",
     # Calls and brackets of code, of LDAP filters, of XPath.
     r"[a-z_]\(|[0-9]\([ \t]*['\"@)]|\b(?:md5|sha[0-9]{1,3}|crc32|popen[0-9])[ \t]*\(",
-    r"[a-z_][ \t]+\([ \t]{0,3}(?:\)|['\"@*/.(-]|[0-9]{1,9}[,)(]|0x|[a-z_]{1,30}[ \t]{0,4}[(,=\[]|(?:distinct|document|window|this)\b)",
-    r"\([ \t]?(?:[&|!*]|[a-z]{1,40}[ \t]?[=<>~])|\*[ \t]?[)|&]|\)[ \t]?\([ \t]?[a-z]*[&|!*=]|\)\(|\)\)[%(]|@\(",
+    r"[a-z_][ \t+]+\([ \t+]{0,3}(?:\)|['\"@*/.(-]|[0-9]{1,9}[,)(]|0x|[a-z_]{1,30}[ \t]{0,4}[(,=\[]|(?:distinct|document|window|this)\b)",
+    r"\([ \t]?(?:[&|!*]|[a-z0-9_]{1,40}[ \t]?[=<>~])|\*[ \t]?[)|&]|\)[ \t]?\([ \t]?[a-z]*[&|!*=]|\)\(|\)\)[%(]|@\(",
     r"//[a-z]{1,30}\[|::[a-z*]|\[[ \t]?(?:@[a-z]|[0-9]{1,4}[ \t]?\]|position)|/\*\[",
     r"\[\[|#[ \t]?(?:set|include|parse|evaluate|foreach|exec|assign)\b|__[a-z]",
     r"===|[0-9)] ?== ?[0-9]|\bdb\.[a-z]|\bthis\.[a-z]|\breturn\b|\bmapreduce\b|\bnew[ \t]+date",
     r"\b(?:java\.[a-z]|freemarker|classloader|getclass|getruntime|forname|self\.[_a-z]|request\.[a-z]|config\.|_self|t\(java)",
     # Programs, shells, files.
     r";[ \t]*[a-z0-9.]{1,12}[ \t]+[^=; \t\r\n]",
-    rf"[;&][ \t({{'\"@!]{{0,10}}(?:{_PROGRAMS})(?:\.exe)?[ \t\"'@&;|<>/)\r#+]",
+    rf"[;&][ \t+({{'\"@!]{{0,10}}(?:{PROGRAMS})(?:\.exe)?[ \t\"'@&;|<>/)\r#+]",
+    # A value that begins with a separator of the shell.
+    r"(?:: ?|, ?)\"[ \t+]*[;&]|sips?:[;&]",
     r"[ \t+](?:/[a-z*~.?]|--?[a-z]|~/|\.\.?/|https?:|ftp:)",
     r"\b(?:nc|ncat|ping6?|telnet|ssh|s?ftp|tftp|curl|wget|dig|host|nslookup|rsync|scp|nmap)[ \t+]+(?:-|[0-9]{1,3}\.[0-9])",
     r"&&|[&;][ \t]*[\r\"@]|\n(?:from|to|f|t|m|contact|user-agent|server|subject|organization): ?\"?[ \t]*[;&]",
@@ -95,7 +108,7 @@ SHAPES: Final = (
     r"script[ \t]{0,10}(?::|&)|\b(?:file|php|phar|zip|expect|glob|ogg|jar|netdoc|gopher|dict|compress\.zlib|local_file):/|\bdata:|"
     r"-moz-binding|\bexpression[ \t]*\(|\bbehaviou?r[ \t]*:|@import|\bsrcdoc|\bxlink:|\bformaction|\bview-source|\blowsrc|\bdynsrc|"
     r"j[ \t]*a[ \t]*v[ \t]*a[ \t]*s[ \t]*c|v[ \t]*b[ \t]*s[ \t]*c[ \t]*r",
-    r"[ \t\"'`/+;,<>%&|(\\:@]on[a-z]{3,24}[ \t/]{0,10}=[^\r\n]",
+    r"[ \t\"'`/+;,<>%&|(\\:@]on[a-z]{3,24}[ \t/+]{0,10}=[^\r\n]",
     r"\b(?:document|window|string|location)[ \t]*(?:\.[ \t]*[a-z]|\[|=)|\binnerhtml|\bxmlhttp|\bactivexobject|\bthrow[ \t]|=[ \t]*(?:alert|"
     r"prompt|confirm|eval)\b|\b(?:self|top|parent|this|frames)[ \t]*\[",
     r"\b(?:href|src|style|action|background|poster|autofocus|http-equiv|srcset|accesskey)[ \t]*=",
@@ -104,13 +117,17 @@ SHAPES: Final = (
     r"[^\n](?:set-cookie|content-?type|content-?length|location)[ \t]*:|\bhttp/1\.[01][ \t]",
     r"&[ \t]{0,4}(?:zap|dahdi|sip|pjsip|iax2?|local|capi|mgcp|skinny|h323|console|agent|misdn|khomp|dongle|motif)/|"
     r"\b(?:zap|dahdi|iax2?|local)/[a-z0-9@-]|\b(?:trysystem|system|agi)\(",
-    r"\bcmd(?:\.exe)?[ \t]+/|\bbase64\b|\b(?:ba|da|z|k|c|tc|fi|a)?sh[ \t]+-",
+    r"\bcmd(?:\.exe)?[ \t+]+/|\bbase64\b|\b(?:ba|da|z|k|c|tc|fi|a)?sh[ \t]+-",
     r"\b(?:o:[0-9]{1,4}:\"|a:[0-9]{1,4}:\{|aced0005|ro0ab)",
 )
 
-#: A text line of SDP that is more than a word, a name, an address or a URL.
+#: A text line of SDP that is more than words, a name, an address or a URL. An origin has numbers and an address
+#: behind its name; a URL may have slashes, question and equals signs.
 SDP_SHAPE: Final = (
-    r"(?:^|\n)[osiue]=[^\r\n]*(?:[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\xff{}|^`$'\"<>\\%;#*!]|\.\.|--|/\*|&&|& |"
-    r"[a-z_]\(|\)\(|\b(?:select|union|insert|update|delete|drop|exec|declare|waitfor|having|or|and|javascript|script|eval|cat|wget|"
-    r"curl|bash|nc|sh)\b|[ =]/[a-z])"
+    r"(?:^|\n)(?:[oise]=[^\r\n]*[^a-z0-9 ._:@,+\r\n-]|u=[^\r\n]*[^a-z0-9 ._:@,+/?=~\r\n-]|[oisue]=[^\r\n]*(?:\.\.|--|[@=+ ]/[a-z~.]|"
+    r"[a-z]_[a-z]|__|@@|0x[0-9a-f])|[ise]=[^\r\n]*\.[a-z]|o=[^ \r\n]*\.[a-z]|"
+    r"u=(?:[^h\r\n]|h[^t\r\n]|https?(?:[^s:\r\n]|:[^/\r\n]|:/[^/\r\n]))|"
+    rf"[oisue]=[^\r\n]*\b(?:{_STATEMENTS}|update|or|and|xor|like|between|limit|order by|copy|javascript|vbscript|script|eval|system|"
+    r"file|jndi|ro0ab[a-z0-9+/]*|aced0005[0-9a-f]*|friendly-scanner|sip-?vicious|sundayddr|sv(?:map|war|crack|crash)|sipcli|[a-z]:/|-[a-z]{1,6}|subprocess|mkfifo|ztcp|pty|tcpsocket|system32|throw|"
+    rf"(?:{PROGRAMS})[ \t+]+[^ \r\n]))"
 )

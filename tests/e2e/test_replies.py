@@ -78,6 +78,16 @@ def test_an_attack_in_a_contact_s_user_part_is_taken_out_of_an_answer(server: Se
     assert "shell-substitution" in record["rule"]["id"]
 
 
+def test_the_dialog_of_a_scrubbed_contact_works(server: Server, backend: Backend) -> None:
+    HOSTILE["dialog"] = (f"Contact: <sip:$(reboot)@{backend.address}:{backend.port};transport=udp>", "")
+    reply = final(server, invite(call_id="reply-dialog"), source="127.3.0.9")
+    target = f"sip:removed@{backend.address}:{backend.port};transport=udp"
+    assert f"<{target}>".encode() in reply
+    bye = request("BYE", uri=target, call_id="reply-dialog")
+    assert status(final(server, bye, source="127.3.0.9")) == 200
+    assert any(b"reply-dialog" in message for message in backend.requests("BYE"))
+
+
 def test_broken_answers_leave_the_call_and_the_server_whole(server: Server) -> None:
     assert status(final(server, request("OPTIONS", call_id="reply-broken"), source="127.3.0.3")) == 200
     server.assert_healthy()

@@ -37,6 +37,19 @@ def test_what_calls_are_routed_by_stays() -> None:
     assert PLACEHOLDER in both
 
 
+def test_what_a_reply_s_contact_is_reached_by_stays() -> None:
+    """An ACK and a BYE go to the Contact of the answer."""
+    reply = (
+        b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKa\r\nFrom: <sip:a@example.com>;tag=1\r\n"
+        b"To: <sip:b@example.com>;tag=2\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n"
+        b"Contact: <sip:$(id)@192.0.2.2:5070;transport=tcp;maddr=$(id);line=$(id)>\r\nContent-Length: 0\r\n\r\n"
+    )
+    message = parse(reply)
+    findings = detect(message, RULES)
+    assert {item.field for item in findings} >= {"contact.userinfo", "contact.maddr", "contact.line"}
+    assert b"<sip:removed@192.0.2.2:5070;transport=tcp;maddr=$(id);line=removed>" in scrub(message, findings)
+
+
 @given(st.binary(max_size=200), st.binary(max_size=60))
 def test_the_body_is_never_touched(text: bytes, name: bytes) -> None:
     clean = bytes(byte for byte in name if byte not in b'"\\\r\n')

@@ -54,7 +54,9 @@ reason = "our catalogue numbers have quotes in them"
 
 def reference(rules: Ruleset) -> str:
     """The whole page, in Markdown."""
-    lines = [_HEAD]
+    lines = [_HEAD, "Built-in exceptions:", "", "| rule | field | why |", "|---|---|---|"]
+    lines += [f"| `{one.rule}` | `{one.field}` | {_cell(one.reason)} |" for one in rules.exceptions]
+    lines.append("")
     families = list(dict.fromkeys(rule.family for rule in rules.rules))
     for family in families:
         lines += [

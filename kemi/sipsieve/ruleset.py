@@ -30,6 +30,8 @@ _CHUNK: Final = 4096
 _OVERLAP: Final = 256
 
 RULES_FOLDER: Final = Path(__file__).with_name("rules")
+#: Where the rules of that folder do not count.
+EXCEPTIONS: Final = Path(__file__).with_name("exceptions.toml")
 
 
 class RuleError(ValueError):
@@ -225,7 +227,7 @@ def load(folder: Path = RULES_FOLDER, own: Iterable[str] = (), exceptions: Itera
             owner[rule.id] = path
             rules.append(rule)
     exempt: list[Exempt] = []
-    for path in map(Path, exceptions):
+    for path in (*((EXCEPTIONS,) if folder == RULES_FOLDER else ()), *map(Path, exceptions)):
         for entry in load_exceptions(path):
             if not any(fnmatchcase(rule_id, entry.rule) for rule_id in owner):
                 raise RuleError(f"{path}: {entry.rule}: no rule has this id")

@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "detection"))
 
-from embed import FIELDS
+from embed import FIELDS, message
 from evaluate import SOURCE, NoCounters, decide, engine
 from ordinary import ORDINARY_MESSAGES
 
@@ -48,3 +48,18 @@ def test_what_phones_send_is_ordinary(raw: bytes) -> None:
     assert not GUARD._sieve.look(raw[: raw.find(b"\r\n\r\n") + 4]) & SUSPECT
     assert decide(GUARD, raw).verdict is Verdict.ALLOW
     assert not inspected(raw).findings
+
+
+@pytest.mark.parametrize(
+    ("uri", "stopped"),
+    [
+        ("sip:annc@ms.example.net;play=file:///prompts/hello.wav;early=yes", False),
+        ("sip:dialog@ms.example.net;voicexml=file://ms.example.net/menu.vxml", False),
+        ("sip:annc@ms.example.net;play=file:///etc/passwd", True),
+        ("sip:annc@ms.example.net;other=file:///prompts/hello.wav", True),
+    ],
+)
+def test_a_media_server_s_file_is_no_attack(uri: str, stopped: bool) -> None:
+    """RFC 4240: announcements and scripts are named by URLs, of files of the media server too."""
+    verdict = decide(GUARD, message(uri=uri.encode())).verdict
+    assert (verdict is Verdict.REJECT) == stopped

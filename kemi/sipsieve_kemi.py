@@ -11,7 +11,7 @@ import base64
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -50,6 +50,7 @@ import KSR  # noqa: E402
 
 try:
     from sipsieve import (
+        accounts,
         administration,
         backlog,
         banlist,
@@ -60,11 +61,9 @@ try:
         edition,
         failure,
         fastpath,
-        folding,
         housekeeping,
         journal,
         killswitch,
-        ledger,
         model,
         native,
         own_addresses,
@@ -176,15 +175,14 @@ class Sipsieve:
                     )
                 )
             self._shared = shared.Shared(loaded.log.summary_seconds, f"{self._log_path}.ledger", loaded.limits.capacity)
-        self._tally = self._shared.ledger.tally
-        self._backlog = backlog.Backlog(self._summary, self._notice)
+        self._journal = journal.Journal(self._log_path, self._shared.journal)
+        self._accounts = accounts.Accounts(self._shared, self._journal, self._edition.recorder)
+        self._backlog = backlog.Backlog(self._accounts.summary, self._accounts.notice)
         # Counts that a killed server left behind, written at once; what can't be, with the timer's ticks.
         self._backlog.add(self._shared.ledger.drain(time.time(), everything=True))
         self._shared.ledger.attach(0)
         self._counters = _counters(self._shared, loaded)
-        self._banlist = banlist.Banlist(_BANS, self._never_banned, self._notice)
-        self._folding = folding.Folding()
-        self._journal = journal.Journal(self._log_path, self._shared.journal)
+        self._banlist = banlist.Banlist(_BANS, self._never_banned, self._accounts.notice)
         self._shared.publication.begin(1)
         self._newest = self._shared.publication.head
         self._board = self._shared.board
@@ -192,14 +190,11 @@ class Sipsieve:
         self._turn = 0.0
         self._administration: administration.Administration | None = None
         self._housekeeping = self._made_for_housekeeping()
-        #: The number of this process's last record, where the fast path finds it too.
-        self._sequence = memoryview(bytearray(8)).cast("Q")
         self._allowed = 0
         self._result = 0
         self._asked = (b"", "")
         self._scrubbed: tuple[model.Decision, bytes, model.Source, float] | None = None
         self._failures = 0
-        self._prefix = ""
         with ownership.owner_of(os.path.dirname(self._log_path) or "."):
             self._say_start()
         self._looked_at = self.sipsieve_message
@@ -218,7 +213,7 @@ class Sipsieve:
                 self._shared.ledger.attach(rank)
                 self._board.attach(rank, os.getpid(), self._edition.number, time.time())
                 self._turn = rank % _TURNS * _TURN
-            self._prefix = f"{int(time.time()):x}-{os.getpid():x}"
+            self._accounts.prefix = f"{int(time.time()):x}-{os.getpid():x}"
             if rank > 0:
                 self._is_worker = True
                 self._hasten()
@@ -302,7 +297,7 @@ class Sipsieve:
                 raise RuntimeError("asked about a scrub that was not begun")
             decision, raw, source, now = scrubbed
             if _raw() == decision.replacement:
-                self._record(decision, raw, source, now)
+                self._accounts.record(decision, raw, source, now)
                 result = PASS
             else:
                 result = self._finish(_unscrubbed(decision), raw, source, now)
@@ -321,7 +316,7 @@ class Sipsieve:
             source = self._source(where)
             decision = self._engine.decide(raw, source, time.monotonic(), self._counters, unparsable=True)
             self._ban(decision, source, now)
-            self._record(decision, raw, source, now)
+            self._accounts.record(decision, raw, source, now)
         except BaseException as error:
             self._failed(error)
         return PASS
@@ -351,7 +346,7 @@ class Sipsieve:
         """From now on this process decides by that edition."""
         self._edition, self._number = live, live.number
         self._policy, self._networks = live.policy, live.networks
-        self._engine, self._recorder = live.engine, live.recorder
+        self._engine = live.engine
         self._every = fastpath.one_in(live.policy.log.allow)
         self._sources: dict[str, model.Source] = {}
         if self._is_worker:
@@ -360,11 +355,15 @@ class Sipsieve:
     def _hasten(self) -> None:
         """Lets the compiled fast path take ordinary messages first, where it is built."""
         calls = fastpath.Calls(
-            KSR.pv.get, self._looked_at, self._judged, self._place, self._write, self._failed, _in_transaction
+            KSR.pv.get,
+            self._looked_at,
+            self._judged,
+            self._accounts.place,
+            self._accounts.write,
+            self._failed,
+            _in_transaction,
         )
-        self._fast = fastpath.made(
-            calls, self._shared, self._counters, self._edition, self._number, self._sequence, self._prefix
-        )
+        self._fast = fastpath.made(calls, self._shared, self._counters, self._edition, self._number, self._accounts)
         self.sipsieve_message = self._looked_at if self._fast is None else self._fast.message
 
     def _follow(self, now: float) -> None:
@@ -378,6 +377,7 @@ class Sipsieve:
                 return
             live = edition.unpack(packed)
             self._counters = _counters(self._shared, live.policy)
+            self._accounts.recorder = live.recorder
             self._use(live)
             self._board.switched(self._number, now)
             del packed
@@ -410,19 +410,6 @@ class Sipsieve:
         self._result = result
         return result
 
-    def _place(self, source: model.Source, method: str, now: float) -> int:
-        """Counts a message that the fast path passed, and says where the next ones are counted."""
-        self._count(source, method, "allow", now)
-        return self._shared.ledger.place(source.ip, method, "allow", source.transport)
-
-    def _write(self, line: bytes, now: float, source: model.Source, method: str) -> None:
-        """Writes the record of a message that the fast path passed."""
-        if self._journal.append(line, now):
-            self._board.count(method, "allow", source.transport)
-        else:
-            self._count(source, method, "allow", now)
-        self._board.journal(self._journal.written, self._journal.lost)
-
     def _message(self, where: str) -> int:
         now = time.time()
         if self._newest[0] != self._number:
@@ -441,9 +428,9 @@ class Sipsieve:
             if not self._allowed & _TIMED:
                 self._board.took(time.time() - now)
             if self._every and self._allowed % self._every == 0:
-                self._record(decision, raw, source, now)
-            elif left := self._tally(source.ip, decision.method, "allow", now, source.transport, ""):
-                self._pass_on(left, now)
+                self._accounts.record(decision, raw, source, now)
+            else:
+                self._accounts.count(source, decision.method, "allow", now)
             return PASS
         if decision.enforced and decision.verdict is model.Verdict.SCRUB:
             replacement = decision.replacement or b""
@@ -469,9 +456,9 @@ class Sipsieve:
                 decision = decision._replace(
                     verdict=model.Verdict.DROP, status=0, reason=f"{decision.reason}; no answer could be built"
                 )
-        if not self._sequence[0] & _TIMED:
+        if not self._accounts.sequence[0] & _TIMED:
             self._board.took(time.time() - now)
-        self._record(decision, raw, source, now)
+        self._accounts.record(decision, raw, source, now)
         if result == STOP and decision.status:
             if decision.retry_after:
                 KSR.hdr.append_to_reply(f"Retry-After: {decision.retry_after}\r\n")
@@ -509,46 +496,6 @@ class Sipsieve:
         except (OSError, ValueError) as error:
             KSR.warn(f"sipsieve: {path}: bans could not be restored ({type(error).__name__}); starting without them\n")
 
-    # Accounts
-
-    def _record(self, decision: model.Decision, raw: bytes, source: model.Source, now: float) -> None:
-        verdict = "error" if decision.error else str(decision.verdict)
-        if decision.findings:
-            rule = decision.findings[0].rule
-            if not self._folding.writes((source.key, decision.method, verdict, rule), now):
-                method = decision.method[:16] if decision.method.isalnum() else ""
-                self._board.found(finding.family for finding in decision.findings)
-                self._count(source, method, verdict, now, rule[:26])
-                return
-        self._sequence[0] += 1
-        line = self._recorder.decision(decision, raw, source, now, f"{self._prefix}-{self._sequence[0]:x}")
-        if self._journal.append(line, now):
-            self._board.count(decision.method, verdict, source.transport)
-        else:
-            # What has no record becomes a count, and the count is written when writing works again.
-            self._count(source, decision.method, verdict, now)
-        if decision.findings:
-            self._board.found(finding.family for finding in decision.findings)
-        self._board.journal(self._journal.written, self._journal.lost)
-
-    def _count(self, source: model.Source, method: str, verdict: str, now: float, rule: str = "") -> None:
-        self._pass_on(self._tally(source.ip, method, verdict, now, source.transport, rule), now)
-
-    def _pass_on(self, left: list[ledger.Entry], now: float) -> None:
-        """Writes counts that the timer process did not fetch in time."""
-        for entry in left:
-            self._board.count(entry.method, entry.verdict, entry.transport, entry.messages)
-            self._summary(entry, now)
-
-    def _summary(self, entry: ledger.Entry, now: float) -> bool:
-        line = self._recorder.summary(
-            entry.ip, entry.method, entry.verdict, entry.messages, entry.first, entry.last, now, entry.rule
-        )
-        return self._journal.append(line, now)
-
-    def _notice(self, action: str, now: float, detail: Mapping[str, Any]) -> bool:
-        return self._journal.append(self._recorder.notice(action, now, detail), now)
-
     def _tick(self, now: float) -> None:
         if self._newest[0] != self._number:
             self._follow(now)
@@ -572,10 +519,20 @@ class Sipsieve:
             lambda name: KSR.htable.sht_reset(name),
         )
         switch = killswitch.KillSwitch(
-            _is_off, lambda: KSR.pvx.shv_get(SWITCH_BY), lambda: KSR.htable.sht_get(PASSED, "all") or 0, self._notice
+            _is_off,
+            lambda: KSR.pvx.shv_get(SWITCH_BY),
+            lambda: KSR.htable.sht_get(PASSED, "all") or 0,
+            self._accounts.notice,
         )
         return housekeeping.Housekeeping(
-            self._shared, self._journal, self._backlog, self._banlist, switch, tables, self._workers, self._notice
+            self._shared,
+            self._journal,
+            self._backlog,
+            self._banlist,
+            switch,
+            tables,
+            self._workers,
+            self._accounts.notice,
         )
 
     # Operators
@@ -593,9 +550,10 @@ class Sipsieve:
             place, self._shared, KSR.htable.sht_get, self._workers, _is_off, lambda: self._counters
         )
         held = control.Control(self._edition, self._load, self._shared.publication, self._kept, time.time)
-        return administration.Administration(held, server, self._adopt, self._notice, self._failed)
+        return administration.Administration(held, server, self._adopt, self._accounts.notice, self._failed)
 
     def _adopt(self, live: edition.Edition, now: float) -> None:
+        self._accounts.recorder = live.recorder
         self._use(live)
         self._board.switched(self._number, now)
 
@@ -628,7 +586,7 @@ class Sipsieve:
         if native.module is None:
             KSR.warn(f"sipsieve: {native.missing()}\n")
         detail = {"policy_mode": self._policy.mode, "rules": len(self._engine.ruleset.rules)}
-        if not self._notice("start", now, detail):
+        if not self._accounts.notice("start", now, detail):
             KSR.warn(
                 f"sipsieve: {self._log_path}: cannot be written by this user; decisions are counted, not recorded, "
                 "until it can. Make its folder writable for Kamailio's user, or set SIPSIEVE_LOG.\n"

@@ -65,31 +65,36 @@ again:;
 	return 1;
 }
 
-static PyObject *counts_raise_method(PyObject *object, PyObject *args)
+/* A name's identity, and the window. False with an exception set. */
+static int named(PyObject *args, uint64_t *identity, unsigned long long *window)
 {
 	PyObject *name;
-	unsigned long long window;
-	if (!PyArg_ParseTuple(args, "UK", &name, &window))
-		return NULL;
+	if (!PyArg_ParseTuple(args, "UK", &name, window))
+		return 0;
 	Py_hash_t hash = PyObject_Hash(name);
-	if (hash == -1)
+	*identity = (uint64_t)hash;
+	return hash != -1;
+}
+
+static PyObject *counts_raise_method(PyObject *object, PyObject *args)
+{
+	uint64_t identity;
+	unsigned long long window;
+	if (!named(args, &identity, &window))
 		return NULL;
-	return PyLong_FromLong(counts_raise((Counts *)object, (uint64_t)hash, window));
+	return PyLong_FromLong(counts_raise((Counts *)object, identity, window));
 }
 
 static PyObject *counts_get(PyObject *object, PyObject *args)
 {
-	PyObject *name;
+	uint64_t identity;
 	unsigned long long window;
-	if (!PyArg_ParseTuple(args, "UK", &name, &window))
+	if (!named(args, &identity, &window))
 		return NULL;
-	Py_hash_t hash = PyObject_Hash(name);
-	if (hash == -1)
-		return NULL;
-	const uint64_t *place = places((Counts *)object, (uint64_t)hash);
+	const uint64_t *place = places((Counts *)object, identity);
 	for (int way = 0; way < WAYS; way++) {
 		uint64_t entry = __atomic_load_n(&place[way], __ATOMIC_RELAXED);
-		if (is_live(entry, window) && entry >> 32 == name_of((uint64_t)hash) >> 32)
+		if (is_live(entry, window) && entry >> 32 == name_of(identity) >> 32)
 			return PyLong_FromUnsignedLongLong(entry & MOST);
 	}
 	return PyLong_FromLong(0);

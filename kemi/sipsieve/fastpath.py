@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from . import answered, challenge, limits, native, record
+from .accounts import Accounts
 from .counting import SharedCounters
 from .edition import Edition
 from .model import Source
@@ -122,12 +123,11 @@ def made(
     counters: SharedCounters,
     edition: Edition,
     number: int,
-    sequence: memoryview,
-    prefix: str,
+    accounts: Accounts,
 ) -> FastPath | None:
     """The fast path of this process; None where it is not built, or where records hold what it can't write.
 
-    `number`: the edition's, as far as this process got; `sequence`, `prefix`: how its records are named.
+    `number`: the edition's, as far as this process got.
     """
     known, policy = edition.engine.shapes.table, edition.policy
     every, fixed = one_in(policy.log.allow), edition.recorder.allowed()
@@ -147,7 +147,7 @@ def made(
         answered=counters.answered.words,
         ledger=shared.ledger.words,
         clock=shared.ledger.clock,
-        sequence=sequence,
+        sequence=accounts.sequence,
         passed=shared.board.short,
         secret=native.SECRET,
         methods=METHODS,
@@ -161,7 +161,7 @@ def made(
         every=every,
         most_senders=MOST_SENDERS,
         fixed=fixed,
-        prefix=f"{prefix}-".encode(),
+        prefix=f"{accounts.prefix}-".encode(),
     )
     fast: FastPath = native.module.FastPath(plan, known)
     return fast

@@ -327,7 +327,7 @@ class Outcome:
             guard.child_init(1)
             assert (guard._fast is not None) == compiled
             # How many records of one kind a second has room for depends on how fast it runs.
-            guard._folding = SimpleNamespace(writes=lambda *_: True)
+            guard._accounts.folding = SimpleNamespace(writes=lambda *_: True)
             self.results = []
             for raw, where in stream(seed):
                 made.raw = raw

@@ -17,6 +17,18 @@ from sipsieve_kemi import Sipsieve
 
 
 class Broken(Sipsieve):
+    def __init__(self):
+        super().__init__()
+        record = self._accounts.record
+
+        def breaking(*arguments):
+            import KSR
+            if str(KSR.hdr.get("X-Break")) == "record":
+                raise OSError("broken on purpose")
+            return record(*arguments)
+
+        self._accounts.record = breaking
+
     def _message(self, *arguments):
         import KSR
         wanted = str(KSR.hdr.get("X-Break"))
@@ -32,11 +44,6 @@ class Broken(Sipsieve):
             return self._message(*arguments)
         return super()._message(*arguments)
 
-    def _record(self, *arguments):
-        import KSR
-        if str(KSR.hdr.get("X-Break")) == "record":
-            raise OSError("broken on purpose")
-        return super()._record(*arguments)
 
 
 def mod_init():

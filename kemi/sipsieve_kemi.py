@@ -354,6 +354,9 @@ class Sipsieve:
 
     def _hasten(self) -> None:
         """Lets the compiled fast path take ordinary messages first, where it is built."""
+        if type(self)._message is not Sipsieve._message or type(self).sipsieve_message is not Sipsieve.sipsieve_message:
+            # A host that has its own way with messages gets them all.
+            return
         calls = fastpath.Calls(
             KSR.pv.get,
             self._looked_at,

@@ -164,3 +164,21 @@ def test_a_host_class_inherits(kamailio: Kamailio) -> None:
     kamailio.raw = invite()
     assert Host().ksr_request_route(None) == 1
     assert kamailio.sent == [(202, "Host")]
+
+
+def test_a_host_that_decides_on_messages_itself_gets_them_all(kamailio: Kamailio) -> None:
+    module = importlib.import_module("sipsieve_kemi")
+
+    class Host(module.Sipsieve):  # type: ignore[name-defined, misc]
+        seen = 0
+
+        def sipsieve_message(self, msg: Any, where: str = "") -> int:
+            Host.seen += 1
+            return int(super().sipsieve_message(msg, where))
+
+    guard = Host()
+    guard.child_init(1)
+    for number in range(5):
+        kamailio.raw = invite(call_id=f"host{number}", branch=f"z9hG4bKhost{number}")
+        assert guard.sipsieve_message(None, WHERE) == 1
+    assert Host.seen == 5

@@ -8,6 +8,7 @@ new bytes in place and to come back with `sipsieve_replaced`.
 from __future__ import annotations
 
 import base64
+import functools
 import os
 import sys
 import time
@@ -665,9 +666,15 @@ def _answerable() -> bool:
     return KSR.hdr.get("Via") is not None and KSR.hdr.get("To") is not None
 
 
+@functools.cache
+def _tm() -> Any:
+    """The tm module, None without. Asked once: Python is slow to say that something is not there."""
+    return getattr(KSR, "tm", None)
+
+
 def _in_transaction() -> bool | None:
     """Whether the reply at hand answers a transaction of this server; None without the tm module."""
-    tm = getattr(KSR, "tm", None)
+    tm = _tm()
     return None if tm is None else tm.t_check_trans() > 0
 
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* Counters by name: invite, register, other, dialog; -1 for none. */
 #define COUNTERS 4
@@ -35,6 +36,8 @@ typedef struct {
 	/* Where the ledger counts it, by method, while its epoch lasts. */
 	uint64_t epoch;
 	uint32_t slots[METHODS];
+	/* Where the scoreboard counts its records, by method; 0: not asked yet. */
+	uint32_t cells[METHODS];
 	char *piece;
 	Py_ssize_t piece_bytes;
 } Sender;
@@ -44,9 +47,10 @@ typedef struct {
 	KnownShapes *known;
 	Counts *counts;
 	Secret secret;
-	PyObject *slow, *get, *opened, *over, *tally, *write, *second, *took, *failed, *in_transaction, *body_is_plain;
-	PyObject *mb, *methods, *counters, *one, *senders, *plain;
-	Py_buffer head, crowded, copies, marks, answered, ledger, clock, sequence, passed;
+	PyObject *slow, *get, *opened, *over, *tally, *write, *cell, *second, *took, *failed, *in_transaction, *body_is_plain;
+	PyObject *mb, *allow, *methods, *counters, *one, *senders, *plain;
+	Py_buffer head, crowded, copies, marks, answered, ledger, clock, sequence, journal, torn, board, passed;
+	long written;
 	int sdp, interval, life, retransmissions, nonce_life;
 	long every, most_senders, looked;
 	uint64_t number;
@@ -379,6 +383,52 @@ static int stamp(FastPath *self, long long whole)
 	return done;
 }
 
+/* The scoreboard's cell for a sender's records of a method; 0 with an exception set. */
+static uint32_t cell_of(FastPath *self, Sender *sender, int method)
+{
+	if (sender->cells[method])
+		return sender->cells[method];
+	PyObject *transport = PyObject_GetAttrString(sender->source, "transport"), *place = NULL;
+	if (transport != NULL)
+		place = PyObject_CallFunctionObjArgs(self->cell, PyTuple_GetItem(self->methods, method), self->allow,
+						     transport, NULL);
+	Py_XDECREF(transport);
+	long cell = place == NULL ? -1 : PyLong_AsLong(place);
+	Py_XDECREF(place);
+	if (cell <= 0 || (cell + 1) * 8 > self->board.len) {
+		if (!PyErr_Occurred())
+			PyErr_SetString(PyExc_ValueError, "no such cell");
+		return 0;
+	}
+	return sender->cells[method] = (uint32_t)cell;
+}
+
+/* Appends a line to the log, as Journal.append does while nothing is odd: 1, 0 where Python is to do it, -1 with an
+   exception set. */
+static int write_line(FastPath *self, Sender *sender, int method, const char *line, size_t size, double now)
+{
+	int64_t *state = self->journal.buf;
+	double looked = ((double *)self->journal.buf)[1];
+	char *torn = self->torn.buf;
+	if (state[0] < 0 || now - looked <= -1 || now - looked >= 1 || *torn)
+		return 0;
+	uint32_t cell = cell_of(self, sender, method);
+	if (!cell)
+		return -1;
+	ssize_t done = write((int)state[0], line, size);
+	if (done != (ssize_t)size) {
+		/* Half a line: Python ends it, and writes this one whole. */
+		if (done > 0)
+			*torn = 1;
+		return 0;
+	}
+	uint64_t *board = self->board.buf;
+	state[2]++;
+	board[cell]++;
+	board[self->written] = (uint64_t)state[2];
+	return 1;
+}
+
 /* Writes a passed message's own record. False with an exception set. */
 static int record(FastPath *self, Sender *sender, const Lane *lane, const uint8_t *raw, int counter, long counted,
 		  const struct timespec *wall, double now)
@@ -411,6 +461,9 @@ static int record(FastPath *self, Sender *sender, const Lane *lane, const uint8_
 		const char *text = piece->text != NULL ? piece->text : (const char *)raw + piece->span.start;
 		at = put(at, text, piece->span.end - piece->span.start);
 	}
+	int written = write_line(self, sender, lane->method, line, (size_t)(at - line), now);
+	if (written)
+		return written > 0;
 	PyObject *bytes = PyBytes_FromStringAndSize(line, at - line), *time = PyFloat_FromDouble(now), *done = NULL;
 	if (bytes != NULL && time != NULL)
 		done = PyObject_CallFunctionObjArgs(self->write, bytes, time, sender->source,
@@ -479,7 +532,8 @@ static int passes(FastPath *self, PyObject *where, PyObject **result)
 		goto done;
 	struct timespec wall, steady, later;
 	clock_gettime(CLOCK_REALTIME, &wall);
-	clock_gettime(CLOCK_MONOTONIC, &steady);
+	/* To the second is enough, and to the tick is cheaper. */
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &steady);
 	double now = seconds(&wall), time = seconds(&steady);
 	uint64_t identity;
 	int counter = -1;
@@ -645,6 +699,7 @@ static PyObject *fastpath_new(PyTypeObject *type, PyObject *args, PyObject *Py_U
 	int done = (self->slow = of(plan, "slow")) && (self->get = of(plan, "get")) &&
 		   (self->opened = of(plan, "opened")) && (self->over = of(plan, "over")) &&
 		   (self->tally = of(plan, "tally")) && (self->write = of(plan, "write")) &&
+		   (self->cell = of(plan, "cell")) && (self->allow = PyUnicode_FromString("allow")) &&
 		   (self->second = of(plan, "second")) && (self->took = of(plan, "took")) &&
 		   (self->failed = of(plan, "failed")) &&
 		   (self->in_transaction = of(plan, "in_transaction")) &&
@@ -659,7 +714,9 @@ static PyObject *fastpath_new(PyTypeObject *type, PyObject *args, PyObject *Py_U
 		   buffer_of(plan, "answered", 16 * WAYS, &self->answered) &&
 		   buffer_of(plan, "ledger", 24, &self->ledger) && buffer_of(plan, "clock", 16, &self->clock) &&
 		   buffer_of(plan, "sequence", 8, &self->sequence) &&
-		   buffer_of(plan, "passed", 8, &self->passed) && number_of(plan, "sdp", &sdp) &&
+		   buffer_of(plan, "passed", 8, &self->passed) && buffer_of(plan, "journal", 24, &self->journal) &&
+		   buffer_of(plan, "torn", 1, &self->torn) && buffer_of(plan, "board", 8, &self->board) &&
+		   number_of(plan, "written", &self->written) && number_of(plan, "sdp", &sdp) &&
 		   number_of(plan, "interval", &interval) && number_of(plan, "life", &life) &&
 		   number_of(plan, "nonce_life", &nonce_life) && number_of(plan, "retransmissions", &retransmissions) &&
 		   number_of(plan, "number", &number) && number_of(plan, "every", &self->every) &&
@@ -669,6 +726,10 @@ static PyObject *fastpath_new(PyTypeObject *type, PyObject *args, PyObject *Py_U
 	Py_XDECREF(secret);
 	if (done && !counts_check((PyObject *)self->counts)) {
 		PyErr_SetString(PyExc_TypeError, "counts is a sipsieve._native.Counts");
+		done = 0;
+	}
+	if (done && (self->written < 0 || (self->written + 1) * 8 > self->board.len)) {
+		PyErr_SetString(PyExc_ValueError, "written: no such cell");
 		done = 0;
 	}
 	if (done && (!PyTuple_Check(self->methods) || PyTuple_Size(self->methods) > METHODS ||
@@ -708,11 +769,12 @@ static void fastpath_dealloc(PyObject *object)
 	FastPath *self = (FastPath *)object;
 	PyTypeObject *type = Py_TYPE(object);
 	PyObject *held[] = {(PyObject *)self->known, (PyObject *)self->counts, self->slow, self->get, self->opened, self->over,
-			    self->tally, self->write, self->second, self->took, self->failed, self->in_transaction,
+			    self->tally, self->write, self->cell, self->allow, self->second, self->took, self->failed, self->in_transaction,
 			    self->body_is_plain, self->mb, self->methods, self->counters, self->one,
 			    self->senders, self->plain};
 	Py_buffer *buffers[] = {&self->head, &self->crowded, &self->copies, &self->marks, &self->answered,
-				&self->ledger, &self->clock, &self->sequence, &self->passed};
+				&self->ledger, &self->clock, &self->sequence, &self->journal, &self->torn, &self->board,
+				&self->passed};
 	for (size_t number = 0; number < sizeof held / sizeof *held; number++)
 		Py_XDECREF(held[number]);
 	for (size_t number = 0; number < sizeof buffers / sizeof *buffers; number++)

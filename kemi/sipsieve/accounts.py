@@ -23,7 +23,7 @@ class Accounts:
         #: The number of the last record, where the fast path finds it too.
         self.sequence = memoryview(bytearray(8)).cast("Q")
         self.folding = Folding()
-        self._journal = journal
+        self.journal = journal
         self._ledger = shared.ledger
         self._board = shared.board
 
@@ -45,12 +45,12 @@ class Accounts:
 
     def write(self, line: bytes, now: float, source: Source, method: str, verdict: str = "allow") -> None:
         """Writes a decision's record."""
-        if self._journal.append(line, now):
+        if self.journal.append(line, now):
             self._board.count(method, verdict, source.transport)
         else:
             # What has no record becomes a count, and the count is written when writing works again.
             self.count(source, method, verdict, now)
-        self._board.journal(self._journal.written, self._journal.lost)
+        self._board.journal(self.journal.written, self.journal.lost)
 
     def count(self, source: Source, method: str, verdict: str, now: float, rule: str = "") -> None:
         """Counts a decision that gets no record of its own."""
@@ -70,8 +70,8 @@ class Accounts:
         line = self.recorder.summary(
             entry.ip, entry.method, entry.verdict, entry.messages, entry.first, entry.last, now, entry.rule
         )
-        return self._journal.append(line, now)
+        return self.journal.append(line, now)
 
     def notice(self, action: str, now: float, detail: Mapping[str, Any]) -> bool:
         """Writes something about the guard itself. False: it could not be written."""
-        return self._journal.append(self.recorder.notice(action, now, detail), now)
+        return self.journal.append(self.recorder.notice(action, now, detail), now)

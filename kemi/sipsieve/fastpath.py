@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from . import answered, challenge, limits, native, record
+from . import answered, challenge, limits, native, record, scoreboard
 from .accounts import Accounts
 from .counting import SharedCounters
 from .edition import Edition
@@ -50,8 +50,10 @@ class Plan:
     over: Callable[..., int]
     #: (source, method, now): counts a passed message; answers where it is counted, -1 where that is no place of its own.
     tally: Callable[[Source, str, float], int]
-    #: (line, now, source, method): writes a passed message's record.
+    #: (line, now, source, method): writes a passed message's record, where it can't be written at once.
     write: Callable[[bytes, float, Source, str], None]
+    #: (method, action, transport): the cell of `board` for a record.
+    cell: Callable[[str, str, str], int]
     #: A second since the epoch, as records write it.
     second: Callable[[int], bytes]
     #: How long one decision in 64 took, in seconds.
@@ -72,6 +74,11 @@ class Plan:
     clock: Any
     #: The number of this process's last record, 64 bits.
     sequence: Any
+    #: The journal's descriptor and what belongs to it; whether its file ends in half a line.
+    journal: Any
+    torn: Any
+    #: This process's row of the scoreboard.
+    board: Any
     #: How many messages passed here, 64 bits.
     passed: Any
 
@@ -88,6 +95,8 @@ class Plan:
     nonce_life: int
     #: Copies of a message that are not counted.
     retransmissions: int
+    #: The cell of `board` for the number of records written.
+    written: int
     #: One in so many passed messages gets a record; 0 none.
     every: int
     most_senders: int
@@ -148,6 +157,11 @@ def made(
         ledger=shared.ledger.words,
         clock=shared.ledger.clock,
         sequence=accounts.sequence,
+        cell=shared.board.cell,
+        journal=accounts.journal.state,
+        torn=accounts.journal.shared,
+        board=shared.board.row,
+        written=scoreboard.WRITTEN,
         passed=shared.board.short,
         secret=native.SECRET,
         methods=METHODS,

@@ -24,11 +24,35 @@ class Journal:
     def __init__(self, path: str, shared: memoryview | bytearray | None = None) -> None:
         self.path = path
         self.lost = 0
-        self.written = 0
-        self._shared: memoryview | bytearray = shared if shared is not None else bytearray(SHARED_BYTES)
+        #: Whether the file may end in half a line, in its first byte.
+        self.shared: memoryview | bytearray = shared if shared is not None else bytearray(SHARED_BYTES)
+        #: Descriptor, when it was looked after, lines written: where the fast path finds them too.
+        self.state = bytearray(24)
+        self._numbers = memoryview(self.state).cast("q")
+        self._times = memoryview(self.state).cast("d")
         self._descriptor = -1
         self._inode = (0, 0)
-        self._looked = 0.0
+
+    @property
+    def written(self) -> int:
+        """Lines that this process has written."""
+        return self._numbers[2]
+
+    @property
+    def _descriptor(self) -> int:
+        return self._numbers[0]
+
+    @_descriptor.setter
+    def _descriptor(self, descriptor: int) -> None:
+        self._numbers[0] = descriptor
+
+    @property
+    def _looked(self) -> float:
+        return self._times[1]
+
+    @_looked.setter
+    def _looked(self, now: float) -> None:
+        self._times[1] = now
 
     def append(self, line: bytes, now: float) -> bool:
         """Writes one line, its line end included. False: it could not be written, and was counted."""
@@ -38,17 +62,17 @@ class Journal:
             if self._descriptor < 0:
                 self.lost += 1
                 return False
-            if self._shared[_TORN]:
+            if self.shared[_TORN]:
                 line = b"\n" + line
             done = os.write(self._descriptor, line)
         except OSError:
             self.lost += 1
             return False
         if done == len(line):
-            self._shared[_TORN] = 0
-            self.written += 1
+            self.shared[_TORN] = 0
+            self._numbers[2] += 1
             return True
-        self._shared[_TORN] = 1
+        self.shared[_TORN] = 1
         self.lost += 1
         return False
 
@@ -61,7 +85,7 @@ class Journal:
             return
         try:
             size = os.fstat(descriptor).st_size
-            self._shared[_TORN] = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            self.shared[_TORN] = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
         except OSError:
             return
         finally:

@@ -23,7 +23,7 @@ FAMILIES: Final = (
 _PID: Final = 0
 _EDITION: Final = 1
 _SWITCHED: Final = 2
-_WRITTEN: Final = 3
+WRITTEN: Final = 3
 _LOST: Final = 4
 _ERRORS: Final = 5
 _TIMED: Final = 6
@@ -124,8 +124,18 @@ class Scoreboard:
 
     def journal(self, written: int, lost: int) -> None:
         """How many records this process has written and lost since its start."""
-        self._own[_WRITTEN] = written
+        self._own[WRITTEN] = written
         self._own[_LOST] = lost
+
+    @property
+    def row(self) -> memoryview:
+        """This process's row."""
+        return self._own
+
+    @staticmethod
+    def cell(method: str, action: str, transport: str) -> int:
+        """Where in a row these messages are counted."""
+        return _place(method, action, transport)
 
     @property
     def short(self) -> memoryview:
@@ -144,7 +154,7 @@ class Scoreboard:
             if row[_PID]:
                 found.append(
                     Worker(
-                        place, row[_PID], row[_EDITION], row[_SWITCHED] / 1e6, row[_WRITTEN], row[_LOST], row[_ERRORS]
+                        place, row[_PID], row[_EDITION], row[_SWITCHED] / 1e6, row[WRITTEN], row[_LOST], row[_ERRORS]
                     )
                 )
         return found
@@ -168,7 +178,7 @@ class Scoreboard:
             {family: count for family, at in _FAMILY_AT.items() if (count := sums[_FAMILY + at])},
             tuple(sums[_BUCKETS : _BUCKETS + len(LATENCIES) + 1]),
             sums[_NANOSECONDS] / 1e9,
-            sums[_WRITTEN],
+            sums[WRITTEN],
             sums[_LOST],
             sums[_ERRORS],
             sums[_SHORT],

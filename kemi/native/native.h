@@ -63,11 +63,11 @@ typedef struct {
 /* The shape of a message; NULL for one that has to be looked at. Never leaves an exception. */
 const Known *known_find(KnownShapes *self, const uint8_t *raw, size_t length);
 
-/* The beginnings of words; `alone`: words of two that only count by themselves; `endings`: words that only count at a
+/* Words that count anywhere; `alone`: words of two that only count by themselves; `endings`: words that only count at a
    value's end. NULL with an exception set; freed by free. */
 Words *words_from(PyObject *list, PyObject *alone, PyObject *endings);
 
-/* Whether a value begins a word somewhere. False says that no word is in any of them. */
+/* Whether a word may be in one of the values. False says that none is. */
 int words_may_be_in(const Words *words, const Span *values, int count, const uint8_t *raw);
 
 /* Raises a counter and returns it; 0 where no place is left. `window` is the running one. */

@@ -388,9 +388,11 @@ class Sipsieve:
             process.give_back()
         except Exception as error:
             # Tried once: the old edition goes on, and the board shows who stayed behind.
-            self._number = publication.head[0]
-            self._hasten()
             self._failed(error)
+            self._number = publication.head[0]
+            self._sources = {}
+            if self._is_worker:
+                self._hasten()
 
     def _passes(self) -> bool:
         """Whether inspection is off; under `cfgengine "python"` no native route asks that."""
@@ -400,14 +402,14 @@ class Sipsieve:
             self._failed(error)
             return False
 
-    def _judged(self, where: str, shape: Shape, name: str, count: int) -> int:
+    def _judged(self, where: str, shape: Shape, name: str, count: int, steady: float) -> int:
         """Goes on with a message that the fast path has counted."""
         self._result, self._asked = 0, _NOTHING
         try:
             now, raw = time.time(), _raw()
             self._asked = (raw, where)
             source = self._sources.get(where) or self._source(where)
-            decision = self._engine.counted(raw, shape, name, count, source, time.monotonic(), self._counters)
+            decision = self._engine.counted(raw, shape, name, count, source, steady, self._counters)
             result = self._carry_out(decision, raw, source, where, now)
         except BaseException as error:
             result = self._broken(error)

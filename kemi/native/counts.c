@@ -16,9 +16,10 @@ struct Counts {
 
 static PyTypeObject *CountsType;
 
+/* Of the window, the one before, or, to a writer that is a little late, the next one. */
 static inline int is_live(uint64_t entry, uint64_t window)
 {
-	return entry && ((window - (entry >> 24)) & 0xFF) <= 1;
+	return entry && ((window + 1 - (entry >> 24)) & 0xFF) <= 2;
 }
 
 /* The upper half of an entry tells names of one set apart, and is never 0. */

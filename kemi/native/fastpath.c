@@ -11,9 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Counters by name: invite, register, other, dialog; -1 for none. */
-#define COUNTERS 4
-#define METHODS 32
+#define COUNTERS MOST_COUNTERS
+#define METHODS MOST_METHODS
 /* Copies of a message that are retransmissions (limits.RETRANSMISSIONS), and for how long (s). */
 #define TRANSACTION 32
 /* Places of one dialog, and how long it is remembered (answered.py). */
@@ -517,6 +516,8 @@ static int passes(FastPath *self, PyObject *where, PyObject **result)
 	if (text == NULL)
 		return 0;
 	int passed = 0;
+	/* What is called may meet other senders, and forget this one. */
+	Py_INCREF((PyObject *)sender);
 	Py_ssize_t length;
 	const uint8_t *raw = PyUnicode_Check(text) ? (const uint8_t *)PyUnicode_AsUTF8AndSize(text, &length) : NULL;
 	const Known *known = raw == NULL ? NULL : known_find(self->known, raw, (size_t)length);
@@ -524,7 +525,7 @@ static int passes(FastPath *self, PyObject *where, PyObject **result)
 	if (lane == NULL)
 		goto done;
 	long every = self->every;
-	if (every && (!lane->pieces || lane->record_bytes + (size_t)sender->piece_bytes + (size_t)self->prefix_bytes +
+	if (every && (!lane->pieces || !sender->piece_bytes || lane->record_bytes + (size_t)sender->piece_bytes + (size_t)self->prefix_bytes +
 							(size_t)self->fixed_bytes + 256 > RECORD))
 		goto done;
 	uint32_t head_end = known->layout->head_end;
@@ -568,26 +569,25 @@ static int passes(FastPath *self, PyObject *where, PyObject **result)
 			counted = count(self, sender, counter, (long long)time / 60);
 			if (counted < 0)
 				goto done;
-			PyObject *more = Py_None;
 			if (counted == 1) {
-				more = PyObject_CallFunctionObjArgs(self->opened, NULL);
-				Py_XDECREF(more);
+				PyObject *noted = PyObject_CallFunctionObjArgs(self->opened, NULL);
+				if (noted == NULL)
+					report(self);
+				Py_XDECREF(noted);
 			}
 			/* 0: Python knows what becomes of those that find no room. */
-			if (more != NULL && (counted > sender->quiet[counter] || !counted)) {
-				PyObject *value = PyLong_FromLong(counted);
-				*result = value == NULL ? NULL
-							: PyObject_CallFunctionObjArgs(self->over, where, known->shape,
-										       PyTuple_GetItem(self->counters,
-												       counter),
-										       value, NULL);
+			if (counted > sender->quiet[counter] || !counted) {
+				PyObject *value = PyLong_FromLong(counted), *when = PyFloat_FromDouble(time);
+				if (value != NULL && when != NULL)
+					*result = PyObject_CallFunctionObjArgs(
+						self->over, where, known->shape,
+						PyTuple_GetItem(self->counters, counter), value, when, NULL);
 				Py_XDECREF(value);
+				Py_XDECREF(when);
 				/* Counted, so it must not be counted again: without an answer it is an error, not a miss. */
 				passed = 1;
 				goto done;
 			}
-			if (more == NULL)
-				report(self);
 		}
 	}
 	uint64_t number = ++*(uint64_t *)self->passed.buf;
@@ -607,13 +607,29 @@ static int passes(FastPath *self, PyObject *where, PyObject **result)
 		report(self);
 	passed = 1;
 done:
+	Py_DECREF((PyObject *)sender);
 	Py_DECREF(text);
 	return passed;
 }
 
-static PyObject *message(PyObject *object, PyObject *const *args, Py_ssize_t count)
+static PyObject *message(PyObject *object, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
 	FastPath *self = (FastPath *)object;
+	Py_ssize_t named = names == NULL ? 0 : PyTuple_Size(names);
+	if (named) {
+		/* A host that calls by name: Python sorts that out. */
+		PyObject *positional = PyTuple_New(count), *rest = PyDict_New(), *result = NULL;
+		int whole = positional != NULL && rest != NULL;
+		for (Py_ssize_t number = 0; whole && number < count; number++)
+			whole = PyTuple_SetItem(positional, number, Py_NewRef(args[number])) == 0;
+		for (Py_ssize_t number = 0; whole && number < named; number++)
+			whole = PyDict_SetItem(rest, PyTuple_GetItem(names, number), args[count + number]) == 0;
+		if (whole)
+			result = PyObject_Call(self->slow, positional, rest);
+		Py_XDECREF(positional);
+		Py_XDECREF(rest);
+		return result;
+	}
 	/* With an exception pending from the host's last call, Python settles that first. */
 	if (count == 2 && !PyErr_Occurred()) {
 		PyObject *result = NULL;
@@ -787,7 +803,7 @@ static void fastpath_dealloc(PyObject *object)
 }
 
 static PyMethodDef fastpath_methods[] = {
-	{"message", (PyCFunction)(void (*)(void))message, METH_FASTCALL,
+	{"message", (PyCFunction)(void (*)(void))message, METH_FASTCALL | METH_KEYWORDS,
 	 "message(msg, where): 1 for a message that passed, else what the plan's `slow` answers."},
 	{"meet", meet, METH_VARARGS,
 	 "meet(where, source, key, cell, limited, connected, salt, quiet, piece): a sender whose messages may pass."},

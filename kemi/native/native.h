@@ -8,6 +8,10 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Methods that can have a lane, and counters of requests: invite, register, other, dialog. */
+#define MOST_METHODS 32
+#define MOST_COUNTERS 4
+
 /* The largest datagram. */
 #define MAX_MESSAGE 65535
 
@@ -38,6 +42,8 @@ typedef struct Layout {
 	uint32_t length, head_end, text_bytes;
 	int plus;
 	int constants, holes, values;
+	/* How many shapes it has: with the last of them it goes. */
+	int shapes;
 	Span spans[]; /* constants, then holes with the CSeq number first, then values */
 } Layout;
 

@@ -14,7 +14,7 @@
 
 struct KnownShapes {
 	PyObject_HEAD
-	PyObject *scan, *hit, *hits, *zero;
+	PyObject *scan, *whole, *hit, *hits, *zero;
 	Secret secret;
 	Py_ssize_t most_shapes, most_layouts, count;
 	/* The chain that gives its oldest shape next. */
@@ -79,7 +79,8 @@ static int holes_are_filled(const KnownShapes *self, const Layout *layout, const
 static int holds_words(KnownShapes *self, const Layout *layout, const uint8_t *raw)
 {
 	const Span *values = layout->spans + layout->constants + layout->holes;
-	if (self->words != NULL && !words_may_be_in(self->words, values, layout->values, raw))
+	/* As a backend may read it, a leading + is a space, and then any rule may match. */
+	if (!layout->plus && self->words != NULL && !words_may_be_in(self->words, values, layout->values, raw))
 		return 0;
 	PyObject *text = PyBytes_FromStringAndSize(NULL, layout->text_bytes);
 	if (text == NULL)
@@ -93,13 +94,12 @@ static int holds_words(KnownShapes *self, const Layout *layout, const uint8_t *r
 		out += size;
 	}
 	if (layout->plus) {
-		/* As a backend may read them. */
 		size_t size = (size_t)(out - begin);
 		*out++ = '\n';
 		for (size_t at = 0; at < size; at++)
 			*out++ = begin[at] == '+' ? ' ' : begin[at];
 	}
-	PyObject *done = PyObject_CallFunctionObjArgs(self->scan, text, self->hit, self->zero, Py_None, NULL);
+	PyObject *done = PyObject_CallFunctionObjArgs(layout->plus ? self->whole : self->scan, text, self->hit, self->zero, Py_None, NULL);
 	Py_DECREF(text);
 	if (done == NULL)
 		return -1;
@@ -169,17 +169,32 @@ static void forget_shapes(KnownShapes *self, const Layout *layout)
 	}
 }
 
+/* Takes a layout without shapes out, unless it is the one at hand. */
+static void layout_forget(KnownShapes *self, Layout *layout, const Layout *hand)
+{
+	if (layout->shapes || layout == hand)
+		return;
+	Layout **at = &self->lengths[layout->length % LENGTHS];
+	while (*at != layout)
+		at = &(*at)->next;
+	*at = layout->next;
+	free(layout);
+}
+
 /* Makes room for one: chains give in turn, so which shape goes is chance, and those in use come back. */
-static void forget_one(KnownShapes *self)
+static void forget_one(KnownShapes *self, const Layout *hand)
 {
 	while (self->buckets[self->hand] == NULL)
 		self->hand = (self->hand + 1) % BUCKETS;
 	Known **at = &self->buckets[self->hand];
 	while ((*at)->next != NULL)
 		at = &(*at)->next;
+	Layout *layout = (*at)->layout;
 	known_free(*at);
 	*at = NULL;
 	self->count--;
+	layout->shapes--;
+	layout_forget(self, layout, hand);
 	self->hand = (self->hand + 1) % BUCKETS;
 }
 
@@ -226,7 +241,7 @@ static int spans_from(PyObject *list, Py_ssize_t limit, Span *spans)
 static int same_spans(const Layout *one, const Layout *other)
 {
 	int all = one->constants + one->holes + one->values;
-	return one->constants == other->constants && one->holes == other->holes && one->values == other->values &&
+	return one->plus == other->plus && one->constants == other->constants && one->holes == other->holes && one->values == other->values &&
 	       one->head_end == other->head_end && !memcmp(one->spans, other->spans, sizeof(Span) * (size_t)all);
 }
 
@@ -268,6 +283,14 @@ static int record_from(PyObject *pieces, Py_ssize_t limit, Lane *lane)
 	return 1;
 }
 
+static int place_is_in(int place, int least, int end)
+{
+	if (place >= least && place < end)
+		return 1;
+	PyErr_SetString(PyExc_ValueError, "no such method or counter");
+	return 0;
+}
+
 /* A lane from the tuple that fastpath.py makes. NULL with an exception set. */
 static Lane *lane_from(PyObject *given, Py_ssize_t limit)
 {
@@ -277,9 +300,11 @@ static Lane *lane_from(PyObject *given, Py_ssize_t limit)
 		PyErr_NoMemory();
 		return NULL;
 	}
+	/* Places in tables of fixed size: METHODS and COUNTERS of fastpath.c. */
 	if (PyArg_ParseTuple(given, "iippppOOOOOO!", &lane->method, &lane->counter, &lane->is_reply, &lane->remembers,
 			     &lane->tagged, &lane->credentials, &call_id, &from_tag, &to_tag, &number, &nonce,
 			     &PyTuple_Type, &record) &&
+	    place_is_in(lane->method, 0, MOST_METHODS) && place_is_in(lane->counter, -1, MOST_COUNTERS - 1) &&
 	    span_from(call_id, limit, &lane->call_id) && span_from(from_tag, limit, &lane->from_tag) &&
 	    span_from(to_tag, limit, &lane->to_tag) && span_from(number, limit, &lane->number) &&
 	    span_from(nonce, limit, &lane->nonce) && record_from(record, limit, lane))
@@ -395,10 +420,12 @@ static PyObject *known_learn(PyObject *object, PyObject *args)
 			*at = gone->next;
 			known_free(gone);
 			self->count--;
+			layout->shapes--;
 			break;
 		}
 	if (self->count >= self->most_shapes)
-		forget_one(self);
+		forget_one(self, layout);
+	layout->shapes++;
 	known->next = *bucket;
 	*bucket = known;
 	self->count++;
@@ -438,10 +465,10 @@ static PyMethodDef hit_method = {"hit", note_hit, METH_VARARGS, NULL};
 
 static PyObject *known_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(kwargs))
 {
-	PyObject *scan, *words, *alone, *endings, *secret;
+	PyObject *scan, *whole, *words, *alone, *endings, *secret;
 	Py_ssize_t shapes, layouts;
 	Secret key;
-	if (!PyArg_ParseTuple(args, "OO!O!O!Snn", &scan, &PyList_Type, &words, &PyList_Type, &alone, &PyList_Type,
+	if (!PyArg_ParseTuple(args, "OOO!O!O!Snn", &scan, &whole, &PyList_Type, &words, &PyList_Type, &alone, &PyList_Type,
 			      &endings, &secret, &shapes, &layouts) ||
 	    !secret_from(secret, &key))
 		return NULL;
@@ -460,6 +487,7 @@ static PyObject *known_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUS
 		self->alnum[byte] = (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') ||
 				    (byte >= 'a' && byte <= 'z');
 	self->scan = Py_NewRef(scan);
+	self->whole = Py_NewRef(whole);
 	self->lengths = calloc(LENGTHS, sizeof(Layout *));
 	self->buckets = calloc(BUCKETS, sizeof(Known *));
 	self->hits = PyList_New(0);
@@ -487,6 +515,7 @@ static void known_dealloc(PyObject *object)
 	free(self->buckets);
 	free(self->words);
 	Py_XDECREF(self->scan);
+	Py_XDECREF(self->whole);
 	Py_XDECREF(self->hit);
 	Py_XDECREF(self->hits);
 	Py_XDECREF(self->zero);
@@ -503,7 +532,7 @@ static PyMethodDef known_methods[] = {
 };
 
 static PyType_Slot known_slots[] = {
-	{Py_tp_doc, "KnownShapes(scan, words, alone, endings, secret, most_shapes, most_layouts): as sipsieve.known.KnownShapes."},
+	{Py_tp_doc, "KnownShapes(scan, whole, words, alone, endings, secret, most_shapes, most_layouts): as sipsieve.known.KnownShapes."},
 	{Py_tp_new, known_new},
 	{Py_tp_dealloc, known_dealloc},
 	{Py_tp_methods, known_methods},

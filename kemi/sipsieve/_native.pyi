@@ -12,6 +12,7 @@ class KnownShapes:
     def __init__(
         self,
         scan: Callable[..., object],
+        whole: Callable[..., object],
         words: list[bytes],
         alone: list[bytes],
         endings: list[bytes],

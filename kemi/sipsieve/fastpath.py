@@ -45,7 +45,7 @@ class Plan:
     slow: Callable[..., int]
     #: A counter began in this window.
     opened: Callable[[], None]
-    #: (where, shape, counter's name, count): goes on with a message that was counted and is more than quiet, or (0)
+    #: (where, shape, counter's name, count, steady time): goes on with a message that was counted and is more than quiet, or (0)
     #: for whose counter there was no room.
     over: Callable[..., int]
     #: (source, method, now): counts a passed message; answers where it is counted, -1 where that is no place of its own.

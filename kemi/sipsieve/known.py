@@ -27,12 +27,15 @@ class _Layout(NamedTuple):
 class KnownShapes:
     """Finds the shape of a message by its length and its constant bytes.
 
-    `scan` looks for words, as `hyperscan.Database.scan`. Of each length `most_layouts` are tried; when `most_shapes`
+    `scan` looks for words, as `hyperscan.Database.scan`, `whole` for all that rules match. Of each length `most_layouts` are tried; when `most_shapes`
     are known, some old ones make room.
     """
 
-    def __init__(self, scan: Callable[..., object], most_shapes: int, most_layouts: int) -> None:
+    def __init__(
+        self, scan: Callable[..., object], whole: Callable[..., object], most_shapes: int, most_layouts: int
+    ) -> None:
         self._scan = scan
+        self._whole = whole
         self._most_shapes = most_shapes
         self._most_layouts = most_layouts
         self._layouts: dict[int, list[_Layout]] = {}
@@ -70,10 +73,12 @@ class KnownShapes:
             if not filled[0].isdigit() or not b"".join(filled).isalnum():
                 return None
             text = b"\n".join(values(raw))
-            if plus:
-                text += b"\n" + text.replace(b"+", b" ")
             seen: list[int] = []
-            self._scan(text, _collect, 0, seen)
+            if plus:
+                # As a backend may read it, a leading + is a space, and then any rule may match.
+                self._whole(text + b"\n" + text.replace(b"+", b" "), _collect, 0, seen)
+            else:
+                self._scan(text, _collect, 0, seen)
             return None if seen else shape
         return None
 
@@ -89,7 +94,7 @@ class KnownShapes:
     ) -> None:
         """Keeps the shape of a message. The lane is the native module's."""
         spans = (constants, holes, values)
-        layout = next((old for old in self._layouts.get(len(raw), ()) if old.spans == spans), None)
+        layout = next((old for old in self._layouts.get(len(raw), ()) if old.spans == spans and old.plus == plus), None)
         if layout is not None and (key := layout.constants(raw)) in layout.known:
             layout.known[key] = shape
             return

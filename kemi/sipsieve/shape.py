@@ -165,7 +165,9 @@ class Shapes:
         # \A and \z don't match at a joint, so a rule with one can't be asked this way.
         self._usable = not any("\\A" in text or "\\z" in text or "\\Z" in text for text in texts)
         self._ruleset = ruleset
-        self.table: Table = _table(self._database.scan, texts)
+        # For values that read differently with a space: then no word is needed that can be told beforehand.
+        self._whole = compile_set([Pattern(number, rule.pattern, flags) for number, rule in enumerate(ruleset.rules)])
+        self.table: Table = _table(self._database.scan, self._whole.scan, texts)
         self.forget()
 
     def forget(self) -> None:
@@ -205,11 +207,11 @@ class Shapes:
         self.table.learn(raw, *outline, shape, lane.of(message, shape, outline.holes))
 
 
-def _table(scan: Callable[..., object], texts: Iterable[str]) -> Table:
+def _table(scan: Callable[..., object], whole: Callable[..., object], texts: Iterable[str]) -> Table:
     if native.module is not None:
-        table: Table = native.module.KnownShapes(scan, *_literals(texts), native.SECRET, MAX_SHAPES, MAX_LAYOUTS)
+        table: Table = native.module.KnownShapes(scan, whole, *_literals(texts), native.SECRET, MAX_SHAPES, MAX_LAYOUTS)
         return table
-    return KnownShapes(scan, MAX_SHAPES, MAX_LAYOUTS)
+    return KnownShapes(scan, whole, MAX_SHAPES, MAX_LAYOUTS)
 
 
 class Words(NamedTuple):
@@ -280,7 +282,8 @@ def _outlined(message: Message, head_end: int, places: bool) -> Outline | None:
 def _is_plain(part: Part) -> bool:
     """Whether a value is matched as it stands (and with `+` as a space), whatever letters and digits it holds."""
     value = part.value
-    if value.translate(None, _ALPHABET) or part.end - part.start != len(value):
+    # A + elsewhere than in front of a number separates words, for a backend that reads it as a space.
+    if value.translate(None, _ALPHABET) or part.end - part.start != len(value) or b"+" in value[1:]:
         return False
     return variants(part) in ([value], [value, value.replace(b"+", b" ")])
 

@@ -47,7 +47,7 @@ def tables() -> tuple[shape.Shapes, shape.Shapes]:
     """The same shapes, compiled and in Python."""
     rules = ruleset.load()
     compiled, python = shape.Shapes(rules), shape.Shapes(rules)
-    python.table = KnownShapes(python._database.scan, shape.MAX_SHAPES, shape.MAX_LAYOUTS)
+    python.table = KnownShapes(python._database.scan, python._whole.scan, shape.MAX_SHAPES, shape.MAX_LAYOUTS)
     return compiled, python
 
 
@@ -104,9 +104,9 @@ def test_a_rule_that_is_no_word_is_still_looked_for() -> None:
 def test_a_full_table_makes_room_and_drops_the_oldest_layout(compiled: bool) -> None:
     base = bench_message("register", 5060, 1)
     small = (
-        native.module.KnownShapes(lambda *_: None, [], [], [], native.SECRET, 4, 2)
+        native.module.KnownShapes(lambda *_: None, lambda *_: None, [], [], [], native.SECRET, 4, 2)
         if compiled
-        else KnownShapes(lambda *_: None, 4, 2)
+        else KnownShapes(lambda *_: None, lambda *_: None, 4, 2)
     )
     spans = ([(0, 10), (12, len(base))], [(10, 12)], [(9, 13)])
     for number in range(4):
@@ -140,11 +140,13 @@ def test_a_full_table_makes_room_and_drops_the_oldest_layout(compiled: bool) -> 
         (b"x" * 10, [(0, 1)], [(1, 2)], [[1, 2]], False, None, None),
         (b"x" * 10, [(0, 1)], [(1, 2)], [(1, 2)], False, None, (1, 2)),
         (b"x" * 10, [(0, 1)], [(1, 2)], [(1, 2)], False, None, (0, 0, 0, 0, 0, 0, *[(0, 0)] * 5, ((0, 99),))),
+        (b"x" * 10, [(0, 1)], [(1, 2)], [(1, 2)], False, None, (99, 0, 0, 0, 0, 0, *[(0, 0)] * 5, ())),
+        (b"x" * 10, [(0, 1)], [(1, 2)], [(1, 2)], False, None, (0, 99, 0, 0, 0, 0, *[(0, 0)] * 5, ())),
         ("text", [(0, 1)], [(1, 2)], [(1, 2)], False, None, None),
     ],
 )
 def test_spans_outside_of_the_message_are_refused(arguments: tuple[Any, ...]) -> None:
-    table = native.module.KnownShapes(lambda *_: None, [], [], [], native.SECRET, 4, 2)
+    table = native.module.KnownShapes(lambda *_: None, lambda *_: None, [], [], [], native.SECRET, 4, 2)
     with pytest.raises((ValueError, TypeError)):
         table.learn(*arguments)
     assert len(table) == 0
@@ -196,6 +198,30 @@ def test_where_no_place_is_left_a_counter_says_so() -> None:
     assert counts.increase("one more", 1) == 0
     assert all(counts.increase(name, 1) == 2 for name in given_out)
     assert counts.increase("one more", 3) == 1, "places whose window is over are free"
+
+
+def test_a_late_writer_leaves_the_next_window_alone() -> None:
+    counts = native.module.Counts(mmap.mmap(-1, 64))
+    assert [counts.increase("new", 11) for _ in range(5)][-1] == 5
+    assert counts.increase("late", 10) == 1
+    assert counts.get("new", 11) == 5
+
+
+def test_layouts_go_with_their_last_shape() -> None:
+    """Messages of ever other lengths once left a layout each behind."""
+    table = native.module.KnownShapes(lambda *_: None, lambda *_: None, [], [], [], native.SECRET, 16, 8)
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+    for number in range(60_000):
+        if number == 2_000:
+            before = resident()
+        length = 400 + number % 20_000
+        spans = [(at, at + 1) for at in range(1, 300, 2)]
+        table.learn(b"x" * length, spans, [(310, 311)], [(310, 312)], False, None, None)
+    assert len(table) == 16
+    assert resident() - before < 4 << 20
 
 
 def test_a_counter_stops_at_its_most() -> None:

@@ -165,3 +165,20 @@ def test_a_body_that_is_plain_hides_nothing(line: str, kind: str) -> None:
     whole = head + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
     if RULES.body_is_plain(body):
         assert inspected(whole)[1] == (), whole  # type: ignore[index]
+
+
+@pytest.mark.parametrize("rule", RULES.rules, ids=lambda rule: rule.id)
+def test_a_plus_for_a_space_hides_nothing(rule: ruleset.Rule) -> None:
+    """`bash+-i` once passed as a user where a message with `qqqq+-q` was known."""
+    base = MESSAGES[-3]
+    for hit in rule.hits:
+        for lead in ("", "+"):
+            text = re.sub(r"[^A-Za-z0-9.@_+-]", "", lead + hit.replace(" ", "+").replace("\t", "+"))
+            user = text.replace("@", "").encode()
+            neutral = re.sub(rb"[A-Za-z0-9]", b"7", user)
+            if not user or user == neutral:
+                continue
+            shapes = learned(base.replace(b"sip:4930123456@registrar", b"sip:%b@registrar" % neutral))
+            raw = base.replace(b"sip:4930123456@registrar", b"sip:%b@registrar" % user)
+            if shapes.find(raw) is not None:
+                assert inspected(raw)[1] == (), raw  # type: ignore[index]

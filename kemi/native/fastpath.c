@@ -13,8 +13,6 @@
 
 #define COUNTERS MOST_COUNTERS
 #define METHODS MOST_METHODS
-/* Copies of a message that are retransmissions (limits.RETRANSMISSIONS), and for how long (s). */
-#define TRANSACTION 32
 /* Places of one dialog, and how long it is remembered (answered.py). */
 #define WAYS 8
 /* Bodies' lines of text that are known to be plain. */
@@ -109,25 +107,6 @@ static int text_of(PyObject *plan, const char *name, char **text, Py_ssize_t *si
 }
 
 /* Tables in shared memory */
-
-static int copies_of(FastPath *self, uint64_t identity, double now)
-{
-	uint64_t *words = self->copies.buf;
-	uint64_t place = identity % (uint64_t)(self->copies.len / 16) * 2;
-	uint64_t seconds = (uint64_t)now & 0xFFFFFFFF;
-	if (words[place] == identity) {
-		uint64_t state = words[place + 1];
-		if (seconds >= state >> 32 && seconds - (state >> 32) <= TRANSACTION) {
-			if ((state & 0xFFFFFFFF) < 0xFFFFFFFF)
-				words[place + 1] = ++state;
-			state &= 0xFFFFFFFF;
-			return state > 1000 ? 1000 : (int)state;
-		}
-	}
-	words[place] = identity;
-	words[place + 1] = seconds << 32 | 1;
-	return 1;
-}
 
 static int knows_dialog(FastPath *self, uint64_t identity, double now)
 {
@@ -564,7 +543,7 @@ static int passes(FastPath *self, PyObject *where, PyObject **result)
 	}
 	if (!lane->is_reply && counter >= 0) {
 		identity = identity_of(&self->secret, raw, (size_t)length);
-		int copies = copies_of(self, identity ^ sender->salt, time);
+		int copies = copies_of(&self->copies, identity ^ sender->salt, (uint64_t)time);
 		if (copies == 1 || copies > self->retransmissions) {
 			counted = count(self, sender, counter, (long long)time / 60);
 			if (counted < 0)

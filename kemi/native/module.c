@@ -19,6 +19,8 @@ static PyObject *identity(PyObject *Py_UNUSED(module), PyObject *args)
 
 static PyMethodDef functions[] = {
 	{"identity", identity, METH_VARARGS, "identity(raw, secret): what tells a message from others, 64 bits."},
+	{"copies", copies, METH_VARARGS,
+	 "copies(table, identity, seconds): how often this was seen within a transaction's life, this time included."},
 	{NULL, NULL, 0, NULL},
 };
 

@@ -79,6 +79,10 @@ int words_may_be_in(const Words *words, const Span *values, int count, const uin
 /* Raises a counter and returns it; 0 where no place is left. `window` is the running one. */
 long counts_raise(Counts *self, uint64_t identity, uint64_t window);
 
+/* How often a message was seen within a transaction's life, this time included. */
+int copies_of(const Py_buffer *table, uint64_t identity, uint64_t seconds);
+PyObject *copies(PyObject *module, PyObject *args);
+
 /* The types, as new references; and whether an object is of one. */
 PyObject *known_type(void);
 PyObject *counts_type(void);

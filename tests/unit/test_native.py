@@ -180,6 +180,30 @@ def test_counters_are_exact_across_processes() -> None:
     assert [counts.get(f"cell:{number}", 7) for number in range(40)] == [4000] * 40
 
 
+def test_of_copies_that_all_workers_see_at_once_one_is_the_first() -> None:
+    # Each has a place of its own.
+    messages = 50_000
+    table = memoryview(mmap.mmap(-1, 16 * 65536)).cast("Q")
+    ends = [os.pipe() for _ in range(4)]
+    for _, write in ends:
+        if not os.fork():
+            firsts = sum(native.module.copies(table, number + 1, 5) == 1 for number in range(messages))
+            os.write(write, struct.pack("=Q", firsts))
+            os._exit(0)
+    firsts = sum(struct.unpack("=Q", os.read(read, 8))[0] for read, _ in ends)
+    for ends_of in ends:
+        os.wait()
+        os.close(ends_of[0])
+        os.close(ends_of[1])
+    assert firsts == messages
+    assert [native.module.copies(table, 1, 5) for _ in range(2)] == [5, 6]
+
+
+def test_a_copy_counts_anew_after_a_transaction_s_life() -> None:
+    table = memoryview(mmap.mmap(-1, 16 * 64)).cast("Q")
+    assert [native.module.copies(table, 9, now) for now in (5, 5, 37, 38, 4)] == [1, 2, 3, 1, 1]
+
+
 def test_a_counter_lives_for_its_window_and_the_next() -> None:
     counts = native.module.Counts(mmap.mmap(-1, 4096))
     assert [counts.increase("a", 255) for _ in range(3)] == [1, 2, 3]

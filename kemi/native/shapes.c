@@ -75,31 +75,10 @@ static int holes_are_filled(const KnownShapes *self, const Layout *layout, const
 	return (int)all;
 }
 
-/* Whether a value with holes holds a word that a rule needs: 1 or 0; -1 with an exception set. */
-static int holds_words(KnownShapes *self, const Layout *layout, const uint8_t *raw)
+/* Whether a database matches a text, which is released: 1 or 0; -1 with an exception set. */
+static int matches(KnownShapes *self, PyObject *scan, PyObject *text)
 {
-	const Span *values = layout->spans + layout->constants + layout->holes;
-	/* As a backend may read it, a leading + is a space, and then any rule may match. */
-	if (!layout->plus && self->words != NULL && !words_may_be_in(self->words, values, layout->values, raw))
-		return 0;
-	PyObject *text = PyBytes_FromStringAndSize(NULL, layout->text_bytes);
-	if (text == NULL)
-		return -1;
-	char *begin = PyBytes_AsString(text), *out = begin;
-	for (int number = 0; number < layout->values; number++) {
-		size_t size = values[number].end - values[number].start;
-		if (number)
-			*out++ = '\n';
-		memcpy(out, raw + values[number].start, size);
-		out += size;
-	}
-	if (layout->plus) {
-		size_t size = (size_t)(out - begin);
-		*out++ = '\n';
-		for (size_t at = 0; at < size; at++)
-			*out++ = begin[at] == '+' ? ' ' : begin[at];
-	}
-	PyObject *done = PyObject_CallFunctionObjArgs(layout->plus ? self->whole : self->scan, text, self->hit, self->zero, Py_None, NULL);
+	PyObject *done = PyObject_CallFunctionObjArgs(scan, text, self->hit, self->zero, Py_None, NULL);
 	Py_DECREF(text);
 	if (done == NULL)
 		return -1;
@@ -107,6 +86,53 @@ static int holds_words(KnownShapes *self, const Layout *layout, const uint8_t *r
 	if (PyList_Size(self->hits) == 0)
 		return 0;
 	return PyList_SetSlice(self->hits, 0, PyList_Size(self->hits), NULL) < 0 ? -1 : 1;
+}
+
+/* Whether a rule matches a value with + in front as a backend may read it, with a space there: as above. */
+static int matches_with_space(KnownShapes *self, const Span *values, int count, const uint8_t *raw)
+{
+	Span last = {0, 0};
+	for (int number = 0; number < count; number++) {
+		Span span = values[number];
+		size_t size = span.end - span.start;
+		if (!size || raw[span.start] != '+' ||
+		    (size == last.end - last.start && !memcmp(raw + span.start, raw + last.start, size)))
+			continue;
+		last = span;
+		PyObject *text = PyBytes_FromStringAndSize((const char *)raw + span.start, (Py_ssize_t)size);
+		if (text == NULL)
+			return -1;
+		*PyBytes_AsString(text) = ' ';
+		int found = matches(self, self->whole, text);
+		if (found)
+			return found;
+	}
+	return 0;
+}
+
+/* Whether a value with holes holds a word that a rule needs: 1 or 0; -1 with an exception set. */
+static int holds_words(KnownShapes *self, const Layout *layout, const uint8_t *raw)
+{
+	const Span *values = layout->spans + layout->constants + layout->holes;
+	if (layout->plus) {
+		int found = matches_with_space(self, values, layout->values, raw);
+		if (found)
+			return found;
+	}
+	if (self->words != NULL && !words_may_be_in(self->words, values, layout->values, raw))
+		return 0;
+	PyObject *text = PyBytes_FromStringAndSize(NULL, layout->text_bytes);
+	if (text == NULL)
+		return -1;
+	char *out = PyBytes_AsString(text);
+	for (int number = 0; number < layout->values; number++) {
+		size_t size = values[number].end - values[number].start;
+		if (number)
+			*out++ = '\n';
+		memcpy(out, raw + values[number].start, size);
+		out += size;
+	}
+	return matches(self, self->scan, text);
 }
 
 const Known *known_find(KnownShapes *self, const uint8_t *raw, size_t length)
@@ -340,8 +366,7 @@ static Layout *layout_from(PyObject *constants, PyObject *holes, PyObject *value
 	size_t bytes = (size_t)rest - 1;
 	for (Py_ssize_t number = some + more; number < some + more + rest; number++)
 		bytes += layout->spans[number].end - layout->spans[number].start;
-	bytes = plus ? 2 * bytes + 1 : bytes;
-	if (bytes > 2 * MAX_MESSAGE + 1) {
+	if (bytes > MAX_MESSAGE) {
 		PyErr_SetString(PyExc_ValueError, "values overlap");
 		free(layout);
 		return NULL;

@@ -72,13 +72,13 @@ class KnownShapes:
             filled = holes(raw)
             if not filled[0].isdigit() or not b"".join(filled).isalnum():
                 return None
-            text = b"\n".join(values(raw))
+            texts = values(raw)
             seen: list[int] = []
             if plus:
                 # As a backend may read it, a leading + is a space, and then any rule may match.
-                self._whole(text + b"\n" + text.replace(b"+", b" "), _collect, 0, seen)
-            else:
-                self._scan(text, _collect, 0, seen)
+                for text in {text for text in texts if text.startswith(b"+")}:
+                    self._whole(b" " + text[1:], _collect, 0, seen)
+            self._scan(b"\n".join(texts), _collect, 0, seen)
             return None if seen else shape
         return None
 

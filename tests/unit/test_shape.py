@@ -182,3 +182,8 @@ def test_a_plus_for_a_space_hides_nothing(rule: ruleset.Rule) -> None:
             raw = base.replace(b"sip:4930123456@registrar", b"sip:%b@registrar" % user)
             if shapes.find(raw) is not None:
                 assert inspected(raw)[1] == (), raw  # type: ignore[index]
+
+
+def test_numbers_with_a_plus_have_a_shape_too() -> None:
+    base = MESSAGES[-3].replace(b"4930123456", b"+493012345")
+    assert learned(base).find(base.replace(b"00000001", b"0000beef").replace(b"+493012345", b"+493099999")) is not None

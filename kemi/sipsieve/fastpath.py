@@ -39,7 +39,7 @@ class Plan:
     """All that `native/fastpath.c` needs. Buffers are writable and shared with the modules that they belong to."""
 
     # What it calls: Kamailio, then Python.
-    #: `KSR.pv.get`.
+    #: Reads one of Kamailio's pseudo-variables.
     get: Callable[[str], Any]
     #: (msg, where): decides on a message that does not pass here.
     slow: Callable[..., int]

@@ -36,3 +36,10 @@ deb-test: deb build/trixie-wheels/.done ## prove the Debian package in a clean D
 	done
 
 .PHONY: deb-test
+
+# Ahead of the stages of the gate that need them, so that those only test.
+prepare: build/trixie-wheels/.done deb lab-images ## make the chroots, the package and the images that the slower tests run in
+	@$(SUDO) env CHROOT_PACKAGES="$(TRIXIE_PACKAGES)" packaging/chroot trixie true
+	@for suite in bookworm trixie; do $(SUDO) packaging/chroot $$suite true; done
+
+.PHONY: prepare

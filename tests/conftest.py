@@ -2,7 +2,27 @@
 
 import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
+from sipsieve.compiled import kept
+from sipsieve.patterns import collecting, ready
+
 sys.path.insert(0, str(Path(__file__).parent))
-os.environ.setdefault("SIPSIEVE_CACHE", str(Path(__file__).parent.parent / "build" / "patterns"))
+CACHE = Path(__file__).parent.parent / "build" / "patterns"
+os.environ.setdefault("SIPSIEVE_CACHE", str(CACHE))
+
+_session = ExitStack()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """The rules are compiled once for the tests in this process too: a set takes five seconds, and many modules need it."""
+    CACHE.parent.mkdir(exist_ok=True)
+    _session.enter_context(kept(f"{CACHE}-tests"))
+    _session.enter_context(ready(_session.enter_context(collecting())))
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    _session.close()

@@ -17,6 +17,13 @@ def hits(expression: str, text: bytes) -> bool:
     return found == [7]
 
 
+@pytest.fixture(autouse=True)
+def nothing_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the session has compiled stays out of these tests."""
+    monkeypatch.setattr(patterns, "_ready", [])
+    monkeypatch.setattr(patterns, "_collected", [])
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     path = tmp_path / "patterns"

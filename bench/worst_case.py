@@ -4,6 +4,7 @@ faster than size."""
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ sys.path.insert(0, str(ROOT / "kemi"))
 from sipsieve import normalize, policy, ruleset  # noqa: E402
 from sipsieve.detect import MATCHED  # noqa: E402
 from sipsieve.engine import Engine  # noqa: E402
+from sipsieve.message import MAX_HEADERS  # noqa: E402
 from sipsieve.model import Source  # noqa: E402
 
 SOURCE: Final = Source("192.0.2.4", 5060, "udp", "192.0.2.4")
@@ -24,18 +26,43 @@ HEAD: Final = (
     b"From: <sip:a@example.com>;tag=1\r\nTo: <sip:b@example.com>\r\nCall-ID: x@y\r\nCSeq: 1 INVITE\r\n"
 )
 TAIL: Final = b"\r\nContent-Length: 0\r\n\r\n"
+AFTER: Final = HEAD[HEAD.index(b"\n") + 1 : -2] + TAIL
 
 #: Pieces that are repeated to fill a message; each hurts another part of the work.
 PIECES: Final = {
     "escapes": b"%41", "double escapes": b"%2541", "entities": b"&#65;", "hex bytes": b"0x2e", "backslashes": b"\\x41",
     "quoted pairs": b'\\"', "comments": b"/**/", "open comments": b"/*", "quotes": b"'", "shell quotes": b"a'b'",
     "empty quotes": b"''", "commas": b",", "semicolons": b";a", "angles": b"<", "full width": "ａ".encode(),
-    "overlong": b"\xc0\xaf", "accents": "á".encode(), "spaces": b" ", "tabs and words": b"\ta", "plain": b"a",
+    "overlong": b"\xc0\xaf", "accents": "á".encode(), "spaces": b" ", "tabs": b"\t", "zeros": b"0", "tabs and words": b"\ta", "plain": b"a",
     "or": b"or ", "select": b"select ", "digits": b"1 ", "parens": b"((", "dots": b"../", "unions": b"union ",
     "ors": b"' or 1", "on": b" onx", "base64": b"YWFh", "braces": b"${", "pipes": b"|", "semicolon words": b"; a ",
     "percents": b"%", "percent s": b"%s", "control": b"\x01", "dashes": b"--", "equals": b"=a", "hash": b"#",
     "amps": b"& cat ", "ats": b"@", "colons": b":", "selects": b"select a,", "calls": b"char(", "xml": b"<a ",
+    "ligatures": "ﷺ".encode(), "squared words": "㌖".encode(), "accents apart": "á".encode(), "tags": "\U000e0041".encode(),
 }  # fmt: skip
+
+#: Header fields of `HEAD` and `TAIL`; with these a message has as many as are read.
+FIELDS: Final = MAX_HEADERS - 8
+
+
+def fields(text: bytes, length: int) -> bytes:
+    """As many header fields as are read, each with `length` bytes of `text`; `x` is Session-Expires, with parameters."""
+    return b"\r\n".join(b"X: " + text[i : i + length] for i in range(0, min(len(text), FIELDS * length), length))
+
+
+def instead(name: bytes) -> Callable[[bytes], bytes]:
+    """The value of a header field that every message has, or of one more."""
+    line = re.compile(rb"\r\n" + name + rb": [^\r]*")
+    value = b"\r\n" + name + b": "
+    if line.search(HEAD) is None:
+        return lambda t: HEAD + name + b": " + t + TAIL
+    return lambda t: line.sub(lambda _: value + t, HEAD) + TAIL
+
+
+def body(head: bytes, text: bytes) -> bytes:
+    """A message with a body."""
+    return head + b"\r\nContent-Length: %d\r\n\r\n" % len(text) + text
+
 
 #: Where the pieces stand.
 PLACES: Final[dict[str, Callable[[bytes], bytes]]] = {
@@ -47,7 +74,64 @@ PLACES: Final[dict[str, Callable[[bytes], bytes]]] = {
     "headers": lambda t: HEAD + b"\r\n".join(b"X: " + t[i : i + 40] for i in range(0, len(t), 40)) + TAIL,
     "folded": lambda t: HEAD + b"X: " + b"\r\n ".join(t[i : i + 8] for i in range(0, len(t), 8)) + TAIL,
     "digest": lambda t: HEAD + b"Authorization: Digest " + t + TAIL,
+    "long fields": lambda t: HEAD + fields(t, len(t) // FIELDS) + TAIL,
+    "short fields": lambda t: body(HEAD + fields(t, 60), t[60 * FIELDS :]),
+    "shortest fields": lambda t: body(HEAD + fields(t, 20), t[20 * FIELDS :]),
+    "first line": lambda t: b"INVITE " + t + b" SIP/2.0\r\n" + AFTER,
+    "odd first line": lambda t: b"INVITE" + t + b"x\r\n" + AFTER,
+    "request uri": lambda t: b"INVITE sip:" + t + b"@example.com SIP/2.0\r\n" + AFTER,
+    "phrase": lambda t: b"SIP/2.0 200 " + t + b"\r\n" + AFTER,
+    "status": lambda t: b"SIP/2.0" + t + b"2\r\n" + AFTER,
+    "one fold": lambda t: HEAD + b"X: a" + t + b"b\r\n c" + TAIL,
+    "header name": lambda t: HEAD + b"X" + t + b"y: z" + TAIL,
+    "no colon": lambda t: HEAD + b"X" + t.replace(b":", b"") + b"y" + TAIL,
+    "from user": lambda t: HEAD.replace(b"sip:a@", b"sip:" + t + b"@") + TAIL,
+    "open angle": lambda t: HEAD + b"Contact: <sip:" + t + TAIL,
+    "open quote": lambda t: HEAD + b'Contact: "' + t + TAIL,
+    "to tag": lambda t: HEAD.replace(b"example.com>\r\nCall", b"example.com>;" + t + b"\r\nCall") + TAIL,
+    "content type": lambda t: HEAD + b"Content-Type: multipart/mixed;" + t + TAIL,
+    "warning": lambda t: HEAD + b'Warning: 399 h "' + t + TAIL,
+    "unended": lambda t: HEAD + b"X: " + t,
+    "trailing": lambda t: b"\r\n" + HEAD + TAIL + t,
+    **{
+        name.decode().lower(): instead(name)
+        for name in (
+            b"Via",
+            b"From",
+            b"To",
+            b"Call-ID",
+            b"CSeq",
+            b"Max-Forwards",
+            b"Content-Length",
+            b"Route",
+            b"Reason",
+            b"Event",
+            b"Date",
+            b"Accept",
+            b"Replaces",
+            b"Subject",
+            b"P-Asserted-Identity",
+            b"Subscription-State",
+            b"Proxy-Authorization",
+            b"Alert-Info",
+            b"Identity",
+            b"RAck",
+            b"User-to-User",
+            b"X-Any",
+        )
+    },
+    "sdp": lambda t: body(
+        HEAD + b"Content-Type: application/sdp", b"\r\n".join(b"o=" + t[i : i + 24] for i in range(0, len(t), 28))
+    ),
+    "sdp line": lambda t: body(HEAD + b"Content-Type: application/sdp", b"v=0\r\ns=" + t),
+    "many lines": lambda t: body(
+        HEAD + b"Content-Type: multipart/mixed", b"\n".join(t[i : i + 2] for i in range(0, len(t), 3))
+    ),
 }
+
+
+#: How often what is above the limit is timed at the most.
+ROUNDS: Final = 8
 
 
 class NoCounters:
@@ -60,10 +144,12 @@ class NoCounters:
         return lambda *_, **__: 0
 
 
-def best(call: Callable[[], object], rounds: int = 3) -> float:
-    """The shortest of some runs, in microseconds of CPU time."""
+def best(call: Callable[[], object], rounds: int = 3, before: Callable[[], object] | None = None) -> float:
+    """The shortest of some runs, in microseconds of CPU time; what comes `before` each does not count."""
     shortest = float("inf")
     for _ in range(rounds):
+        if before is not None:
+            before()
         begun = time.process_time_ns()
         call()
         shortest = min(shortest, time.process_time_ns() - begun)
@@ -72,7 +158,7 @@ def best(call: Callable[[], object], rounds: int = 3) -> float:
 
 def message(place: str, piece: bytes, size: int) -> bytes:
     """A message of about `size` bytes."""
-    return PLACES[place](piece * ((size - len(HEAD) - 80) // len(piece)))[:size]
+    return PLACES[place](piece * ((size - len(HEAD) - 160) // len(piece)))[:size]
 
 
 def transforms() -> dict[str, Callable[[bytes], bytes]]:
@@ -101,26 +187,35 @@ def main() -> int:
     options = parser.parse_args()
     rules = ruleset.load()
     guard = Engine(policy.loads("[limits]\nenabled = false\n"), rules)
+
+    def cost_of(raw: bytes, times: int = 3) -> float:
+        # An attacker's message is never one whose like is known.
+        return best(lambda: guard.decide(raw, SOURCE, 0.0, NoCounters()), times, guard.shapes.forget)  # type: ignore[arg-type]
+
     rows = []
     places = {(place, name): piece for place in PLACES for name, piece in PIECES.items()}
     for name, piece in pieces_of_rules(rules).items():
-        places |= {(place, name): piece for place in ("user-agent", "headers")}
+        places |= {(place, name): piece for place in ("user-agent", "headers", "short fields", "sdp")}
     for (place, name), piece in places.items():
         raw = message(place, piece, 65000)
-        rows.append((best(lambda: guard.decide(raw, SOURCE, 0.0, NoCounters())), place, name, piece))  # type: ignore[arg-type] # noqa: B023
+        rows.append((cost_of(raw), place, name, piece))
     rows.sort(reverse=True, key=lambda row: row[0])
-    # What came out slow is timed again: once cold is no measure.
-    for number, (_, place, name, piece) in enumerate(rows[: 3 * options.top]):
-        raw = message(place, piece, 65000)
-        again = best(lambda: guard.decide(raw, SOURCE, 0.0, NoCounters()), 15)  # type: ignore[arg-type] # noqa: B023
-        rows[number] = (again, place, name, piece)
     rows.sort(reverse=True, key=lambda row: row[0])
+    # What came out slow is timed again: once cold is no measure, nor is a moment in which something else had the caches.
+    for rounds in range(ROUNDS):
+        for number, (cost, place, name, piece) in enumerate(rows[: 3 * options.top]):
+            if rounds and cost <= options.limit:
+                break
+            raw = message(place, piece, 65000)
+            again = cost_of(raw, 15)
+            rows[number] = (again if not rounds else min(again, cost), place, name, piece)
+        rows.sort(reverse=True, key=lambda row: row[0])
     print("whole messages of 64 KiB, µs of CPU (growth: 16 KiB, 32 KiB, 64 KiB)")
     for cost, place, name, piece in rows[: options.top]:
         growth = []
         for size in (16000, 32000):
             raw = message(place, piece, size)
-            growth.append(best(lambda: guard.decide(raw, SOURCE, 0.0, NoCounters())))  # type: ignore[arg-type] # noqa: B023
+            growth.append(cost_of(raw))
         print(f"  {cost:9.0f}  {place:11} {name:16} {growth[0]:9.0f} {growth[1]:9.0f} {cost:9.0f}")
     worst = rows[0][0]
     # No message has more decoded or matched of it: that is what keeps the whole under the limit.

@@ -9,7 +9,7 @@ bench-cost: venv ## CPU per message, side by side with bare Kamailio and the C m
 	@$(PYTHON) bench/run.py $(if $(QUICK),--quick) --json $(BENCH_OUT)/cost.json --chart $(CHART)
 
 # Another machine may need another limit: LIMIT=2000.
-LIMIT ?= 2000
+LIMIT ?= 1000
 
 bench-worst: venv ## the worst messages of 64 KiB for each rule and transform: fails where one costs more than LIMIT µs
 	@$(PYTHON) bench/worst_case.py --limit $(LIMIT)

@@ -41,7 +41,7 @@ _EMPTY_HOSTS: Final = re.compile(
 )
 
 _DIGITS: Final = re.compile(r"[0-9]+")
-_HEX: Final = re.compile(r"(?=[0-9a-f]*[a-f])(?=[0-9a-f]*[0-9])[0-9a-f]{6,}", re.I)
+_HEX: Final = re.compile(r"(?<![0-9a-f])(?=[0-9a-f]*[a-f])(?=[0-9a-f]*[0-9])[0-9a-f]{6,}", re.I)
 _SPECIFIC: Final = re.compile(r"[0-9]{5,}|(?=[0-9a-f]*[a-f])[0-9a-f]{10,}", re.I)
 _ADDRESS: Final = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?::\d{1,5})?(?![\d.])")
 

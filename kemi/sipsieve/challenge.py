@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from .dialog import call_id
 from .model import Counters, Source
 from .network import CONNECTED
 
@@ -25,7 +26,6 @@ _CREDENTIALS: Final = re.compile(rb"\n(?:proxy-)?authorization[ \t]*:[^\r\n]*", 
 _CHALLENGE: Final = re.compile(rb"\n(?:www|proxy)-authenticate[ \t]*:[^\r\n]*", re.I)
 _NONCE: Final = re.compile(rb"[ \t,]nonce[ \t]*=[ \t]*\"([^\"\r\n]{1,512})\"", re.I)
 _STALE: Final = re.compile(rb"[ \t,]stale[ \t]*=[ \t]*\"?true", re.I)
-_CALL_ID: Final = re.compile(rb"\n(?:call-id|i)[ \t]*:[ \t]*([^\r\n]{1,512}?)[ \t]*\r?\n", re.I)
 _CSEQ: Final = re.compile(rb"\ncseq[ \t]*:[ \t]*([0-9]{1,10})", re.I)
 
 
@@ -40,13 +40,13 @@ class Offer(NamedTuple):
 def spans(head: bytes) -> Offer | None:
     """What `offered` reads, None where it reads nothing."""
     credentials = _CREDENTIALS.search(head)
-    call_id, number = _CALL_ID.search(head), _CSEQ.search(head)
-    if credentials is None or call_id is None or number is None:
+    name, number = call_id(head), _CSEQ.search(head)
+    if credentials is None or name is None or number is None:
         return None
     nonce = _NONCE.search(credentials[0])
     start = credentials.start()
     span = (start + nonce.start(1), start + nonce.end(1)) if nonce else None
-    return Offer(call_id.span(1), number.span(1), span)
+    return Offer(name, number.span(1), span)
 
 
 def offered(head: bytes, source: Source, now: float, counters: Counters) -> None:
@@ -84,5 +84,5 @@ def refused(head: bytes, status: int, source: Source, now: float, counters: Coun
 
 def _identity(head: bytes) -> int | None:
     """A request's name, the same in its answer: Call-ID and CSeq."""
-    call_id, number = _CALL_ID.search(head), _CSEQ.search(head)
-    return None if call_id is None or number is None else hash((call_id[1], number[1]))
+    name, number = call_id(head), _CSEQ.search(head)
+    return None if name is None or number is None else hash((head[name[0] : name[1]], number[1]))

@@ -7,7 +7,7 @@ from typing import Final
 from . import grammar, structure
 from .model import Finding, Kind, Message, Part, PartKind
 from .normalize import is_encoded, needs_decoding, variants
-from .parts import body_parts, parts
+from .parts import body_parts, header_parts, parts
 from .policy import Detection
 from .ruleset import Rule, Ruleset
 from .scrub import removable
@@ -16,17 +16,20 @@ from .scrub import removable
 MAX_FINDINGS: Final = 16
 
 #: How many times more bytes are matched as they are than are decoded.
-MATCHED: Final = 3
+MATCHED: Final = 2
 
 #: What a part costs by itself, counted in bytes: one that reads in one way only, and what is added where it has
 #: more forms. A call through ten proxies has some 120 parts, few of which have more than one form.
 PART_COST: Final = 40
-FORMS_COST: Final = 40
+FORMS_COST: Final = 60
+
+#: What a value with an encoding costs by itself of the bytes that are decoded: a round for each layer.
+DECODED_COST: Final = 80
 
 #: Forms that most values with an encoding have; more count like values of their own.
 FORMS: Final = 3
 
-#: Bytes of plain values beyond those, part by part: what follows is looked at as a whole first.
+#: Bytes of plain header fields beyond those.
 MAX_PLAIN: Final = 16384
 
 #: Parts whose grammar leaves no room for prose: what looks like code there is code.
@@ -66,7 +69,7 @@ def detect(message: Message, ruleset: Ruleset, policy: Detection = _DEFAULT) -> 
 
     The policy's `max_decoded_bytes` bounds what is decoded and what is matched, so that no message costs more than about
     a millisecond: values that need decoding may hold that many bytes in all, all values `MATCHED` times
-    as many. What is longer and not plain is a finding itself.
+    as many. What comes after them is looked at line by line, and a finding itself where it is not plain.
     """
     findings: list[Finding] = []
     max_decoded = policy.max_decoded_bytes
@@ -74,42 +77,79 @@ def detect(message: Message, ruleset: Ruleset, policy: Detection = _DEFAULT) -> 
         # It will be refused anyway, so a short look has to do to say what else is wrong with it.
         max_decoded //= 6
     decodable, matchable = max_decoded, max_decoded * MATCHED
-    rest_asked = False
     is_reply = message.kind is Kind.REPLY
-    source = parts(message, sdp=policy.sdp, text_bodies=policy.text_bodies)
-    while (part := next(source, None)) is not None:
+    for part in parts(message, sdp=policy.sdp, text_bodies=policy.text_bodies):
         size = len(part.value)
         if size > policy.max_value_bytes and _is_name(part):
-            reason = f"{size} bytes; detection.max_value_bytes = {policy.max_value_bytes}"
-            findings.append(_too_long(part, reason))
+            findings.append(_long_name(part, policy))
         matchable -= size + PART_COST
         # The longest values are not even asked.
         needed = matchable >= 0 and needs_decoding(part)
         if needed:
             matchable -= FORMS_COST
             if is_encoded(part.value):
-                decodable -= size + FORMS_COST
+                decodable -= size + DECODED_COST
         if decodable < 0 or matchable < 0:
-            if not rest_asked and part.start < message.body_start:
-                rest_asked = True
-                rest = message.raw[part.start : message.body_start]
-                if len(rest) <= MAX_PLAIN and ruleset.is_plain(rest):
-                    source = body_parts(message, sdp=policy.sdp, text_bodies=policy.text_bodies)
-                    continue
-            # Asking one by one costs more than the bytes.
-            matchable -= PART_COST
-            if matchable > -MAX_PLAIN and ruleset.is_plain(part.value):
-                continue
-            reason = f"{size} bytes, and more than detection.max_decoded_bytes = {max_decoded} to decode in all"
-            findings.append(_too_long(part, reason))
-            return findings
-        forms = variants(part, needed=needed)
+            findings += _beyond(message, part, ruleset, policy, max_decoded)
+            break
+        forms = variants(part, needed=True) if needed else [part.value]
         if len(forms) > FORMS:
             matchable -= sum(len(form) + FORMS_COST for form in forms[FORMS:])
         _match(part, forms, ruleset, policy.paranoia, is_reply, findings)
         if len(findings) >= MAX_FINDINGS:
-            return findings[:MAX_FINDINGS]
-    return findings
+            break
+    return findings[:MAX_FINDINGS]
+
+
+def _beyond(message: Message, first: Part, ruleset: Ruleset, policy: Detection, max_decoded: int) -> list[Finding]:
+    """What is wrong from a part on, where there is too much to match it part by part.
+
+    Header fields are looked at as they stand: what is around a value may be what makes it one of the shapes.
+    """
+    raw = message.raw
+    findings: list[Finding] = []
+    left = MAX_PLAIN
+    reason = f"after more than detection.max_decoded_bytes = {max_decoded} to decode in all, and not plain"
+    fields = [header for header in message.headers if header.end > first.start]
+    if len(fields) == len(message.headers):
+        # What is too long stands in the first line.
+        line = raw[: fields[0].start if fields else message.body_start]
+        left -= len(line)
+        if left < 0 or not ruleset.is_plain(line):
+            return [_too_long(first, reason)]
+    for header in fields:
+        size = header.end - header.start
+        left -= size + PART_COST
+        plain = left >= 0 and ruleset.is_plain(raw[header.start - 1 : header.end + 1])
+        if size > policy.max_value_bytes:
+            names = header_parts(raw, header, header.name) if plain else ()
+            findings += [_long_name(part, policy) for part in names if _is_long(part, policy)]
+        if not plain:
+            own = first.start > header.start
+            start, end = (first.start, first.end) if own else (header.value_start, header.end)
+            field = first.field if own else header.name
+            return [*findings, _too_long(Part(PartKind.TEXT, field, header.name, start, end, raw[start:end]), reason)]
+    rest = [
+        part
+        for part in body_parts(message, sdp=policy.sdp, text_bodies=policy.text_bodies)
+        if part.start >= first.start
+    ]
+    if not rest:
+        return findings
+    if rest[0].field == "body":
+        plain = len(rest[0].value) <= left and ruleset.is_plain(rest[0].value)
+    else:
+        # Each with its name, which stands before it.
+        plain = ruleset.text_is_plain(b"\n".join([raw[part.start - 2 : part.end] for part in rest]))
+    return findings if plain else [*findings, _too_long(rest[0], reason)]
+
+
+def _is_long(part: Part, policy: Detection) -> bool:
+    return len(part.value) > policy.max_value_bytes and _is_name(part)
+
+
+def _long_name(part: Part, policy: Detection) -> Finding:
+    return _too_long(part, f"{len(part.value)} bytes; detection.max_value_bytes = {policy.max_value_bytes}")
 
 
 def _is_name(part: Part) -> bool:

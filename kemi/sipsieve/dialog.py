@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-_CALL_ID: Final = re.compile(rb"\n(?:call-id|i)[ \t]*:[ \t]*([^\r\n]{1,512}?)[ \t]*\r?\n", re.I)
-_FROM_TAG: Final = re.compile(rb"\n(?:from|f)[ \t]*:[^\r\n]*;[ \t]*tag[ \t]*=[ \t]*([^;,\s>\"]{1,256})", re.I)
-_TO_TAG: Final = re.compile(rb"\n(?:to|t)[ \t]*:[^\r\n]*;[ \t]*tag[ \t]*=[ \t]*([^;,\s>\"]{1,256})", re.I)
+_CALL_ID: Final = re.compile(rb"\n(?:call-id|i)[ \t]*+:[ \t]*+([^ \t\r\n][^\r\n]*)\r?\n", re.I)
+# The last tag of the first 4 KiB of a line.
+_FROM_TAG: Final = re.compile(rb"\n(?:from|f)[ \t]*:[^\r\n]{0,4096};[ \t]*+tag[ \t]*+=[ \t]*+([^;,\s>\"]{1,256})", re.I)
+_TO_TAG: Final = re.compile(rb"\n(?:to|t)[ \t]*:[^\r\n]{0,4096};[ \t]*+tag[ \t]*+=[ \t]*+([^;,\s>\"]{1,256})", re.I)
 _VIA: Final = re.compile(rb"\n(?:via|v)[ \t]*:[ \t]*([^\r\n]+(?:\r?\n[ \t][^\r\n]*)*)", re.I)
 _RECEIVED: Final = re.compile(rb";[ \t]*received=([0-9A-Fa-f.:]{2,45})", re.I)
 _RPORT: Final = re.compile(rb";[ \t]*rport=([0-9]{1,5})", re.I)
@@ -23,21 +24,31 @@ class Requester(NamedTuple):
     port: int
 
 
+def call_id(raw: bytes) -> tuple[int, int] | None:
+    """Where the Call-ID stands; None where there is none, or one of more than 512 bytes."""
+    match = _CALL_ID.search(raw)
+    if match is None:
+        return None
+    start = match.start(1)
+    length = len(match[1].rstrip(b" \t"))
+    return (start, start + length) if length <= 512 else None
+
+
 def spans(raw: bytes) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]] | None:
     """Where Call-ID, From tag and To tag stand; None where one is missing."""
-    call_id, one, other = _CALL_ID.search(raw), _FROM_TAG.search(raw), _TO_TAG.search(raw)
-    if call_id is None or one is None or other is None:
+    name, one, other = call_id(raw), _FROM_TAG.search(raw), _TO_TAG.search(raw)
+    if name is None or one is None or other is None:
         return None
-    return call_id.span(1), one.span(1), other.span(1)
+    return name, one.span(1), other.span(1)
 
 
 def key(raw: bytes) -> str:
     """A name for the dialog (RFC 3261 12: Call-ID and both tags), the same from either side; "" without one."""
-    call_id, one, other = _CALL_ID.search(raw), _FROM_TAG.search(raw), _TO_TAG.search(raw)
-    if call_id is None or one is None or other is None:
+    name, one, other = call_id(raw), _FROM_TAG.search(raw), _TO_TAG.search(raw)
+    if name is None or one is None or other is None:
         return ""
     # Python's keyed hash: the same in all workers of a server, and not to be foreseen by a sender.
-    return f"{hash((call_id[1], *sorted((one[1], other[1])))) & 0xFFFFFFFFFFFFFFFF:016x}"
+    return f"{hash((raw[name[0] : name[1]], *sorted((one[1], other[1])))) & 0xFFFFFFFFFFFFFFFF:016x}"
 
 
 def requester(raw: bytes) -> Requester | None:

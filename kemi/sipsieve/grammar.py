@@ -6,14 +6,14 @@ import re
 from typing import Final
 
 # token = 1*(alphanum / "-" / "." / "!" / "%" / "*" / "_" / "+" / "`" / "'" / "~" )   (25.1)
-TOKEN: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")
+TOKEN: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~"
 
 # Request-Line = Method SP Request-URI SP SIP-Version CRLF   (7.1)
 # SIP-Version  = "SIP" "/" 1*DIGIT "." 1*DIGIT
-# Tolerant: more than one space (RFC 4475 3.1.2.8 asks for a 400 or for tolerance), any version.
-REQUEST_LINE: Final = re.compile(
-    rb"([^\s:]{1,64})[ \t]+([^\r\n]{0,65000}?)[ \t]+(SIP/[0-9]{1,20}\.[0-9]{1,20})[ \t]*\Z", re.I
-)
+# Tolerant: more than one space (RFC 4475 3.1.2.8 asks for a 400 or for tolerance), any version. Its two ends are
+# matched by themselves: one pattern for all of it would try each way to share out the spaces.
+METHOD: Final = re.compile(rb"([^\s:]{1,64})[ \t]")
+VERSION: Final = re.compile(rb"SIP/[0-9]{1,20}\.[0-9]{1,20}", re.I)
 
 # Status-Line = SIP-Version SP Status-Code SP Reason-Phrase CRLF   (7.2)
 STATUS_LINE: Final = re.compile(rb"(SIP/[0-9]{1,20}\.[0-9]{1,20})[ \t]+([0-9]{1,10})(?:[ \t]([^\r\n]*))?\Z", re.I)
@@ -161,28 +161,29 @@ CSEQ: Final = re.compile(rb"([0-9]{1,20})[ \t\r\n]+([^\s]{1,64})\Z")
 # scheme    = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )   (25.1)
 # Tolerant: an unquoted display name may hold anything but "<", as clients send it.
 ADDRESS: Final = re.compile(
-    rb"(?:(?:\"(?:[^\"\\]|\\.)*\"[^<]*|[^<\"][^<]*)?<\s*[A-Za-z][A-Za-z0-9+.-]*\s*:[^>]+>"
-    rb"|[A-Za-z][A-Za-z0-9+.-]*\s*:\s*[^\s<>][^<>]*\Z)",
+    rb"(?:(?:\"[^\"\\]*+(?:\\.[^\"\\]*+)*\"[^<]*+|[^<\"][^<]*+)?<\s*+[A-Za-z][A-Za-z0-9+.-]*+\s*+:[^>]++>"
+    rb"|[A-Za-z][A-Za-z0-9+.-]*+\s*+:\s*+[^\s<>][^<>]*+\Z)",
     re.S,
 )
 
 # tag-param = "tag" EQUAL token   (25.1)
-TAG: Final = re.compile(rb";[ \t\r\n]*tag[ \t\r\n]*=[ \t\r\n]*([^;,\s>\"]*)", re.I)
+TAG: Final = re.compile(rb";[ \t\r\n]*+tag[ \t\r\n]*+=[ \t\r\n]*+([^;,\s>\"]*)", re.I)
 
 # via-branch = "branch" EQUAL token   (25.1)
-BRANCH: Final = re.compile(rb";[ \t\r\n]*branch[ \t\r\n]*=[ \t\r\n]*([^;,\s]*)", re.I)
+BRANCH: Final = re.compile(rb";[ \t\r\n]*+branch[ \t\r\n]*+=[ \t\r\n]*+([^;,\s]*)", re.I)
 
 # boundary := 0*69<bchars> bcharsnospace   (RFC 2046 5.1.1), the part between its outer dashes. Most clients begin
 # with dashes. Of bchars those that no SQL or shell needs: a boundary may hold "'" and "(", but then it is read as
 # any text is.
 BOUNDARY: Final = re.compile(
-    rb"multipart/[a-z0-9.+-]{1,64}[^\x27()]{0,400}?;[ \t\r\n]*boundary[ \t\r\n]*=[ \t\r\n]*"
-    rb"(?:\"-{0,70}(?P<quoted>[a-z0-9+_,./:=?-]{0,70}?)-{0,70}\"|-{0,70}(?P<token>[a-z0-9+_.-]{0,70}?)-{0,70})"
-    rb"(?=[ \t\r\n]*(?:;|\Z))",
+    rb"multipart/[a-z0-9.+-]{1,64}[^\x27()]{0,400}?;[ \t\r\n]*+boundary[ \t\r\n]*+=[ \t\r\n]*+"
+    rb"(?:\"-{0,70}+(?P<quoted>(?:[a-z0-9+_,./:=?](?:[a-z0-9+_,./:=?-]{0,68}[a-z0-9+_,./:=?])?)?)-{0,70}+\""
+    rb"|-{0,70}+(?P<token>(?:[a-z0-9+_.](?:[a-z0-9+_.-]{0,68}[a-z0-9+_.])?)?)-{0,70}+)"
+    rb"(?=[ \t\r\n]*+(?:;|\Z))",
     re.I,
 )
 
 
 def is_token(value: bytes) -> bool:
     """Whether `value` is a non-empty RFC 3261 token."""
-    return bool(value) and TOKEN.issuperset(value)
+    return bool(value) and not value.translate(None, TOKEN)

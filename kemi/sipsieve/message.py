@@ -5,31 +5,31 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from . import grammar
+from . import grammar, normalize
 from .model import Defect, Header, Kind, Message
 
 #: Header fields read of one message. Real messages have 10 to 40; the rest is a defect.
 MAX_HEADERS: Final = 128
 
+#: Bytes of a header name by which a field is known; the longest that is registered has 31.
+MAX_NAME: Final = 64
+
 #: Folds of one header value. Clients fold a long list once an entry, if at all.
 MAX_FOLDS: Final = 64
 
-# What follows the first line of a folded header value: lines that begin with white space (7.3.1).
-_CONTINUED: Final = re.compile(rb"(?:\n[ \t][^\n]*)*")
+# The end of a header value: no line that begins with white space follows (7.3.1).
+_LAST_LINE: Final = re.compile(rb"\n(?![ \t])")
 #: Bytes that mean nothing inside a header name but that parsers skip or stop at.
 _NAME_EDGE: Final = b" \t\r\n"
-_FOLD: Final = re.compile(rb"[ \t]*\r?\n[ \t]+")
+_VALUE_EDGE: Final = b" \t\r"
+
+_new: Final = tuple.__new__
 
 
 def canonical(name: bytes) -> str:
-    """A header name in lower case with its compact form expanded; foreign bytes as `\\xNN`."""
-    lower = name.lower()
+    """A header name in lower case with its compact form expanded; foreign bytes as `\\xNN`, 64 bytes at the most."""
+    lower = name[:MAX_NAME].lower()
     return grammar.COMPACT.get(lower) or lower.decode("ascii", "backslashreplace")
-
-
-def unfold(value: bytes) -> bytes:
-    """A header value on one line: each fold becomes a space (RFC 3261 7.3.1)."""
-    return _FOLD.sub(b" ", value).strip(b" \t\r\n") if b"\n" in value else value.strip(b" \t\r")
 
 
 def parse(raw: bytes) -> Message:
@@ -71,21 +71,30 @@ def _header_end(raw: bytes, start: int) -> tuple[int, int]:
 
 
 def _first_line(raw: bytes, first: bytes, start: int) -> Message:
-    if (request := grammar.REQUEST_LINE.match(first)) is not None:
+    line = first.rstrip(b" \t")
+    cut = max(line.rfind(b" "), line.rfind(b"\t"))
+    if (
+        grammar.VERSION.fullmatch(line, cut + 1)
+        and (word := grammar.METHOD.match(line)) is not None
+        and word.end(1) < cut
+        and b"\r" not in line
+    ):
+        uri = line[word.end() : cut].lstrip(b" \t")
+        uri_start = start + cut - len(uri)
         return Message(
             raw,
             Kind.REQUEST,
-            method=request[1].decode("ascii", "backslashreplace"),
-            uri=request[2],
-            uri_start=start + request.start(2),
+            method=word[1].decode("ascii", "backslashreplace"),
+            uri=uri.rstrip(b" \t"),
+            uri_start=uri_start,
         )
     if (reply := grammar.STATUS_LINE.match(first)) is not None:
         phrase = (start + reply.start(3), start + reply.end(3)) if reply[3] else (0, 0)
         return Message(raw, Kind.REPLY, status=min(int(reply[2]), 9999), phrase=phrase)
     message = Message(raw, Kind.MALFORMED)
-    word = first[:64].split(b" ", 1)[0]
-    if grammar.is_token(word):
-        message.method = word.decode("ascii")
+    name = first[:64].split(b" ", 1)[0]
+    if grammar.is_token(name):
+        message.method = name.decode("ascii")
     message.defects.append(Defect("first-line", "first_line", "neither a request line nor a status line", first[:128]))
     return message
 
@@ -102,7 +111,8 @@ def _headers(message: Message, position: int, end: int) -> tuple[Header, ...]:
         folded = False
         if line_end >= 0 and line_end + 1 < end and raw[line_end + 1] in b" \t":
             folded = True
-            stop = _CONTINUED.match(raw, line_end, end).end()  # type: ignore[union-attr]
+            last = _LAST_LINE.search(raw, line_end, end)
+            stop = last.start() if last else end
         next_position = stop + 1
         if stop > position and raw[stop - 1] == 0x0D:
             stop -= 1
@@ -118,12 +128,16 @@ def _headers(message: Message, position: int, end: int) -> tuple[Header, ...]:
                     )
                 )
         else:
-            name = raw[position:colon].rstrip(_NAME_EDGE)
-            value = raw[colon + 1 : stop]
-            if folded and (folds := value.count(b"\n")) > MAX_FOLDS:
-                reason = f"{folds} folds, {MAX_FOLDS} are read"
-                message.defects.append(Defect("header-folds", canonical(name), reason))
-                value = value.translate(None, b"\r\n")
-            headers.append(Header(canonical(name), name, unfold(value), position, colon + 1, stop, folded))
+            raw_name = raw[position:colon].rstrip(_NAME_EDGE)
+            name = canonical(raw_name)
+            value = raw[colon + 1 : stop].strip(_VALUE_EDGE)
+            if folded:
+                if (folds := value.count(b"\n")) > MAX_FOLDS:
+                    reason = f"{folds} folds, {MAX_FOLDS} are read"
+                    message.defects.append(Defect("header-folds", name, reason))
+                    value = value.translate(None, b"\r\n")
+                value = normalize.unfold(value).strip(b" \t\r\n")
+            # A bare tuple takes half of the time that naming its fields does.
+            headers.append(_new(Header, (name, raw_name, value, position, colon + 1, stop, folded)))
         position = next_position
     return tuple(headers)

@@ -65,8 +65,7 @@ class Source(NamedTuple):
     cell: str = ""
 
 
-@dataclass(slots=True, frozen=True)
-class Header:
+class Header(NamedTuple):
     """One header field. Offsets are into the raw message; `value` is unfolded, without outer space."""
 
     name: str  # canonical, lower case, compact form expanded: "from"
@@ -78,8 +77,7 @@ class Header:
     folded: bool = False
 
 
-@dataclass(slots=True, frozen=True)
-class Part:
+class Part(NamedTuple):
     """One value inside a header field, the request line or the body.
 
     `field` is what the log shows: `from.display_name`, `request_uri.userinfo`, `via[1].host`.
@@ -138,8 +136,7 @@ class Message:
         return self.raw[self.body_start :]
 
 
-@dataclass(slots=True, frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """One rule that fired on one part."""
 
     rule: str

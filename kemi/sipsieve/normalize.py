@@ -21,15 +21,16 @@ _PERCENT_U: Final = re.compile(rb"%u([0-9A-Fa-f]{4})", re.I)
 #: Stands for a backslash while others are removed.
 _BACKSLASH: Final = b"\x00\xfe\x00"
 _ESCAPE: Final = re.compile(rb"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,6})\}|([0-3][0-7]{2}))")
-_HEX_BYTE: Final = re.compile(rb"0x(2[0-9a-f]|5c|3[a-f])(?![0-9a-f])|0x(2e|2f|5c)", re.I)
-_FOLD: Final = re.compile(rb"[ \t]*\r?\n[ \t]+")
+# Before a letter that may be a digit too ("0x2fetc"), but not at the head of a longer number, as identifiers are.
+_HEX_BYTE: Final = re.compile(rb"0x(2[0-9a-f]|5c|3[a-f])(?![0-9a-f])|0x(2e|2f|5c(?!0(?!x)))(?![0-9a-f]{4})", re.I)
 _NO_SPACE: Final = bytes(byte for byte in range(256) if byte not in b"\t\r\n\x0b\x0c\xa0")
 _SPACES: Final = re.compile(rb"[ \t\r\n\x0b\x0c\xa0]+")
-_COMMENT: Final = re.compile(rb"/\*(?:!\d*|[^*]*\*+(?:[^/*][^*]*\*+)*/)|\*/")
+_COMMENT_MARK: Final = re.compile(rb"/\*!\d*|/\*|\*/")
+_OTHER_MARK: Final = re.compile(rb"/\*!\d*|\*/")
 _ENTITY: Final = re.compile(rb"&(?:#x?[0-9a-f]{1,8};?|[a-z]{2,24};|(?:lt|gt|amp|quot)\b)", re.I)
 _OVERLONG: Final = re.compile(
-    rb"[\xc0\xc1]([\x00-\xff])|\xe0[\x80-\x9f]([\x80-\xbf])|\xf0\x80([\x80-\xbf])([\x80-\xbf])"
-    rb"|\xf8\x80\x80([\x80-\xbf])([\x80-\xbf])|\xfc\x80\x80\x80([\x80-\xbf])([\x80-\xbf])"
+    rb"[\xc0\xc1][\x00-\xff]|\xe0[\x80-\x9f][\x80-\xbf]|\xf0\x80[\x80-\xbf][\x80-\xbf]"
+    rb"|\xf8\x80\x80[\x80-\xbf][\x80-\xbf]|\xfc\x80\x80\x80[\x80-\xbf][\x80-\xbf]"
 )
 _SHELL_SPACE: Final = re.compile(rb"\$\{?IFS\}?(?:\$\d|%%?[^}]{0,4}\})?", re.I)
 _SHELL_EMPTY: Final = re.compile(rb"\$\{[0-9@*]\}|\$[0-9@*]")
@@ -38,10 +39,20 @@ _BASE64: Final = re.compile(rb"[A-Za-z0-9+/]{12,}={0,2}")
 _BASE64_NAMED: Final = re.compile(rb"base64|b64", re.I)
 #: Without one of these a value has no layer of encoding.
 _ENCODED: Final = re.compile(rb"[%&\\\x80-\xff]")
-_INVISIBLE: Final = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
-    "\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e01ef]"
+
+
+def _accents(first: int, end: int) -> str:
+    return "".join(chr(code) for code in range(first, end) if unicodedata.combining(chr(code)))
+
+
+# What nobody sees, and accents. A class with characters beyond the basic plane is many times slower, so those have
+# one of their own.
+_UNSEEN: Final = re.compile(
+    f"[{_accents(0x300, 0x10000)}\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb]"
 )
+_UNSEEN_BEYOND: Final = re.compile(f"[\U000e0000-\U000e01ef{_accents(0x10000, 0x20000)}]")
+_BEYOND: Final = re.compile("[\U00010000-\U0010ffff]")
 
 #: Characters that read like an ASCII one and that NFKC leaves alone.
 _LOOKALIKES: Final = str.maketrans(
@@ -61,6 +72,8 @@ _LOOKALIKES: Final = str.maketrans(
         "һ": "h", "ո": "n", "ⅼ": "l", "ց": "g", "ʟ": "l", "ʀ": "r", "ᴛ": "t", "ᴜ": "u", "ɴ": "n", "ʙ": "b",
         "А": "A", "В": "B", "Е": "E", "К": "K", "М": "M", "Н": "H", "О": "O", "Р": "P", "С": "C", "Т": "T",
         "Х": "X", "У": "Y", "Ѕ": "S", "І": "I", "Ј": "J", "Α": "A", "Β": "B", "Ε": "E", "Η": "H", "Ι": "I",
+        # Ligatures of eight and eighteen Arabic letters, of which nothing else is made.
+        "ﷺ": "ص", "ﷻ": "ج",
         "Κ": "K", "Μ": "M", "Ν": "N", "Ο": "O", "Ρ": "P", "Τ": "T", "Υ": "Y", "Χ": "X", "Ζ": "Z", "ſ": "s",
     }
 )  # fmt: skip
@@ -96,8 +109,18 @@ def quoted_pair(value: bytes) -> bytes:
 
 
 def unfold(value: bytes) -> bytes:
-    """A fold becomes one space (RFC 3261 7.3.1)."""
-    return _FOLD.sub(b" ", value) if b"\n" in value else value
+    """A fold, with the space round it, becomes one space (RFC 3261 7.3.1)."""
+    if b"\n" not in value:
+        return value
+    first, *lines = value.split(b"\n")
+    pieces = [first]
+    for line in lines:
+        if line.startswith((b" ", b"\t")):
+            pieces[-1] = pieces[-1].removesuffix(b"\r").rstrip(b" \t")
+            pieces += (b" ", line.lstrip(b" \t"))
+        else:
+            pieces += (b"\n", line)
+    return b"".join(pieces)
 
 
 def escapes(value: bytes) -> bytes:
@@ -134,16 +157,13 @@ def _entity(text: bytes) -> bytes:
 
 def overlong(value: bytes) -> bytes:
     """UTF-8 in more bytes than needed becomes the ASCII character that lax decoders make of it."""
+    return value if value.isascii() else _OVERLONG.sub(lambda m: _shortened(m[0]), value)
 
-    def decoded(match: re.Match[bytes]) -> bytes:
-        if match[1] is not None:
-            return bytes((((match[0][0] & 0x01) << 6) | (match[1][0] & 0x3F),))
-        if match[2] is not None:
-            return bytes((((match[0][1] & 0x01) << 6) | (match[2][0] & 0x3F),))
-        high, low = next((match[n], match[n + 1]) for n in (3, 5, 7) if match[n] is not None)
-        return bytes((((high[0] & 0x01) << 6) | (low[0] & 0x3F),))
 
-    return value if value.isascii() else _OVERLONG.sub(decoded, value)
+@functools.lru_cache(maxsize=4096)
+def _shortened(character: bytes) -> bytes:
+    # Six bits of the last byte, one of the byte before it.
+    return bytes((((character[-2] & 0x01) << 6) | (character[-1] & 0x3F),))
 
 
 def plain_unicode(value: bytes) -> bytes:
@@ -153,14 +173,33 @@ def plain_unicode(value: bytes) -> bytes:
         return value
     text = value.decode("utf-8", "surrogateescape")
     text = unicodedata.normalize("NFKD", text.translate(_LOOKALIKES)).translate(_LOOKALIKES)
-    text = _INVISIBLE.sub("", text)
-    text = "".join([c for c in text if c.isascii() or not unicodedata.combining(c)])
+    text = _UNSEEN.sub("", text)
+    if _BEYOND.search(text):
+        text = _UNSEEN_BEYOND.sub("", text)
     return text.encode("utf-8", "surrogateescape")
 
 
 def comments(value: bytes) -> bytes:
     """An SQL comment becomes one space, as databases read it; MySQL's `/*! … */` leaves what it holds."""
-    return _COMMENT.sub(b" ", value) if b"*" in value else value
+    return _without_comments(value, b" ") if b"*" in value else value
+
+
+def _without_comments(value: bytes, instead: bytes) -> bytes:
+    pieces: list[bytes] = []
+    kept = position = 0
+    marks = _COMMENT_MARK
+    while mark := marks.search(value, position):
+        start, position = mark.span()
+        if mark[0] == b"/*":
+            close = value.find(b"*/", position)
+            if close < 0:
+                # Where one is not closed none behind it is: looked for once, not from each.
+                marks, position = _OTHER_MARK, start + 1
+                continue
+            position = close + 2
+        pieces += (value[kept:start], instead)
+        kept = position
+    return b"".join((*pieces, value[kept:]))
 
 
 def spaces(value: bytes) -> bytes:
@@ -273,7 +312,7 @@ def variants(part: Part, *, needed: bool | None = None) -> list[bytes]:
         quiet = spaces(comments(plain))
         forms[quiet] = None
         if b"/*" in plain:
-            forms[_COMMENT.sub(b"", plain)] = None
+            forms[_without_comments(plain, b"")] = None
         if b"+" in quiet:
             forms[plus(quiet)] = None
         forms[shell_noise(quiet)] = None

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from . import grammar
+from .message import MAX_NAME
 from .model import Header, Message, Part, PartKind
+from .sdp import text_lines
 
 #: Entries read of one comma-joined header value.
 MAX_ENTRIES: Final = 64
@@ -19,6 +21,13 @@ MAX_SPLIT: Final = 6144
 #: URI headers read one by one.
 MAX_URI_HEADERS: Final = 16
 
+#: Header fields with parts; of others the value is one.
+_STRUCTURED: Final = (
+    grammar.ADDRESS_HEADERS
+    | grammar.PARAMETER_HEADERS
+    | grammar.CREDENTIAL_HEADERS
+    | {"via", "content-type", "call-id"}
+)
 _SPACE: Final = b" \t\r\n"
 # Of a token's marks (25.1) what a payload needs: an escape, or a quote before a word.
 _TOKEN_MARKS: Final = re.compile(rb"%[0-9A-Fa-f]{2}|['`][A-Za-z0-9-]")
@@ -30,8 +39,6 @@ _BRANCH_MARKS: Final = re.compile(rb"%[013-9A-Fa-f]|%2[^3]")
 _TAIL_MARKS: Final = re.compile(rb"['`(|&]")
 # RFC 3261 8.1.1.7: branches begin with this cookie; what follows it is the client's own.
 _COOKIE: Final = b"z9hg4bk"
-# Lines of SDP that hold text: origin, session name, information, URI, e-mail address (RFC 4566 5).
-_SDP_LINE: Final = re.compile(rb"^([osiue])=([^\r\n]*)", re.M)
 _NESTING: Final = re.compile(rb'["<>\\]')
 _MARKS: Final = re.compile(rb'[",;<>\\]')
 # quoted-string = DQUOTE *( qdtext / quoted-pair ) DQUOTE   (25.1)
@@ -64,15 +71,16 @@ def parts(message: Message, *, sdp: bool = True, text_bodies: bool = False) -> I
         field = header.name if index == 0 else f"{header.name}[{index}]"
         if not grammar.is_token(header.raw_name):
             yield Part(PartKind.NAME, "header_name", header.name, header.start, header.start, header.raw_name)
-        elif _TOKEN_MARKS.search(header.raw_name):
+        elif len(header.raw_name) > MAX_NAME or _TOKEN_MARKS.search(header.raw_name):
             # A legal name can carry an escaped payload to whatever stores header fields by name.
             yield Part(PartKind.PARAMETER, "header_name", "header_name", header.start, header.start, header.raw_name)
         left -= header.end - header.value_start
-        if left < 0:
+        if left < 0 or header.name not in _STRUCTURED:
             start, end = _trim(raw, header.value_start, header.end)
-            yield Part(PartKind.TEXT, field, header.name, start, end, raw[start:end])
+            if start < end:
+                yield Part(PartKind.TEXT, field, header.name, start, end, raw[start:end])
         else:
-            yield from _header(raw, header, field)
+            yield from header_parts(raw, header, field)
     yield from body_parts(message, sdp=sdp, text_bodies=text_bodies)
 
 
@@ -84,14 +92,14 @@ def body_parts(message: Message, *, sdp: bool = True, text_bodies: bool = False)
     header = message.get("content-type")
     kind = header.value.lower() if header else b""
     if sdp and (b"sdp" in kind or kind.startswith(b"multipart/")):
-        for line in _SDP_LINE.finditer(raw, start):
-            name = line[1].decode("ascii")
-            yield Part(PartKind.BODY, f"sdp.{name}", "body", line.start(2), line.end(2), line[2])
+        for low, high in text_lines(raw, start):
+            yield Part(PartKind.BODY, f"sdp.{chr(raw[low])}", "body", low + 2, high, raw[low + 2 : high])
     elif text_bodies and message.method in ("MESSAGE", "INFO") and kind.startswith((b"text/", b"")):
         yield Part(PartKind.BODY, "body", "body", start, len(raw), raw[start:])
 
 
-def _header(raw: bytes, header: Header, field: str) -> Iterator[Part]:
+def header_parts(raw: bytes, header: Header, field: str) -> Iterator[Part]:
+    """The parts of one header field's value; `field` is what the log calls it."""
     start, end = _trim(raw, header.value_start, header.end)
     if start >= end:
         return

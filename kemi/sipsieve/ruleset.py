@@ -17,6 +17,7 @@ from .lint import lint_rule
 from .model import Part, PartKind
 from .patterns import Pattern, compile_set
 from .rule import FLAGS, Rule
+from .sdp import text_lines
 from .triggers import SDP_SHAPE, SHAPES
 
 __all__ = ["FLAGS", "RULES_FOLDER", "Exempt", "Rule", "RuleError", "Ruleset", "compile_patterns", "load", "load_file"]
@@ -74,8 +75,14 @@ class _Exceptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     exception: tuple[Exempt, ...]
 
 
-#: The lines of SDP in which text can stand (RFC 8866 5.2 to 5.6), as `parts` reads them.
-_TEXT_LINES: Final = frozenset(b"%c=" % name for name in b"osiueOSIUE")
+#: The lines of SDP in which text can stand (RFC 8866 5.2 to 5.6), as `sdp` finds them.
+_TEXT_LINES: Final = frozenset(b"%c=" % name for name in b"osiue")
+
+#: Bytes of a body up to which splitting it is the quicker way to find them.
+_SHORT_BODY: Final = 640
+
+#: Bytes of all text lines of a body; more is worth a look.
+_MAX_TEXT: Final = 4096
 
 #: Of an origin that is as it should be only the user name is text.
 _ORIGIN: Final = re.compile(rb"^([oO]=[^ \n]+) [0-9]+ [0-9]+ IN IP[46] [0-9A-Za-z.:-]+\r?$", re.M)
@@ -108,12 +115,21 @@ class Ruleset:
 
     def body_is_plain(self, body: bytes) -> bool:
         """Whether no text line of an SDP body is worth a look."""
-        lines = [line for line in body.split(b"\n") if line[:2] in _TEXT_LINES]
-        text = _ALONE.sub(b" 0", b"\n".join(lines))
+        if len(body) <= _SHORT_BODY:
+            said = b"\n".join([line for line in body.split(b"\n") if line[:2] in _TEXT_LINES])
+        else:
+            said = b"\n".join([body[start:end] for start, end in text_lines(body)])
+        return self.text_is_plain(said)
+
+    def text_is_plain(self, said: bytes) -> bool:
+        """Whether none of these text lines of an SDP body is worth a look; each begins with its name."""
+        if len(said) > _MAX_TEXT:
+            return False
+        text = _ALONE.sub(b" 0", said)
         if text in self._plain:
             return True
         seen: list[int] = []
-        self._body.scan(body, _collect, 0, seen)
+        self._body.scan(said, _collect, 0, seen)
         if seen or not self.is_plain(_ORIGIN.sub(rb"\1", text)):
             return False
         if len(text) <= _MAX_PLAIN_TEXT:

@@ -25,6 +25,9 @@ MAX_SHAPES: Final = 4096
 #: Layouts tried on a message of one length; the oldest makes room.
 MAX_LAYOUTS: Final = 8
 
+#: Bytes of a header section that is learned from; calls have 400 to 4,000.
+MAX_HEAD: Final = 8192
+
 #: Learning costs some 300 µs, so a worker learns this many shapes a second (1.5 % of its time), and
 #: more only after it learned less. A sender of ever new shapes gets the usual look, and no more.
 LEARN_RATE: Final = 50
@@ -186,8 +189,10 @@ class Shapes:
         self._asked = now
         if self._credit < 1 or not self._usable:
             return
-        self._credit -= 1
         head_end = raw.find(b"\r\n\r\n") + 4
+        if head_end > MAX_HEAD:
+            return
+        self._credit -= 1
         message = parse(raw)
         structure.check(message, len(raw))
         outline = _outline(message, head_end)

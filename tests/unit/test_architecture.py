@@ -23,9 +23,10 @@ DECIDING = (
     "scrub",
     "ruleset",
     "structure",
-    "normalize",
-    "message",
     "parts",
+    "message",
+    "normalize",
+    "sdp",
     "grammar",
     "model",
 )

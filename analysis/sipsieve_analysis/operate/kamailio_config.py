@@ -53,19 +53,19 @@ class Config:
         return [s for s in self.statements if s.kind == kind and s.words[: len(words)] == words]
 
 
-_DIRECTIVE: Final = re.compile(r"^[ \t]*(?:#!|!!)([A-Za-z]+)[ \t]*(.*?)[ \t]*$")
+_DIRECTIVE: Final = re.compile(r"^[ \t]*(?:#!|!!)([A-Za-z]++)[ \t]*+(.*)")
 _STRING: Final = r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'"
-_VALUE: Final = rf"(?:{_STRING}|[A-Za-z0-9_./-]+)(?:[ \t]*(?:{_STRING}|[A-Za-z0-9_./-]+))*"
+_VALUE: Final = rf"(?:{_STRING}|[A-Za-z0-9_./-]++)(?:[ \t]*+(?:{_STRING}|[A-Za-z0-9_./-]++))*"
 _FORMS: Final = tuple(
     (kind, re.compile(pattern))
     for kind, pattern in (
-        ("loadmodule", rf"\bloadmodulex?\b[ \t]*\(?[ \t]*({_VALUE})"),
-        ("modparam", rf"\bmodparamx?[ \t]*\([ \t]*({_VALUE})[ \t]*,[ \t]*({_VALUE})[ \t]*,[ \t]*({_VALUE})"),
+        ("loadmodule", rf"\bloadmodulex?\b[ \t]*+\(?[ \t]*+({_VALUE})"),
+        ("modparam", rf"\bmodparamx?[ \t]*+\([ \t]*+({_VALUE})[ \t]*+,[ \t]*+({_VALUE})[ \t]*+,[ \t]*+({_VALUE})"),
         ("include", rf"\b(?:include_file|import_file)\b[ \t]+({_VALUE})"),
-        ("event_route", r"\bevent_route[ \t]*\[[ \t]*([^\]\s]+)[ \t]*\]"),
-        ("route", r"(?:^|[ \t])route[ \t]*\[[ \t]*([^\]\s]+)[ \t]*\]"),
+        ("event_route", r"\bevent_route[ \t]*\[[ \t]*([^\[\]\s]+)[ \t]*\]"),
+        ("route", r"(?:^|[ \t])route[ \t]*\[[ \t]*([^\[\]\s]+)[ \t]*\]"),
         ("call", r"\broute[ \t]*\([ \t]*\"?([A-Za-z0-9_:-]+)\"?[ \t]*\)"),
-        ("engine", rf"^[ \t]*cfgengine[ \t]*=?[ \t]*({_VALUE})"),
+        ("engine", rf"^[ \t]*cfgengine[ \t]*+=?[ \t]*+({_VALUE})"),
         ("set", rf"^[ \t]*(received_route_mode|ipv6_hex_style|mpath)[ \t]*=[ \t]*({_VALUE})"),
     )
 )
@@ -94,7 +94,7 @@ class _Reader:
         for number, line in _lines(path):
             top = main_line or number
             if directive := _DIRECTIVE.match(line):
-                name, rest = directive[1].lower(), directive[2]
+                name, rest = directive[1].lower(), directive[2].rstrip(" \t")
                 if name in ("ifdef", "ifndef", "ifexp"):
                     if not blocks:
                         opened = number

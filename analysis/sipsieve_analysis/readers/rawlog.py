@@ -60,7 +60,8 @@ _SOURCE_KEY: Final = re.compile(
     rf"(?:\b(?:src|si|src_ip|source|ip|IP|from|peer)(?: ?[=:] ?| ))(?:udp:|tcp:|tls:)?{_ADDRESS}(?:[: ]\s?(\d{{1,5}}))?(?![\d.:\w@])"
 )
 _ACC: Final = re.compile(r"ACC: [a-z ]{1,40}: timestamp=\d+;method=([A-Z]{1,16});.*?call_id=(.*?);code=(\d{3});", re.S)
-_BRACKET: Final = re.compile(r"[\[<'](.*)[\]>'](?: \.|\s)*\Z", re.S)
+_OPENED: Final = re.compile(r"[\[<']")
+_CLOSED: Final = re.compile(r"[\]>'](?: \.|\s)*+\Z")
 _METHOD: Final = re.compile(
     r"\b(INVITE|REGISTER|OPTIONS|ACK|BYE|CANCEL|SUBSCRIBE|NOTIFY|MESSAGE|INFO|PRACK|UPDATE|REFER|PUBLISH)\b"
 )
@@ -290,8 +291,8 @@ def _tell(raw: Raw, whole: str, text: str, module: str, function: str) -> bool |
         # What the log ate is put back: messages are printed up to their NUL, and lines may have lost their CR.
         if b"\r\n" not in raw.message:
             raw.message = raw.message.replace(b"\n", b"\r\n")
-    elif (match := _BRACKET.search(plain_text)) is not None:
-        _fragment(raw, function, plain_text, match[1])
+    elif (last := _CLOSED.search(plain_text)) and (first := _OPENED.search(plain_text, 0, last.start())):
+        _fragment(raw, function, plain_text, plain_text[first.end() : last.start()])
     return False
 
 

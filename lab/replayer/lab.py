@@ -191,7 +191,10 @@ def run(scenarios: Sequence[Loaded], everything: Sequence[Loaded], folder: Path,
         held = analyzed and scraped and trapped and all(report.held for report in reports)
         print(f"decision log                {log}")
         print(f"time                        {time.monotonic() - began:.0f} s")
-        print("All held." if held else "Something did not hold: see NOT AS EXPECTED above.")
+        for report in reports:
+            for sentence in report.broken:
+                print(f"{report.name} at {report.target}: {harmless(sentence)}")
+        print("All held." if held else "Something did not hold: see above.")
     finally:
         # Whatever happened, what the containers said is kept.
         stage.logs(folder / "containers.log")

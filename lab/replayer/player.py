@@ -60,6 +60,8 @@ class Job:
     files: dict[str, str] = field(default_factory=dict)
     """Files that the tool finds in its working folder, bytes as Latin-1."""
     seconds: float = 30.0
+    quiet: float = QUIET
+    """Seconds without any answer after which those still missing are given up."""
     foreign: str = ""
     consent: str = ""
 
@@ -110,7 +112,9 @@ class _Sender:
                 sock = self.sockets[index % len(self.sockets)]
                 self._send(index, sock)
                 if job.sequential:
-                    self._gather(lambda index=index: self.answers[index] >= 200, SHUT_OUT if silent > 1 else QUIET)
+                    self._gather(
+                        lambda index=index: self.answers[index] >= 200, SHUT_OUT if silent > 1 else self.job.quiet
+                    )
                     silent = 0 if self.answers[index] else silent + 1
                 else:
                     self._gather(lambda: True, 0.0)
@@ -118,7 +122,7 @@ class _Sender:
                     self._gather(lambda: False, job.gap)
                 if time.monotonic() > self.end:
                     break
-            self._gather(lambda: all(status >= 200 for status in self.answers))
+            self._gather(lambda: all(status >= 200 for status in self.answers), self.job.quiet)
         except OSError as error:
             return Outcome(self._final(), 0, "", f"{type(error).__name__}: {error}")
         finally:
@@ -168,7 +172,7 @@ class _Sender:
         finally:
             sock.setblocking(False)
 
-    def _gather(self, done: Any, quiet: float = QUIET) -> None:
+    def _gather(self, done: Any, quiet: float) -> None:
         """Reads answers until `done()`, or nothing came for `quiet` seconds, or time is up."""
         last = time.monotonic()
         while True:

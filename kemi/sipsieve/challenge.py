@@ -26,7 +26,7 @@ _CREDENTIALS: Final = re.compile(rb"\n(?:proxy-)?authorization[ \t]*:[^\r\n]*", 
 _CHALLENGE: Final = re.compile(rb"\n(?:www|proxy)-authenticate[ \t]*:[^\r\n]*", re.I)
 _NONCE: Final = re.compile(rb"[ \t,]nonce[ \t]*=[ \t]*\"([^\"\r\n]{1,512})\"", re.I)
 _STALE: Final = re.compile(rb"[ \t,]stale[ \t]*=[ \t]*\"?true", re.I)
-_CSEQ: Final = re.compile(rb"\ncseq[ \t]*:[ \t]*([0-9]{1,10})", re.I)
+_CSEQ: Final = re.compile(rb"\ncseq[ \t]*+:[ \t]*+([0-9]{1,10})", re.I)
 
 
 class Offer(NamedTuple):

@@ -24,11 +24,11 @@ MAX_FINDINGS: Final = 8
 #: Bytes of a Call-ID or User-Agent that are written.
 MAX_VALUE: Final = 256
 
-_CALL_ID: Final = re.compile(rb"\n(?:call-id|i)[ \t]*:[ \t]*([^\r\n]{0,1024})", re.I)
-_USER_AGENT: Final = re.compile(rb"\n(?:user-agent|server)[ \t]*:[ \t]*([^\r\n]{0,1024})", re.I)
-_CSEQ: Final = re.compile(rb"\ncseq[ \t]*:[ \t]*([0-9]{1,10})", re.I)
-_FROM: Final = re.compile(rb"\n(?:from|f)[ \t]*:[^\r\n]*?(sips?:[^\r\n>;]{1,256}|tel:[^\r\n>;]{1,256})", re.I)
-_TO: Final = re.compile(rb"\n(?:to|t)[ \t]*:[^\r\n]*?(sips?:[^\r\n>;]{1,256}|tel:[^\r\n>;]{1,256})", re.I)
+_CALL_ID: Final = re.compile(rb"\n(?:call-id|i)[ \t]*+:[ \t]*+([^\r\n]{0,1024})", re.I)
+_USER_AGENT: Final = re.compile(rb"\n(?:user-agent|server)[ \t]*+:[ \t]*+([^\r\n]{0,1024})", re.I)
+_CSEQ: Final = re.compile(rb"\ncseq[ \t]*+:[ \t]*+([0-9]{1,10})", re.I)
+_FROM: Final = re.compile(rb"\n(?:from|f)[ \t]*:[^\r\n]{0,1024}?(sips?:[^\r\n>;]{1,256}|tel:[^\r\n>;]{1,256})", re.I)
+_TO: Final = re.compile(rb"\n(?:to|t)[ \t]*:[^\r\n]{0,1024}?(sips?:[^\r\n>;]{1,256}|tel:[^\r\n>;]{1,256})", re.I)
 _VALUES: Final = (
     ("call_id", _CALL_ID, b"\nCall-ID: "),
     ("cseq", _CSEQ, b"\nCSeq: "),
@@ -234,8 +234,8 @@ class Recorder:
             sip["excerpt"] = escaped(finding.excerpt, self._excerpt)
         sip["bytes"] = len(raw)
         if decision.kind is Kind.REQUEST:
-            line = head.lstrip(b"\r\n").split(b"\r\n", 1)[0].split(b" ")
-            sip["uri"] = escaped(b" ".join(line[1:-1]))
+            line = head.lstrip(b"\r\n").split(b"\r\n", 1)[0]
+            sip["uri"] = escaped(line[line.find(b" ") + 1 : max(line.rfind(b" "), 0)])
         for name, pattern, common in _VALUES:
             # With a finding the header may be there twice: then it is the first that counts.
             if (value := _first(pattern, head, b"\0" if decision.findings else common)) is not None:

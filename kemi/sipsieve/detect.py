@@ -30,7 +30,7 @@ DECODED_COST: Final = 80
 FORMS: Final = 3
 
 #: Bytes of plain header fields beyond those.
-MAX_PLAIN: Final = 16384
+MAX_PLAIN: Final = 20480
 
 #: Parts whose grammar leaves no room for prose: what looks like code there is code.
 TIGHT: Final = frozenset(

@@ -228,7 +228,7 @@ def main() -> int:
     print("and the record of one, at most {:.0f} µs ({}, {})".format(*max(records)))
     # No message has more decoded or matched of it: that is what keeps the whole under the limit.
     decoded = policy.loads("").detection.max_decoded_bytes
-    matched = decoded * MATCHED
+    matched = int(decoded * MATCHED)
     print(
         f"transforms on {decoded} bytes and patterns on {matched}, the most that they get; worst in µs (and on 64 KiB)"
     )

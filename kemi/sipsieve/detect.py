@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from . import grammar, structure
-from .model import Finding, Kind, Message, Part, PartKind
+from .model import Finding, Header, Kind, Message, Part, PartKind
 from .normalize import is_encoded, needs_decoding, variants
-from .parts import body_parts, header_parts, parts
+from .parts import parts
 from .policy import Detection
 from .ruleset import Rule, Ruleset
 from .scrub import removable
@@ -16,7 +17,7 @@ from .scrub import removable
 MAX_FINDINGS: Final = 16
 
 #: How many times more bytes are matched as they are than are decoded.
-MATCHED: Final = 2
+MATCHED: Final = 2.25
 
 #: What a part costs by itself, counted in bytes: one that reads in one way only, and what is added where it has
 #: more forms. A call through ten proxies has some 120 parts, few of which have more than one form.
@@ -29,8 +30,14 @@ DECODED_COST: Final = 80
 #: Forms that most values with an encoding have; more count like values of their own.
 FORMS: Final = 3
 
-#: Bytes of plain header fields beyond those.
-MAX_PLAIN: Final = 20480
+#: What part of that is spent on whatever comes first. After it, and of long header fields always, those are passed
+#: over in which nothing can be found.
+WHATEVER: Final = 0.3
+
+#: Bytes of a long header field; and what it costs to see that nothing can be found in one, whole and for each byte.
+LONG: Final = 512
+LINE_COST: Final = 20
+BYTE_COST: Final = 0.2
 
 #: Parts whose grammar leaves no room for prose: what looks like code there is code.
 TIGHT: Final = frozenset(
@@ -63,13 +70,17 @@ def is_tight(part: Part) -> bool:
 
 _DEFAULT: Final = Detection()
 
+#: Header fields with a display name, userinfo, host, tag or branch, or that are a name; and what ends one.
+_NAMING: Final = grammar.ADDRESS_HEADERS | grammar.PARAMETER_HEADERS | {"via", "call-id"}
+_DELIMITER: Final = re.compile(rb'[<>"@;]')
+
 
 def detect(message: Message, ruleset: Ruleset, policy: Detection = _DEFAULT) -> list[Finding]:
     """All findings, at most one for a rule and part, in message order.
 
     The policy's `max_decoded_bytes` bounds what is decoded and what is matched, so that no message costs more than about
     a millisecond: values that need decoding may hold that many bytes in all, all values `MATCHED` times
-    as many. What comes after them is looked at line by line, and a finding itself where it is not plain.
+    as many. In a long message that goes to the header fields in which something may be found. More is a finding itself.
     """
     findings: list[Finding] = []
     max_decoded = policy.max_decoded_bytes
@@ -77,11 +88,24 @@ def detect(message: Message, ruleset: Ruleset, policy: Detection = _DEFAULT) -> 
         # It will be refused anyway, so a short look has to do to say what else is wrong with it.
         max_decoded //= 6
     decodable, matchable = max_decoded, max_decoded * MATCHED
+    enough = matchable * (1 - WHATEVER)
     is_reply = message.kind is Kind.REPLY
-    for part in parts(message, sdp=policy.sdp, text_bodies=policy.text_bodies):
+
+    def passed_over(header: Header | None) -> bool:
+        nonlocal matchable
+        if header is None:
+            return matchable <= enough and ruleset.body_is_plain(message.body)
+        size = header.end - header.start
+        if matchable > enough and size <= LONG:
+            return False
+        matchable -= LINE_COST + size * BYTE_COST
+        return matchable >= 0 and not _may_be_long(header, policy) and ruleset.line_is_plain(header)
+
+    for part in parts(message, sdp=policy.sdp, text_bodies=policy.text_bodies, passed_over=passed_over):
         size = len(part.value)
         if size > policy.max_value_bytes and _is_name(part):
-            findings.append(_long_name(part, policy))
+            reason = f"{size} bytes; detection.max_value_bytes = {policy.max_value_bytes}"
+            findings.append(_too_long(part, reason))
         matchable -= size + PART_COST
         # The longest values are not even asked.
         needed = matchable >= 0 and needs_decoding(part)
@@ -90,7 +114,10 @@ def detect(message: Message, ruleset: Ruleset, policy: Detection = _DEFAULT) -> 
             if is_encoded(part.value):
                 decodable -= size + DECODED_COST
         if decodable < 0 or matchable < 0:
-            findings += _beyond(message, part, ruleset, policy, max_decoded)
+            reason = (
+                f"{size} bytes, and more than detection.max_decoded_bytes = {policy.max_decoded_bytes} to decode in all"
+            )
+            findings.append(_too_long(part, reason))
             break
         forms = variants(part, needed=True) if needed else [part.value]
         if len(forms) > FORMS:
@@ -101,55 +128,12 @@ def detect(message: Message, ruleset: Ruleset, policy: Detection = _DEFAULT) -> 
     return findings[:MAX_FINDINGS]
 
 
-def _beyond(message: Message, first: Part, ruleset: Ruleset, policy: Detection, max_decoded: int) -> list[Finding]:
-    """What is wrong from a part on, where there is too much to match it part by part.
-
-    Header fields are looked at as they stand: what is around a value may be what makes it one of the shapes.
-    """
-    raw = message.raw
-    findings: list[Finding] = []
-    left = MAX_PLAIN
-    reason = f"after more than detection.max_decoded_bytes = {max_decoded} to decode in all, and not plain"
-    fields = [header for header in message.headers if header.end > first.start]
-    if len(fields) == len(message.headers):
-        # What is too long stands in the first line.
-        line = raw[: fields[0].start if fields else message.body_start]
-        left -= len(line)
-        if left < 0 or not ruleset.is_plain(line):
-            return [_too_long(first, reason)]
-    for header in fields:
-        size = header.end - header.start
-        left -= size + PART_COST
-        plain = left >= 0 and ruleset.is_plain(raw[header.start - 1 : header.end + 1])
-        if size > policy.max_value_bytes:
-            names = header_parts(raw, header, header.name) if plain else ()
-            findings += [_long_name(part, policy) for part in names if _is_long(part, policy)]
-        if not plain:
-            own = first.start > header.start
-            start, end = (first.start, first.end) if own else (header.value_start, header.end)
-            field = first.field if own else header.name
-            return [*findings, _too_long(Part(PartKind.TEXT, field, header.name, start, end, raw[start:end]), reason)]
-    rest = [
-        part
-        for part in body_parts(message, sdp=policy.sdp, text_bodies=policy.text_bodies)
-        if part.start >= first.start
-    ]
-    if not rest:
-        return findings
-    if rest[0].field == "body":
-        plain = len(rest[0].value) <= left and ruleset.is_plain(rest[0].value)
-    else:
-        # Each with its name, which stands before it.
-        plain = ruleset.text_is_plain(b"\n".join([raw[part.start - 2 : part.end] for part in rest]))
-    return findings if plain else [*findings, _too_long(rest[0], reason)]
-
-
-def _is_long(part: Part, policy: Detection) -> bool:
-    return len(part.value) > policy.max_value_bytes and _is_name(part)
-
-
-def _long_name(part: Part, policy: Detection) -> Finding:
-    return _too_long(part, f"{len(part.value)} bytes; detection.max_value_bytes = {policy.max_value_bytes}")
+def _may_be_long(header: Header, policy: Detection) -> bool:
+    """Whether a name in a header field's value may be longer than the policy lets it be."""
+    value = header.value
+    return len(value) > policy.max_value_bytes and (
+        header.name in _NAMING and max(map(len, _DELIMITER.split(value))) > policy.max_value_bytes
+    )
 
 
 def _is_name(part: Part) -> bool:

@@ -38,9 +38,7 @@ def parse(raw: bytes) -> Message:
     Never raises. Costs time linear in `len(raw)`. Lines end with CRLF or LF, as Kamailio takes them;
     leading empty lines are skipped (RFC 3261 7.5).
     """
-    start = 0
-    while start < len(raw) and raw[start] in b"\r\n":
-        start += 1
+    start = len(raw) - len(raw.lstrip(b"\r\n"))
     line_end = raw.find(b"\n", start)
     if line_end < 0:
         line_end = len(raw)
@@ -102,8 +100,9 @@ def _first_line(raw: bytes, first: bytes, start: int) -> Message:
 def _headers(message: Message, position: int, end: int) -> tuple[Header, ...]:
     raw = message.raw
     headers: list[Header] = []
+    others = 0
     while position < end:
-        if len(headers) >= MAX_HEADERS:
+        if len(headers) + others >= MAX_HEADERS:
             message.defects.append(Defect("header-count", "message", f"more than {MAX_HEADERS} header fields"))
             break
         line_end = raw.find(b"\n", position, end)
@@ -118,6 +117,8 @@ def _headers(message: Message, position: int, end: int) -> tuple[Header, ...]:
             stop -= 1
         colon = raw.find(b":", position, stop)
         if colon < 0:
+            # Not fields, and as dear to read.
+            others += 1
             if raw[position:stop].strip(_NAME_EDGE):
                 message.defects.append(
                     Defect(

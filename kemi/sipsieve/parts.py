@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from . import grammar
@@ -45,10 +45,17 @@ _MARKS: Final = re.compile(rb'[",;<>\\]')
 _QUOTED: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*"', re.S)
 
 
-def parts(message: Message, *, sdp: bool = True, text_bodies: bool = False) -> Iterator[Part]:
+def parts(
+    message: Message,
+    *,
+    sdp: bool = True,
+    text_bodies: bool = False,
+    passed_over: Callable[[Header | None], bool] | None = None,
+) -> Iterator[Part]:
     """All parts of a message: first line, header fields in their order, lines of the body.
 
-    `sdp` and `text_bodies` as in the policy's [detection].
+    `sdp` and `text_bodies` as in the policy's [detection]. A header field with an ordinary name, or an SDP body (None), is
+    left out where `passed_over` says so.
     Every byte of every header value is in at least one part, so that nothing is left unread: what
     does not follow its header's grammar comes as `TEXT`.
     """
@@ -74,32 +81,36 @@ def parts(message: Message, *, sdp: bool = True, text_bodies: bool = False) -> I
         elif len(header.raw_name) > MAX_NAME or _TOKEN_MARKS.search(header.raw_name):
             # A legal name can carry an escaped payload to whatever stores header fields by name.
             yield Part(PartKind.PARAMETER, "header_name", "header_name", header.start, header.start, header.raw_name)
+        elif passed_over is not None and passed_over(header):
+            continue
         left -= header.end - header.value_start
         if left < 0 or header.name not in _STRUCTURED:
             start, end = _trim(raw, header.value_start, header.end)
             if start < end:
                 yield Part(PartKind.TEXT, field, header.name, start, end, raw[start:end])
         else:
-            yield from header_parts(raw, header, field)
-    yield from body_parts(message, sdp=sdp, text_bodies=text_bodies)
+            yield from _header(raw, header, field)
+    yield from _body_parts(message, sdp, text_bodies, passed_over)
 
 
-def body_parts(message: Message, *, sdp: bool = True, text_bodies: bool = False) -> Iterator[Part]:
-    """The parts of a message's body."""
+def _body_parts(
+    message: Message, sdp: bool, text_bodies: bool, passed_over: Callable[[Header | None], bool] | None
+) -> Iterator[Part]:
     if message.body_start >= len(message.raw):
         return
     raw, start = message.raw, message.body_start
     header = message.get("content-type")
     kind = header.value.lower() if header else b""
     if sdp and (b"sdp" in kind or kind.startswith(b"multipart/")):
+        if passed_over is not None and passed_over(None):
+            return
         for low, high in text_lines(raw, start):
             yield Part(PartKind.BODY, f"sdp.{chr(raw[low])}", "body", low + 2, high, raw[low + 2 : high])
     elif text_bodies and message.method in ("MESSAGE", "INFO") and kind.startswith((b"text/", b"")):
         yield Part(PartKind.BODY, "body", "body", start, len(raw), raw[start:])
 
 
-def header_parts(raw: bytes, header: Header, field: str) -> Iterator[Part]:
-    """The parts of one header field's value; `field` is what the log calls it."""
+def _header(raw: bytes, header: Header, field: str) -> Iterator[Part]:
     start, end = _trim(raw, header.value_start, header.end)
     if start >= end:
         return

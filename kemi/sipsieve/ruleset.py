@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from .lint import lint_rule
-from .model import Part, PartKind
+from .model import Header, Part, PartKind
 from .patterns import Pattern, compile_set
 from .rule import FLAGS, Rule
 from .sdp import text_lines
@@ -110,6 +110,8 @@ class Ruleset:
         self._database = compile_patterns([(rule.id, rule.pattern) for rule in self.rules])
         #: The shapes of `triggers`, for stage one and for values too long to be matched.
         self.shapes = compile_patterns([(shape, shape) for shape in SHAPES])
+        own = [(rule.id, rule.prefilter) for rule in self.rules if rule.prefilter]
+        self._lines = compile_patterns([*((shape, shape) for shape in SHAPES), *own])
         self._body = compile_patterns([("sdp", SDP_SHAPE)])
         self._plain: set[bytes] = set()
 
@@ -128,6 +130,9 @@ class Ruleset:
         text = _ALONE.sub(b" 0", said)
         if text in self._plain:
             return True
+        if b"\r" in said.replace(b"\r\n", b"").removesuffix(b"\r"):
+            # Some end a line there.
+            return False
         seen: list[int] = []
         self._body.scan(said, _collect, 0, seen)
         if seen or not self.is_plain(_ORIGIN.sub(rb"\1", text)):
@@ -147,11 +152,21 @@ class Ruleset:
 
     def is_plain(self, value: bytes) -> bool:
         """Whether a value, however long, has none of the shapes and reads in one way only."""
+        return self._lacks(self.shapes, value)
+
+    def line_is_plain(self, header: Header) -> bool:
+        """Whether no rule can fire in a header field, whatever its parts: what stage one promises of all of them."""
+        if b"\r" in header.value:
+            return False
+        # As stage one sees it: on one line, with its long name.
+        return self._lacks(self._lines, b"\n%b: %b\r" % (header.name.encode("ascii", "replace"), header.value))
+
+    def _lacks(self, patterns: hyperscan.Database, value: bytes) -> bool:
         if _STRANGE.search(value):
             return False
         seen: list[int] = []
         for start in range(0, len(value), _CHUNK):
-            self.shapes.scan(value[max(start - _OVERLAP, 0) : start + _CHUNK], _collect, 0, seen)
+            patterns.scan(value[max(start - _OVERLAP, 0) : start + _CHUNK], _collect, 0, seen)
             if seen:
                 return False
         return True

@@ -38,7 +38,7 @@ deb-test: deb build/trixie-wheels/.done ## prove the Debian package in a clean D
 .PHONY: deb-test
 
 # Ahead of the stages of the gate that need them, so that those only test.
-prepare: build/trixie-wheels/.done deb lab-images ## make the chroots, the package and the images that the slower tests run in
+prepare: build/trixie-wheels/.done wheelhouse lab-images ## fetch and make the wheels, chroots and images that the slower tests run in
 	@$(SUDO) env CHROOT_PACKAGES="$(TRIXIE_PACKAGES)" packaging/chroot trixie true
 	@for suite in bookworm trixie; do $(SUDO) packaging/chroot $$suite true; done
 

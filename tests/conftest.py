@@ -23,7 +23,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """The rules are compiled once for the tests in this process too: a set takes five seconds, and many modules need it."""
     global _sets
     CACHE.parent.mkdir(exist_ok=True)
-    known = compiled._read(KEPT)
+    known = compiled.read(KEPT)
     _sets = _session.enter_context(collecting())
     _session.enter_context(ready(known))
     _session.enter_context(ready(_sets))
@@ -31,8 +31,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """By now most are compiled: they are written, for a test that runs others in a process of its own and for the next run."""
-    if _sets.keys() - (known := compiled._read(KEPT)).keys():
-        compiled._write(KEPT, {**known, **_sets})
+    if _sets.keys() - (known := compiled.read(KEPT)).keys():
+        compiled.write(KEPT, {**known, **_sets})
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

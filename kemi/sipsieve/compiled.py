@@ -32,14 +32,15 @@ def kept(path: str) -> Iterator[None]:
     or root may write is not read. Without a usable file, or without the right to write one, everything
     is compiled, which costs seconds and nothing else.
     """
-    known = _read(path)
+    known = read(path)
     with ready(known), collecting() as used:
         yield
     if used.keys() - known.keys():
-        _write(path, used)
+        write(path, used)
 
 
-def _read(path: str) -> dict[str, bytes]:
+def read(path: str) -> dict[str, bytes]:
+    """The sets of a file, by name; none where the file is not there, not ours or not of this library and processor."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -61,7 +62,8 @@ def _read(path: str) -> dict[str, bytes]:
     return store.sets if store.library == _library() else {}
 
 
-def _write(path: str, sets: dict[str, bytes]) -> None:
+def write(path: str, sets: dict[str, bytes]) -> None:
+    """Replaces the file in one go; where that is not allowed, nothing happens."""
     target = Path(path)
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:

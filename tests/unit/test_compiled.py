@@ -83,7 +83,7 @@ def test_a_link_is_not_followed(store: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_another_processor_or_release_compiles_anew(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled, "_library", lambda: "other")
-    assert compiled._read(str(store)) == {}
+    assert compiled.read(str(store)) == {}
 
 
 def test_a_folder_that_is_not_there_stops_nothing(tmp_path: Path) -> None:

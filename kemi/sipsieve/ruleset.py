@@ -18,7 +18,7 @@ from .model import Header, Part, PartKind
 from .patterns import Pattern, compile_set
 from .rule import FLAGS, Rule
 from .sdp import text_lines
-from .triggers import SDP_SHAPE, SHAPES
+from .triggers import ADDRESS_FORM, SDP_SHAPE, SHAPES, VIA_FORMS
 
 __all__ = ["FLAGS", "RULES_FOLDER", "Exempt", "Rule", "RuleError", "Ruleset", "compile_patterns", "load", "load_file"]
 
@@ -84,6 +84,8 @@ _SHORT_BODY: Final = 640
 #: Bytes of all text lines of a body; more is worth a look.
 _MAX_TEXT: Final = 4096
 
+_USUAL: Final = re.compile(ADDRESS_FORM.encode())
+
 #: Of an origin that is as it should be only the user name is text.
 _ORIGIN: Final = re.compile(rb"^([oO]=[^ \n]+) [0-9]+ [0-9]+ IN IP[46] [0-9A-Za-z.:-]+\r?$", re.M)
 
@@ -108,10 +110,11 @@ class Ruleset:
         content = msgspec.json.encode((self.rules, self.exceptions), order="deterministic")
         self.version: str = hashlib.sha256(content).hexdigest()[:12]
         self._database = compile_patterns([(rule.id, rule.pattern) for rule in self.rules])
-        #: The shapes of `triggers`, for stage one and for values too long to be matched.
+        #: The shapes of `triggers`, for stage one and for text lines of SDP.
         self.shapes = compile_patterns([(shape, shape) for shape in SHAPES])
+        # And with what rules need that no shape is for: all that may be in one header field.
         own = [(rule.id, rule.prefilter) for rule in self.rules if rule.prefilter]
-        self._lines = compile_patterns([*((shape, shape) for shape in SHAPES), *own])
+        self._lines = compile_patterns([*((shape, shape) for shape in (*SHAPES, *VIA_FORMS)), *own])
         self._body = compile_patterns([("sdp", SDP_SHAPE)])
         self._plain: set[bytes] = set()
 
@@ -121,12 +124,8 @@ class Ruleset:
             said = b"\n".join([line for line in body.split(b"\n") if line[:2] in _TEXT_LINES])
         else:
             said = b"\n".join([body[start:end] for start, end in text_lines(body)])
-        return self.text_is_plain(said)
-
-    def text_is_plain(self, said: bytes) -> bool:
-        """Whether none of these text lines of an SDP body is worth a look; each begins with its name."""
-        if len(said) > _MAX_TEXT:
-            return False
+            if len(said) > _MAX_TEXT:
+                return False
         text = _ALONE.sub(b" 0", said)
         if text in self._plain:
             return True
@@ -155,8 +154,11 @@ class Ruleset:
         return self._lacks(self.shapes, value)
 
     def line_is_plain(self, header: Header) -> bool:
-        """Whether no rule can fire in a header field, whatever its parts: what stage one promises of all of them."""
-        if b"\r" in header.value:
+        """Whether no rule can fire in a header field, whatever its parts: what stage one promises of all of them.
+
+        Of From and To it promises that only where they have their usual form.
+        """
+        if b"\r" in header.value or (header.name in ("from", "to") and not _USUAL.match(header.value + b"\r")):
             return False
         # As stage one sees it: on one line, with its long name.
         return self._lacks(self._lines, b"\n%b: %b\r" % (header.name.encode("ascii", "replace"), header.value))

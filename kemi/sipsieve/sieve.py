@@ -9,6 +9,7 @@ import hyperscan
 from . import gate
 from .patterns import Pattern, compile_set
 from .ruleset import FLAGS, RuleError, Ruleset
+from .triggers import ADDRESS_FORM, VIA_FORMS
 
 #: Nothing to look at: every mandatory header is there once, in its common spelling, and nothing odd.
 ORDINARY: Final = 0
@@ -31,16 +32,11 @@ _RULES: Final = 1000
 
 _QUIET: Final = hyperscan.HS_FLAG_QUIET | hyperscan.HS_FLAG_DOTALL
 
-# A name-addr or addr-spec without any finesse. (25.1)
-_ADDRESS: Final = (
-    r"(?:(?:\"[^\"<>\r\n]*\" ?|[a-zA-Z0-9 .!%*_+`'~-]*)<(?:sips?|tel):[^<>\"\r\n]+>|(?:sips?|tel):[^<>\"\r\n ]+\r)"
-)
-
 #: The mandatory header fields as nearly every client writes them (RFC 3261 8.1.1).
 _MANDATORY_HEADERS: Final = (
     r"\n[Vv]ia: ?SIP/2\.0/(?:UDP|TCP|TLS|WSS?|SCTP) [a-zA-Z0-9\[]",
-    rf"\n[Ff]rom: ?{_ADDRESS}",
-    rf"\n[Tt]o: ?{_ADDRESS}",
+    rf"\n[Ff]rom: ?{ADDRESS_FORM}",
+    rf"\n[Tt]o: ?{ADDRESS_FORM}",
     r"\nCall-I[Dd]: ?[^\r\n ]",
 )
 
@@ -72,9 +68,7 @@ TRIGGERS: Final = (
     r"\n[a-z][ \t]*:",  # a compact form
     r"\r[^\n]",  # a lone CR
     r"\\",  # a quoted-pair, or an escape of some backend
-    # a Via that does not begin with SIP/2.0/transport and a host
-    r"\nvia: ?(?:[^s ]|s[^i]|si[^p]|sip[^/]|sip/[^2]|sip/2[^.]|sip/2\.[^0]|sip/2\.0[^/]|sip/2\.0/[a-z-]*[^a-z -])",
-    r"\nvia: ?sip/2\.0/[a-z-]* [^a-z0-9\[]",
+    *VIA_FORMS,
     r"\nfrom:.*\nfrom:",
     r"\nto:.*\nto:",
     r"\ncall-id:.*\ncall-id:",

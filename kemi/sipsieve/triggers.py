@@ -29,6 +29,17 @@ _FOLDERS: Final = (
     "nginx|php[0-9]?|mysql|program files|windows|winnt|conf|volumes|private|users|library|web|cgi-bin|html|data"
 )
 
+#: A name-addr or addr-spec without any finesse. (25.1)
+ADDRESS_FORM: Final = (
+    r"(?:(?:\"[^\"<>\r\n]*\" ?|[a-zA-Z0-9 .!%*_+`'~-]*)<(?:sips?|tel):[^<>\"\r\n]+>|(?:sips?|tel):[^<>\"\r\n ]+\r)"
+)
+
+#: A Via that does not begin with SIP/2.0/transport and a host.
+VIA_FORMS: Final = (
+    r"\nvia: ?(?:[^s ]|s[^i]|si[^p]|sip[^/]|sip/[^2]|sip/2[^.]|sip/2\.[^0]|sip/2\.0[^/]|sip/2\.0/[a-z-]*[^a-z -])",
+    r"\nvia: ?sip/2\.0/[a-z-]* [^a-z0-9\[]",
+)
+
 #: Patterns for the raw header section, matched in any case. Cheap by construction: bytes and words, hardly
 #: a repeat. A rule file marked `covered` holds rules that fire only where one of these does.
 SHAPES: Final = (

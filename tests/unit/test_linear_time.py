@@ -34,6 +34,7 @@ AT_ONE_PLACE: Final = frozenset(
         "sipsieve.grammar.BOUNDARY",
         "sipsieve.parts._QUOTED",
         "sipsieve.parts._URI_START",
+        "sipsieve.ruleset._USUAL",
         "sipsieve_analysis.readers.rawlog._STDERR",
     }
 )

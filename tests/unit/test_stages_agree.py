@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "detection"))
 from embed import FIELDS, MORE_FIELDS, message, quoted
 from evaluate import engine, own_attacks, own_benign
 
+from sipsieve import detect as detect_module
 from sipsieve import ruleset, structure
 from sipsieve.detect import detect
 from sipsieve.message import parse
@@ -80,6 +82,26 @@ def test_texts_of_rules_and_cases() -> None:
                 continue
             wrong += [(found, place, spelled) for place, put in PLACES.items() if (found := disagreement(put(spelled)))]
     assert not wrong, wrong[:20]
+
+
+def test_what_is_passed_over_in_a_long_message_is_found_in_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(raw: bytes) -> list[tuple[str, str]]:
+        read = parse(raw)
+        structure.check(read, 65535)
+        return [(finding.rule, finding.field) for finding in detect_module.detect(read, RULES) if finding.score]
+
+    wrong = []
+    messages = [put(text) for text in TEXTS if b"\n" not in text for put in PLACES.values()]
+    for whatever, long in ((1.0, 65536), (0.0, 0)):
+        monkeypatch.setattr(detect_module, "WHATEVER", whatever)
+        monkeypatch.setattr(detect_module, "LONG", long)
+        wrong.append([found(raw) for raw in messages])
+    assert len(messages) > 10000
+    assert any(wrong[0])
+    differences = [(raw, one, other) for raw, one, other in zip(messages, *wrong, strict=True) if one != other]
+    # What is left has no room for all of it in the first way.
+    assert not [d for d in differences if "value-overlong" not in dict(d[1])], differences[:5]
+    assert len(differences) < len(messages) / 1000
 
 
 def test_what_made_the_stages_disagree_once() -> None:

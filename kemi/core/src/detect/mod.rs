@@ -1,0 +1,1 @@
+//! Finds which rules fire on which parts of a message.

@@ -1,0 +1,13 @@
+//! What sipsieve does to each SIP message: it is read, looked at, counted and written down.
+//!
+//! Nothing here has a policy of its own: rules, thresholds and limits come from Python, where they are judged.
+//! Without the feature `python` this is a plain library.
+
+pub mod detect;
+pub mod record;
+pub mod sip;
+pub mod state;
+pub mod structure;
+
+#[cfg(feature = "python")]
+mod python;

@@ -1,0 +1,1 @@
+//! The lines of the decision log, from one definition of their fields.

@@ -19,26 +19,40 @@ deps: ## install the Debian packages that are missing
 		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
 
-venv: deps native $(VENV)/.done ## the Python packages, in a venv of Debian's own Python
+venv: deps core $(VENV)/.done ## the Python packages, in a venv of Debian's own Python
 
 # Kamailio embeds Debian's Python, so the venv must be made by that one.
-$(VENV)/.done: requirements-dev.txt kemi/requirements.txt analysis/requirements.txt analysis/requirements-analyze.txt pyproject.toml
+$(VENV)/.runs: kemi/requirements.txt analysis/requirements.txt pyproject.toml
 	@test -x $(PYTHON) || /usr/bin/python3 -m venv $(VENV)
-	@$(VENV)/bin/pip install -q --disable-pip-version-check -r kemi/requirements.txt -r analysis/requirements.txt \
-		-r analysis/requirements-analyze.txt
-	@$(VENV)/bin/pip install -q --disable-pip-version-check -r requirements-dev.txt
+	@$(VENV)/bin/pip install -q --disable-pip-version-check -r kemi/requirements.txt -r analysis/requirements.txt
 	@$(VENV)/bin/pip install -q --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-lint: venv ## ruff and mypy
+# What the tests and the analysis need beside that.
+$(VENV)/.done: $(VENV)/.runs requirements-dev.txt analysis/requirements-analyze.txt
+	@$(VENV)/bin/pip install -q --disable-pip-version-check -r analysis/requirements-analyze.txt
+	@$(VENV)/bin/pip install -q --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+lint: venv core-lint ## ruff and mypy, and the like for Rust
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 
-test: lint ## everything, against the real thing
+test: lint core-test ## everything, against the real thing
 	@mkdir -p build
 	@$(PYTHON) -m pytest --junitxml=build/junit-test.xml
 
-.PHONY: help deps venv lint test
+# Built, or fetched, they are there: a minute, and no Kamailio. What takes longer, or other compilers, is left to `test`.
+UNIT_LEFT_OUT := tests/unit/test_fuzz.py
+
+unit: unit-deps $(VENV)/.done ## the quick tests: no root, no Kamailio
+	@mkdir -p build
+	@$(PYTHON) -m pytest -m "not debian" $(addprefix --ignore=,$(UNIT_LEFT_OUT)) --junitxml=build/junit-unit.xml tests/unit
+
+unit-deps: core
+	@$(MAKE) --no-print-directory deps APT_PACKAGES=python3-venv
+
+.PHONY: help deps venv lint test unit unit-deps
 
 include $(wildcard make/*.mk)

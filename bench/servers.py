@@ -64,9 +64,10 @@ class Measured(Server):
         workers: int = 1,
         cores: set[int] | None = None,
         backend: str = "",
+        limits: str = LIMITS,
     ) -> None:
         words, allow = KINDS[kind]
-        policy = f'[log]\nallow = "{allow}"\nsummary_seconds = 1\n{LIMITS}' if allow else ""
+        policy = f'[log]\nallow = "{allow}"\nsummary_seconds = 1\n{limits}' if allow else ""
         port = free_port()
         super().__init__(
             folder,

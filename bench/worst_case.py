@@ -4,6 +4,7 @@ faster than size."""
 from __future__ import annotations
 
 import argparse
+import functools
 import re
 import sys
 import time
@@ -14,10 +15,8 @@ from typing import Final
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "kemi"))
 
-from sipsieve import normalize, policy, ruleset  # noqa: E402
-from sipsieve.detect import MATCHED  # noqa: E402
+from sipsieve import _core, policy, ruleset  # noqa: E402
 from sipsieve.engine import Engine  # noqa: E402
-from sipsieve.message import MAX_HEADERS  # noqa: E402
 from sipsieve.model import Source  # noqa: E402
 from sipsieve.record import Recorder  # noqa: E402
 
@@ -41,6 +40,10 @@ PIECES: Final = {
     "amps": b"& cat ", "ats": b"@", "colons": b":", "selects": b"select a,", "calls": b"char(", "xml": b"<a ",
     "ligatures": "ﷺ".encode(), "squared words": "㌖".encode(), "accents apart": "á".encode(), "tags": "\U000e0041".encode(),
 }  # fmt: skip
+
+#: Header fields read of one message, and how many times more bytes are matched than are decoded.
+MAX_HEADERS: Final = 128
+MATCHED: Final = 3.5
 
 #: Header fields of `HEAD` and `TAIL`; with these a message has as many as are read.
 FIELDS: Final = MAX_HEADERS - 8
@@ -163,12 +166,8 @@ def message(place: str, piece: bytes, size: int) -> bytes:
 
 
 def transforms() -> dict[str, Callable[[bytes], bytes]]:
-    """What `normalize.variants` is made of, by name."""
-    return {f.__name__: f for f in (
-        normalize.percent, normalize.percent_u, normalize.entities, normalize.escapes, normalize.overlong,
-        normalize.plain_unicode, normalize.comments, normalize.spaces, normalize.shell_noise, normalize.no_controls,
-        normalize.hex_bytes, normalize.quoted_pair, normalize.unfold, normalize.unbase64, normalize.decode,
-    )}  # fmt: skip
+    """What the forms of a value are made of, by name."""
+    return {name: functools.partial(_core.transform, name) for name in _core.transforms()}
 
 
 def pieces_of_rules(rules: ruleset.Ruleset) -> dict[str, bytes]:
@@ -191,7 +190,7 @@ def main() -> int:
 
     def cost_of(raw: bytes, times: int = 3) -> float:
         # An attacker's message is never one whose like is known.
-        return best(lambda: guard.decide(raw, SOURCE, 0.0, NoCounters()), times, guard.shapes.forget)  # type: ignore[arg-type]
+        return best(lambda: guard.decide(raw, SOURCE, 0.0, NoCounters()), times)  # type: ignore[arg-type]
 
     rows = []
     places = {(place, name): piece for place in PLACES for name, piece in PIECES.items()}
@@ -237,8 +236,7 @@ def main() -> int:
     for label, transform in transforms().items():
         slowest = max(best(lambda: transform(t), 2) for _, t in whole)  # noqa: B023
         lines.append((*max((best(lambda: transform(t[:decoded])), n) for n, t in whole), label, slowest))  # noqa: B023
-    databases = {rule.id: ruleset.compile_patterns([(rule.id, rule.pattern)]) for rule in rules.rules}
-    scans = {name: lambda t, db=db: db.scan(t, lambda *_: None, 0, None) for name, db in databases.items()}
+    scans = {rule.id: _core.Ruleset([rule.spec], []).match for rule in rules.rules}
     scans["all rules"] = rules.match
     for label, scan in scans.items():
         slowest = max(best(lambda: scan(t), 2) for _, t in whole)  # noqa: B023

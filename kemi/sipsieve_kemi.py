@@ -14,11 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from sipsieve._native import FastPath
-    from sipsieve.shape import Shape
+from typing import Any, Final
 
 HERE: Final = Path(__file__).resolve().parent
 
@@ -51,22 +47,20 @@ import KSR  # noqa: E402
 
 try:
     from sipsieve import (
+        _core,
         accounts,
         administration,
         backlog,
         banlist,
         bans,
-        compiled,
         control,
         counting,
         edition,
         failure,
-        fastpath,
         housekeeping,
         journal,
         killswitch,
         model,
-        native,
         own_addresses,
         ownership,
         policy,
@@ -107,11 +101,12 @@ SWITCH_BY: Final = "sipsieve_off_by"
 _TURNS: Final = 16
 _TURN: Final = 0.04
 
-#: One decision in 64 is timed: two looks at the clock cost more than the rest of the account.
-_TIMED: Final = 63
-
 _ALLOW: Final = model.Verdict.ALLOW
 _NOTHING: Final = (b"", "")
+
+#: What the core gives a number of its own on the scoreboard.
+_METHODS: Final = scoreboard.METHODS
+_TRANSPORTS: Final = scoreboard.TRANSPORTS
 
 
 class _Table:
@@ -163,20 +158,19 @@ class Sipsieve:
         path = os.environ.get("SIPSIEVE_POLICY") or str(HERE / "sipsieve.toml")
         loaded = policy.load(path)
         self._is_worker = False
-        self._fast: FastPath | None = None
+        #: Reads one of Kamailio's pseudo-variables.
+        self._get: Callable[[str], Any] = KSR.pv.get
+        self._guard: _core.Guard | None = None
         self._policy_path = path
         self._log_path = os.environ.get("SIPSIEVE_LOG") or loaded.log.path
-        self._kept = os.environ.get("SIPSIEVE_CACHE") or f"{self._log_path}.patterns"
         with ownership.owner_of(os.path.dirname(self._log_path) or "."):
-            # Compiling takes seconds; what has not changed since the last start is not compiled again.
-            with compiled.kept(self._kept):
-                self._use(
-                    edition.build(
-                        1, loaded, ruleset.load(own=loaded.detection.rules, exceptions=loaded.detection.exceptions)
-                    )
+            self._use(
+                edition.build(
+                    1, loaded, ruleset.load(own=loaded.detection.rules, exceptions=loaded.detection.exceptions)
                 )
+            )
             self._shared = shared.Shared(loaded.log.summary_seconds, f"{self._log_path}.ledger", loaded.limits.capacity)
-        self._journal = journal.Journal(self._log_path, self._shared.journal)
+        self._journal = journal.Journal(self._log_path, self._shared.torn)
         self._accounts = accounts.Accounts(self._shared, self._journal, self._edition.recorder)
         self._backlog = backlog.Backlog(self._accounts.summary, self._accounts.notice)
         # Counts that a killed server left behind, written at once; what can't be, with the timer's ticks.
@@ -198,7 +192,6 @@ class Sipsieve:
         self._failures = 0
         with ownership.owner_of(os.path.dirname(self._log_path) or "."):
             self._say_start()
-        self._looked_at = self.sipsieve_message
         # With an exception pending from the host's last call, Python finds what an object holds itself, but
         # not what its class does: Kamailio would report the method as missing.
         for name in dir(self):
@@ -217,7 +210,7 @@ class Sipsieve:
             self._accounts.prefix = f"{int(time.time()):x}-{os.getpid():x}"
             if rank > 0:
                 self._is_worker = True
-                self._hasten()
+            self._arm()
             if rank == 1 and os.path.exists(self._log_path) and not os.access(self._log_path, os.W_OK):
                 # Root could write it before Kamailio became another user.
                 KSR.warn(f"sipsieve: {self._log_path}: cannot be written by the user that Kamailio runs as\n")
@@ -270,15 +263,12 @@ class Sipsieve:
     # Messages
 
     def sipsieve_message(self, msg: Any, where: str = "") -> int:
-        """Decides on the message at hand. `where` is `proto|address|port`; read from KSR where empty."""
-        self._result, self._asked = 0, _NOTHING
-        try:
-            _settle()
-            result = self._message(where)
-        except BaseException as error:
-            result = self._broken(error)
-        self._result = result
-        return result
+        """Decides on the message at hand. `where` is `proto|address|port`; read from KSR where empty.
+
+        Kamailio finds the core's own `message` under this name, unless a host class has its own.
+        """
+        guard = self._guard or self._arm()
+        return guard.message(msg, where)
 
     def sipsieve_again(self, msg: Any, where: str = "") -> int:
         """Asked when `sipsieve_message` gave no usable code: an exception that the host's last call left
@@ -348,27 +338,54 @@ class Sipsieve:
         self._edition, self._number = live, live.number
         self._policy, self._networks = live.policy, live.networks
         self._engine = live.engine
-        self._every = fastpath.one_in(live.policy.log.allow)
-        self._sources: dict[str, model.Source] = {}
+        self._guard = None
         if self._is_worker:
-            self._hasten()
+            self._arm()
 
-    def _hasten(self) -> None:
-        """Lets the compiled fast path take ordinary messages first, where it is built."""
-        if type(self)._message is not Sipsieve._message or type(self).sipsieve_message is not Sipsieve.sipsieve_message:
-            # A host that has its own way with messages gets them all.
-            return
-        calls = fastpath.Calls(
-            KSR.pv.get,
-            self._looked_at,
-            self._judged,
-            self._accounts.place,
-            self._accounts.write,
-            self._failed,
-            _in_transaction,
-        )
-        self._fast = fastpath.made(calls, self._shared, self._counters, self._edition, self._number, self._accounts)
-        self.sipsieve_message = self._looked_at if self._fast is None else self._fast.message
+    def _arm(self) -> _core.Guard:
+        """Lets the core take each message first, by the edition in force."""
+        live, engine = self._edition, self._engine
+        plan = {
+            "inspector": engine.inspector,
+            "networks": self._networks.core,
+            "recorder": live.recorder.core,
+            "memory": self._shared.memory,
+            "journal": self._journal,
+            "sequence": self._accounts.sequence,
+            "head": self._newest,
+            "number": self._number,
+            "board": self._board.words,
+            "row": self._board.row,
+            "cell": self._board.cell,
+            "methods": _METHODS,
+            "transports": _TRANSPORTS,
+            "written": scoreboard.WRITTEN,
+            "short": scoreboard.SHORT,
+            "quiet": engine.limits.quiet_parts,
+            "limited": engine.limits.enabled,
+            "every": _one_in(live.policy.log.allow),
+            "prefix": f"{self._accounts.prefix}-",
+            "source": model.Source,
+            "get": self._get,
+            "judge": self._judged,
+            "over": self._counted,
+            "left": self._accounts.left,
+            "follow": self._followed,
+            "broken": self._broken,
+            "failed": self._failed,
+            "in_transaction": _in_transaction,
+            "pending": _say_pending,
+            "took": self._board.took,
+        }
+        self._guard = guard = _core.Guard(plan)
+        if type(self).sipsieve_message is Sipsieve.sipsieve_message:
+            self.sipsieve_message = guard.message  # type: ignore[method-assign]
+        return guard
+
+    def _followed(self) -> _core.Guard:
+        """The guard to go on with, now that there is a newer edition."""
+        self._follow(time.time())
+        return self._guard or self._arm()
 
     def _follow(self, now: float) -> None:
         """Takes the newest edition, when it is this worker's turn: not all of them stand still at once."""
@@ -390,9 +407,7 @@ class Sipsieve:
             # Tried once: the old edition goes on, and the board shows who stayed behind.
             self._failed(error)
             self._number = publication.head[0]
-            self._sources = {}
-            if self._is_worker:
-                self._hasten()
+            self._guard = None
 
     def _passes(self) -> bool:
         """Whether inspection is off; under `cfgengine "python"` no native route asks that."""
@@ -402,38 +417,29 @@ class Sipsieve:
             self._failed(error)
             return False
 
-    def _judged(self, where: str, shape: Shape, name: str, count: int, steady: float) -> int:
-        """Goes on with a message that the fast path has counted."""
-        self._result, self._asked = 0, _NOTHING
-        try:
-            now, raw = time.time(), _raw()
-            self._asked = (raw, where)
-            source = self._sources.get(where) or self._source(where)
-            decision = self._engine.counted(raw, shape, name, count, source, steady, self._counters)
-            result = self._carry_out(decision, raw, source, where, now)
-        except BaseException as error:
-            result = self._broken(error)
-        self._result = result
-        return result
+    def _judged(self, where: str, seen: _core.Inspection, source: model.Source, steady: float) -> int:
+        """Decides on a message in which something is odd, and carries that out."""
+        self._result, self._asked = 0, (seen.raw, where)
+        decision = self._engine.judge(seen, source, steady, self._counters, _in_transaction)
+        self._result = self._carry_out(decision, seen.raw, source, where, time.time())
+        return self._result
 
-    def _message(self, where: str) -> int:
-        now = time.time()
-        if self._newest[0] != self._number:
-            self._follow(now)
-        raw = _raw()
-        self._asked = (raw, where)
-        source = self._sources.get(where) or self._source(where)
-        decision = self._engine.decide(raw, source, time.monotonic(), self._counters, _in_transaction)
-        return self._carry_out(decision, raw, source, where, now)
+    def _counted(
+        self, where: str, seen: _core.Inspection, source: model.Source, name: str, count: int, steady: float
+    ) -> int:
+        """Goes on with an ordinary message that was counted: more than the quiet part of its limit."""
+        self._result, self._asked = 0, (seen.raw, where)
+        decision = self._engine.counted(seen, name, count, source, steady, self._counters)
+        self._result = self._carry_out(decision, seen.raw, source, where, time.time())
+        return self._result
 
     def _carry_out(self, decision: model.Decision, raw: bytes, source: model.Source, where: str, now: float) -> int:
         if decision.verdict is _ALLOW and not decision.findings:
             if decision.ban is not None:
                 self._ban(decision, source, now)
             self._allowed += 1
-            if not self._allowed & _TIMED:
-                self._board.took(time.time() - now)
-            if self._every and self._allowed % self._every == 0:
+            every = _one_in(self._policy.log.allow)
+            if every and self._allowed % every == 0:
                 self._accounts.record(decision, raw, source, now)
             else:
                 self._accounts.count(source, decision.method, "allow", now)
@@ -462,8 +468,6 @@ class Sipsieve:
                 decision = decision._replace(
                     verdict=model.Verdict.DROP, status=0, reason=f"{decision.reason}; no answer could be built"
                 )
-        if not self._accounts.sequence[0] & _TIMED:
-            self._board.took(time.time() - now)
         self._accounts.record(decision, raw, source, now)
         if result == STOP and decision.status:
             if decision.retry_after:
@@ -475,12 +479,7 @@ class Sipsieve:
         if not where:
             where = f"{KSR.pv.get('$proto')}|{KSR.pv.get('$si')}|{KSR.pv.get('$sp')}"
         proto, ip, port = where.split("|")
-        if len(self._sources) >= fastpath.MOST_SENDERS:
-            self._sources.clear()
-        source = self._sources[where] = self._networks.source(ip, int(port), proto.lower())
-        if self._fast is not None:
-            self._fast.meet(where, *fastpath.sender(source, self._engine.limits))
-        return source
+        return self._networks.source(ip, int(port), proto.lower())
 
     def _ban(self, decision: model.Decision, source: model.Source, now: float) -> None:
         if decision.ban is not None:
@@ -544,9 +543,8 @@ class Sipsieve:
     # Operators
 
     def _load(self) -> tuple[policy.Policy, ruleset.Ruleset]:
-        with compiled.kept(self._kept):
-            loaded = policy.load(self._policy_path)
-            return loaded, ruleset.load(own=loaded.detection.rules, exceptions=loaded.detection.exceptions)
+        loaded = policy.load(self._policy_path)
+        return loaded, ruleset.load(own=loaded.detection.rules, exceptions=loaded.detection.exceptions)
 
     def _made_for_administration(self, now: float) -> administration.Administration:
         """In the process that operators talk to, which has the last place on the board."""
@@ -555,7 +553,7 @@ class Sipsieve:
         server = administration.Server(
             place, self._shared, KSR.htable.sht_get, self._workers, _is_off, lambda: self._counters
         )
-        held = control.Control(self._edition, self._load, self._shared.publication, self._kept, time.time)
+        held = control.Control(self._edition, self._load, self._shared.publication, time.time)
         return administration.Administration(held, server, self._adopt, self._accounts.notice, self._failed)
 
     def _adopt(self, live: edition.Edition, now: float) -> None:
@@ -589,8 +587,6 @@ class Sipsieve:
     def _say_start(self) -> None:
         now = time.time()
         self._journal.mend()
-        if native.module is None:
-            KSR.warn(f"sipsieve: {native.missing()}\n")
         detail = {"policy_mode": self._policy.mode, "rules": len(self._engine.ruleset.rules)}
         if not self._accounts.notice("start", now, detail):
             KSR.warn(
@@ -602,6 +598,11 @@ class Sipsieve:
                 f"sipsieve: {self._log_path}.ledger: no such file can be kept; what summaries count does not "
                 "survive a kill. Its folder must be writable for Kamailio's user, with 13 MB left.\n"
             )
+        if self._shared.memory.damaged:
+            KSR.warn(
+                f"sipsieve: {self._log_path}.ledger was damaged, or of another version, and is now {self._log_path}"
+                ".ledger.damaged; what it counted since the last summaries is not in the log. It can be deleted.\n"
+            )
         self._backlog.write(now)
         # Each process opens the log for itself.
         self._journal.close()
@@ -610,29 +611,28 @@ class Sipsieve:
 def _counters(memory: shared.Shared, loaded: policy.Policy) -> counting.SharedCounters:
     """The engine's counters, kept in Kamailio's htables: atomic, and shared by all workers."""
     return counting.SharedCounters(
-        memory.counts,
+        memory.memory,
         KSR.htable.sht_inc,
         KSR.htable.sht_get,
         KSR.htable.sht_seti,
         KSR.htable.sht_setex,
-        memory.retransmissions,
-        memory.marks,
-        memory.answered,
         time.monotonic,
-        loaded.limits.capacity,
         loaded.bans.capacity,
         loaded.bans.forget_seconds,
         _OWN.hold,
     )
 
 
-def _settle() -> None:
-    """Gets rid of an exception that the host's last Python call left pending (Kamailio 5.6 reports a
-    failed call and leaves it so): the next call of a built-in function turns it into a SystemError."""
-    try:
-        time.time()
-    except SystemError:
-        KSR.err("sipsieve: the host's last Python call left an exception pending\n")
+def _say_pending() -> None:
+    """The host's last Python call left an exception pending (Kamailio 5.6 reports a failed call and leaves it so)."""
+    KSR.err("sipsieve: the host's last Python call left an exception pending\n")
+
+
+def _one_in(setting: str) -> int:
+    """`[log] allow` as a number: 1 each, N one in N, 0 none."""
+    if setting.startswith("sample:"):
+        return int(setting.partition(":")[2])
+    return 1 if setting == "each" else 0
 
 
 def _raw(get: Callable[[str], str] = KSR.pv.get) -> bytes:

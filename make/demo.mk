@@ -3,7 +3,7 @@ DEMO_PACKAGES := kamailio kamailio-python3-modules kamailio-extra-modules sip-te
 APT_PACKAGES += sipvicious
 
 # Only what the demo itself needs is installed: not what the tests want.
-demo: demo-deps $(VENV)/.done ## replay the case's attacks and a legitimate day at a guard on loopback
+demo: demo-deps core $(VENV)/.runs ## replay the case's attacks and a legitimate day at a guard on loopback
 	@PYTHONPATH=lab $(PYTHON) -m replayer demo $(SCENARIOS)
 
 demo-deps:

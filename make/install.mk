@@ -8,17 +8,18 @@ PACKAGES ?= yes
 INSTALLED := $(DESTDIR)/usr/lib/sipsieve
 DROPIN := $(DESTDIR)/usr/lib/systemd/system/kamailio.service.d/sipsieve.conf
 # The source's own leftovers stay behind.
-COPIED := ! -path '*/__pycache__*' ! -name '*.pyc' ! -path '*.egg-info*' ! -path 'kemi/native/*' ! -name '*.pyi'
+COPIED := ! -path '*/__pycache__*' ! -name '*.pyc' ! -path '*.egg-info*' ! -path 'kemi/core/*' ! -name '*.pyi'
 
 install: ## into /usr/lib/sipsieve, /etc/sipsieve, /var/log/sipsieve (DESTDIR, WHEELHOUSE)
+	@if make/toolchain cargo >/dev/null 2>&1; then \
+		$(MAKE) -s --no-print-directory $(CORE) || { echo 'Not installed: the compiled core cannot be built; see above.' \
+			'What it needs: Rust, gcc, libc6-dev, and its crates from the network or from make vendor.' >&2; exit 1; }; \
+	elif [ ! -e $(CORE) ]; then \
+		echo 'Not installed: the compiled core is not there and cannot be built.' >&2; \
+		make/toolchain cargo; exit 1; \
+	fi
 	@install -d $(INSTALLED) $(DESTDIR)/etc/sipsieve $(DESTDIR)/etc/logrotate.d $(DESTDIR)/usr/bin \
 		$(DESTDIR)/usr/sbin $(dir $(DROPIN)) $(DESTDIR)/var/log/sipsieve $(DESTDIR)/var/lib/sipsieve
-	@if command -v $(CC) >/dev/null && [ -e '$(PYTHON_HEADERS)/Python.h' ]; then \
-		$(MAKE) -s --no-print-directory $(NATIVE); \
-	elif [ ! -e $(NATIVE) ]; then \
-		echo 'No C compiler or no headers of Python: installed without the compiled fast path, so each message costs two' \
-			'to four times as much. Mend it: apt install gcc libc6-dev python3-dev, then call this again.' >&2; \
-	fi
 	@rm -rf $(INSTALLED)/kemi $(INSTALLED)/analysis
 	@find kemi analysis -type f $(COPIED) ! -path kemi/sipsieve.toml -exec install -D -m 644 {} $(INSTALLED)/{} \;
 	@install -m 644 kamailio.cfg $(INSTALLED)/kamailio.cfg

@@ -24,7 +24,7 @@ $(WHEELS)/.done: kemi/requirements.txt analysis/requirements.txt | venv
 	@$(call fetch,-r kemi/requirements.txt -r analysis/requirements.txt)
 	@touch $@
 
-deb: wheelhouse ## the Debian package, in build/deb, checked by lintian
+deb: wheelhouse vendor ## the Debian package, in build/deb, checked by lintian
 	@packaging/build-deb '$(VERSION)' $(WHEELS) '$(DEB_PYTHONS)'
 
 .PHONY: requirements wheelhouse deb
@@ -36,6 +36,16 @@ deb-test: deb build/trixie-wheels/.done ## prove the Debian package in a clean D
 	done
 
 .PHONY: deb-test
+
+# SUITE=trixie for Debian 13.
+SUITE ?= bookworm
+FRESH ?= demo unit
+
+fresh-test: ## prove that `make demo` and `make unit` succeed on a bare Debian (SUITE=bookworm or trixie)
+	@command -v mmdebstrap >/dev/null || $(MAKE) --no-print-directory deps APT_PACKAGES=mmdebstrap
+	@$(if $(SUDO),sudo --preserve-env) packaging/fresh $(SUITE) $(FRESH)
+
+.PHONY: fresh-test
 
 # Ahead of the stages of the gate that need them, so that those only test.
 prepare: build/trixie-wheels/.done wheelhouse lab-images ## fetch and make the wheels, chroots and images that the slower tests run in

@@ -7,7 +7,7 @@ TRIXIE_NEEDS := pytest pytest-timeout hypothesis jsonschema fastjsonschema setup
 TRIXIE_PACKAGES = $(sort $(APT_PACKAGES) make sudo)
 TRIXIE_TESTS ?= tests/e2e
 
-build/trixie-wheels/.done: kemi/requirements.txt analysis/requirements.txt analysis/requirements-analyze.txt make/trixie.mk | venv native
+build/trixie-wheels/.done: kemi/requirements.txt analysis/requirements.txt analysis/requirements-analyze.txt make/trixie.mk | venv
 	@rm -rf build/trixie-wheels
 	@$(VENV)/bin/pip download -q --disable-pip-version-check --only-binary :all: --python-version 3.13 --no-deps \
 		$(foreach glibc,$(GLIBC),--platform $(glibc)_$(shell uname -m)) -d build/trixie-wheels \

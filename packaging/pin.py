@@ -26,7 +26,11 @@ MACHINES: Final = ("x86_64", "aarch64")
 GLIBC: Final = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_24", "manylinux_2_17", "manylinux2014")
 
 #: What runs inside Kamailio; all else that pyproject.toml names is for the command line.
-INLINE: Final = ("hyperscan", "msgspec")
+INLINE: Final = ("msgspec",)
+
+
+#: What builds the wheels of the compiled core, for this machine and for others.
+BUILDERS: Final = ("maturin>=1.9", "ziglang>=0.13")
 
 
 def needs() -> dict[Path, tuple[str, list[str]]]:
@@ -44,6 +48,7 @@ def needs() -> dict[Path, tuple[str, list[str]]]:
             "What `sipsieve analyze` needs beside the others.",
             project["optional-dependencies"]["analyze"],
         ),
+        ROOT / "packaging" / "requirements-wheels.txt": ("What `make wheels` builds with.", list(BUILDERS)),
     }
 
 

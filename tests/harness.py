@@ -21,9 +21,6 @@ ROOT = Path(__file__).resolve().parent.parent
 KEMI = ROOT / "kemi"
 SITE = ROOT / ".venv"
 
-#: Compiled patterns, so that only the first of all servers compiles them.
-CACHE = ROOT / "build" / "patterns"
-
 # The replayer of the lab starts Kamailio too: one way to do it, in its package.
 sys.path.insert(0, str(ROOT / "lab"))
 
@@ -73,7 +70,6 @@ class Server:
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        CACHE.parent.mkdir(exist_ok=True)
         self.port = port or free_port()
         self.log = folder / "decisions.jsonl"
         self.output = folder / "kamailio.out"
@@ -91,7 +87,6 @@ class Server:
             "SIPSIEVE_PYTHON": str(KEMI / "sipsieve_kemi.py"),
             "SIPSIEVE_VENV": str(SITE),
             "SIPSIEVE_RUN": str(folder),
-            "SIPSIEVE_CACHE": str(CACHE),
             **(environment or {}),
         }
         self._kamailio: Process = kamailio(folder, self.config, self.environment, self.port, "kamailio", arguments)

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import os
 import pkgutil
-from contextlib import suppress
-from pathlib import Path
 
 import click
 
 import sipsieve
-from sipsieve.compiled import kept
 
 from . import commands
 
@@ -74,23 +70,11 @@ def _missing(name: str | None, error: ModuleNotFoundError) -> Exception:
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(sipsieve.__version__, prog_name="sipsieve")
-@click.pass_context
-def main(context: click.Context) -> None:
+def main() -> None:
     """Understand, tune and operate the sipsieve guard.
 
     Exit codes: 0 all is well, 1 something was found or refused, 2 the call was wrong, 130 interrupted.
     """
-    context.with_resource(kept(_cache()))
-
-
-def _cache() -> str:
-    """Where compiled rules are kept between calls: compiling them takes seconds."""
-    named = os.environ.get("SIPSIEVE_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    path = Path(named) if named else Path(base, "sipsieve", "patterns")
-    with suppress(OSError):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return str(path)
 
 
 if __name__ == "__main__":

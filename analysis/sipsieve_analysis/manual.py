@@ -37,9 +37,6 @@ The decision log. Default: the policy's.
 .TP
 .B SIPSIEVE_RPC
 The FIFO of the running server (Kamailio's jsonrpcs module). Default: the one in /run/kamailio.
-.TP
-.B SIPSIEVE_CACHE
-The file of compiled rules. Default: ~/.cache/sipsieve/patterns.
 .SH FILES
 .TP
 .I /etc/sipsieve/sipsieve.toml

@@ -36,7 +36,7 @@ hits = ["00900123456"]
 misses = ["0049301234567"]
 ```
 
-Patterns are Hyperscan's (PCRE without look-around or back-references), match in any case, and see bytes. `tight` sets
+Patterns are regular expressions without look-around or back-references, match in any case, and see bytes. `tight` sets
 the strict score, `paranoia` the level from which on the rule counts, `as_sent = true` keeps it to the value as sent. A
 pattern with an anchor needs a `prefilter` without one: that is what the raw message is searched for.
 `sipsieve rules FILE` says what is wrong with a file; a broken one is refused at start and at reload with file, id and reason.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from . import _core
 from .folding import Folding
 from .journal import Journal
 from .ledger import Entry
@@ -20,8 +21,8 @@ class Accounts:
         self.recorder = recorder
         #: How this process's records are named, before their number.
         self.prefix = ""
-        #: The number of the last record, where the fast path finds it too.
-        self.sequence = memoryview(bytearray(8)).cast("Q")
+        #: The number of the last record, where the core finds it too.
+        self.sequence = _core.Words(1)
         self.folding = Folding()
         self.journal = journal
         self._ledger = shared.ledger
@@ -37,8 +38,8 @@ class Accounts:
                 self._board.found(finding.family for finding in decision.findings)
                 self.count(source, method, verdict, now, rule[:26])
                 return
-        self.sequence[0] += 1
-        line = self.recorder.decision(decision, raw, source, now, f"{self.prefix}-{self.sequence[0]:x}")
+        identity = f"{self.prefix}-{self.sequence.add(0, 1):x}"
+        line = self.recorder.decision(decision, raw, source, now, identity)
         self.write(line, now, source, decision.method, verdict)
         if decision.findings:
             self._board.found(finding.family for finding in decision.findings)
@@ -55,15 +56,14 @@ class Accounts:
     def count(self, source: Source, method: str, verdict: str, now: float, rule: str = "") -> None:
         """Counts a decision that gets no record of its own."""
         left = self._ledger.tally(source.ip, method, verdict, now, source.transport, rule)
-        # Counts that the timer process did not fetch in time; nearly never.
-        for entry in left:
-            self._board.count(entry.method, entry.verdict, entry.transport, entry.messages)
-            self.summary(entry, now)
+        if left:
+            self.left(left)
 
-    def place(self, source: Source, method: str, now: float) -> int:
-        """Counts a message that the fast path passed, and says where the next ones are counted."""
-        self.count(source, method, "allow", now)
-        return self._ledger.place(source.ip, method, "allow", source.transport)
+    def left(self, entries: list[Entry]) -> None:
+        """Writes counts that the timer process did not fetch in time; nearly never."""
+        for entry in entries:
+            self._board.count(entry.method, entry.verdict, entry.transport, entry.messages)
+            self.summary(entry, entry.last)
 
     def summary(self, entry: Entry, now: float) -> bool:
         """Writes a count. False: it could not be written."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import bans, native, requests, status
+from . import bans, requests, status
 from .banlist import Notice
 from .control import Answer, Control
 from .counting import BANS, COUNTS, LIVE_BANS
@@ -104,7 +104,6 @@ class Administration:
             "since": server.shared.publication.since or server.place.started,
             "policy_file": server.place.resolved,
             "log": server.place.log,
-            "fast_path": native.missing(),
             "inspection": "off" if server.is_off() else "on",
             "set": {key: setting._asdict() for key, setting in self._control.set.items()},
             "bans": server.get(COUNTS, LIVE_BANS) or 0,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from . import compiled, patterns, policy, ruleset, settings
 from . import edition as editions
+from . import policy, ruleset, settings
 from .edition import Edition
 from .publication import Publication, TooLarge
 
@@ -42,15 +42,12 @@ class Control:
         edition: Edition,
         load: Callable[[], tuple[policy.Policy, ruleset.Ruleset]],
         publication: Publication,
-        kept: str,
         clock: Callable[[], float],
     ) -> None:
-        """`load` reads the files and raises `PolicyError` or `RuleError`; `kept` is the file of compiled patterns;
-        `clock` gives seconds since the epoch."""
+        """`load` reads the files and raises `PolicyError` or `RuleError`; `clock` gives seconds since the epoch."""
         self.edition = edition
         self._load = load
         self._publication = publication
-        self._kept = kept
         self._clock = clock
         self._file = edition.policy
         self.set: dict[str, Setting] = {}
@@ -131,12 +128,8 @@ class Control:
         try:
             values = {key: settings.value_from(setting.text) for key, setting in wanted.items()}
             effective = settings.changed(file, values)
-            with compiled.kept(self._kept), patterns.holding(), patterns.collecting() as databases:
-                # Built anew even where only the policy changed: what is gathered must be complete.
-                made_of = rules or old.ruleset
-                fresh = ruleset.Ruleset(made_of.rules, made_of.exceptions)
-                new = editions.build(number, effective, fresh)
-            self._publication.publish(number, editions.pack(new, databases), self._clock())
+            new = editions.build(number, effective, rules or old.ruleset)
+            self._publication.publish(number, editions.pack(new), self._clock())
         except (policy.PolicyError, ruleset.RuleError, TooLarge) as error:
             return self._refused(action, user, str(error))
         self.edition, self._file, self.set = new, file, dict(wanted)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-from .answered import Answered
-from .marks import Marks
-from .retransmission import RetransmissionFilter
+from ._core import Memory
 
 #: The htables of sipsieve.cfg.
 COUNTS: Final = "sipsieve_counts"
@@ -36,99 +34,54 @@ _MEMORY: Final = 600
 class SharedCounters:
     """Counters over tables whose `inc` is atomic across workers.
 
-    A counter's name ends in the number of its window, and `capacity` of them may begin in a window.
-    When they have, new names share `_BUCKETS` counters; who had a counter in the window before still
-    gets one, so that a flood of forged sources does not push out those who were there.
+    A counter's name ends in the number of its window. When as many began in a window as the policy's capacity, new names
+    share `_BUCKETS` counters; who had a counter in the window before still gets one, so that a flood of forged sources
+    does not push out those who were there.
     """
 
     __slots__ = (
-        "_capacity",
         "_clock",
         "_expire",
         "_forget",
-        "_full",
         "_get",
         "_inc",
         "_is_own",
         "_most_bans",
         "_set",
-        "answered",
-        "counts",
-        "crowded",
-        "marks",
-        "retransmissions",
+        "memory",
     )
 
     def __init__(
         self,
-        counts: Any,
+        memory: Memory,
         inc: Callable[[str, str], int | None],
         get: Callable[[str, str], object],
         set_: Callable[[str, str, int], object],
         expire: Callable[[str, str, int], object],
-        retransmissions: RetransmissionFilter,
-        marks: Marks,
-        answered: Answered,
         clock: Callable[[], float],
-        capacity: int,
         most_bans: int,
         forget: int,
         is_own: Callable[[str], bool],
     ) -> None:
-        """`counts`: a native table for what is counted by the minute, or None; `inc`, `get`, `set_`, `expire` act on (table, name); `clock` never steps; `forget` in seconds; `is_own`
-        says of a key that it is this server's address."""
-        self.counts = counts
+        """`memory` keeps what is counted by the minute; `inc`, `get`, `set_`, `expire` act on (table, name); `clock` never
+        steps; `forget` in seconds; `is_own` says of a key that it is this server's address."""
+        self.memory = memory
         self._inc, self._get, self._set, self._expire = inc, get, set_, expire
-        self.retransmissions = retransmissions
-        self.marks = marks
-        self.answered = answered
         self._clock = clock
-        self._capacity = capacity
         self._most_bans = most_bans
         self._forget = forget
         self._is_own = is_own
-        self._full = -1
-        #: Its first byte is 1 while the window's counters are given out.
-        self.crowded = bytearray(8)
 
     def add(self, key: str, amount: int = 1) -> int:
         """Adds to a counter and returns it; negative where it is shared with other sources."""
-        if self._full >= 0 and not self._has_room(key):
+        cell, _, number = key.rpartition(":")
+        window = int(number)
+        counts = self.memory.counts
+        # What is counted by the second has a window of its own; it is as short-lived as any.
+        running = int(self._clock()) // 60
+        if not counts.admits(key, f"{cell}:{window - 1}", running):
             return self._together(key, amount)
-        count = self._increase(key)
-        if count < 0:
-            return self._together(key, amount)
-        if count == 1:
-            self.opened()
-        for _ in range(amount - 1):
-            count = self._increase(key)
-        return max(count, 0)
-
-    def _increase(self, key: str) -> int:
-        """Raises a counter; negative where there is no room for it."""
-        if self.counts is not None:
-            return self.counts.increase(key, int(self._clock()) // 60) or -1
-        # -255 or None tell of a missing table or full memory: counting fails open, and the log shows 0.
-        return max(self._inc(COUNTS, key) or 0, 0)
-
-    def opened(self) -> None:
-        """Notes that a counter of this window began."""
-        window = int(self._clock()) // 60
-        if (self._inc(COUNTS, f"cells:{window}") or 0) >= self._capacity:
-            self._full = window
-            self.crowded[0] = 1
-
-    def _has_room(self, key: str) -> bool:
-        """Whether a name may have a counter though the window's are given out."""
-        if int(self._clock()) // 60 != self._full:
-            self._full = -1
-            self.crowded[0] = 0
-            return True
-        # A table with an initial value answers 0 for what it does not have.
-        if self.get(key) > 0:
-            return True
-        name, _, window = key.rpartition(":")
-        return self.get(f"{name}:{int(window) - 1}") > 0
+        return counts.increase(key, running, amount) or self._together(key, amount)
 
     def _together(self, key: str, amount: int) -> int:
         cell, _, window = key.rpartition(":")
@@ -144,8 +97,8 @@ class SharedCounters:
 
     def get(self, key: str) -> int:
         """A counter as it stands, 0 where there is none."""
-        if self.counts is not None and (count := self.counts.get(key, int(self._clock()) // 60)):
-            return int(count)
+        if count := self.memory.counts.get(key, int(self._clock()) // 60):
+            return count
         value = self._get(COUNTS, key)
         return value if isinstance(value, int) else 0
 
@@ -176,20 +129,20 @@ class SharedCounters:
 
     def copies(self, identity: int, now: float) -> int:
         """How often this message was seen within a transaction's life, this time included."""
-        return self.retransmissions.copies(identity, now)
+        return self.memory.retransmissions.copies(identity, now)
 
     def mark(self, identity: int, value: int, now: float) -> None:
         """Remembers a fact for a while."""
-        self.marks.mark(identity, value, now)
+        self.memory.marks.mark(identity, value, now)
 
     def marked(self, identity: int, now: float, life: int) -> int:
         """The fact that was remembered within `life` seconds, else 0."""
-        return self.marks.marked(identity, now, life)
+        return self.memory.marks.marked(identity, now, life)
 
-    def remember_dialog(self, key: str) -> None:
+    def remember_dialog(self, identity: int) -> None:
         """Remembers a confirmed dialog."""
-        self.answered.remember(int(key, 16), self._clock())
+        self.memory.answered.remember(identity, self._clock())
 
-    def knows_dialog(self, key: str) -> bool:
+    def knows_dialog(self, identity: int) -> bool:
         """Whether that dialog was remembered."""
-        return self.answered.knows(int(key, 16), self._clock())
+        return self.memory.answered.knows(identity, self._clock())

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from . import patterns, privacy
+from . import privacy
 from .engine import Engine
 from .network import Networks
 from .policy import Policy
@@ -51,7 +50,6 @@ class _Packed(Struct, frozen=True):
     rules: tuple[Rule, ...]
     exceptions: tuple[Exempt, ...]
     mask_key: bytes
-    databases: dict[str, bytes]
 
 
 def build(number: int, policy: Policy, ruleset: Ruleset, mask_key: bytes | None = None) -> Edition:
@@ -65,18 +63,17 @@ def build(number: int, policy: Policy, ruleset: Ruleset, mask_key: bytes | None 
     return Edition(number, policy, ruleset, networks, engine, recorder, key)
 
 
-def pack(edition: Edition, databases: Mapping[str, bytes]) -> bytes:
-    """The edition for other processes; `databases` as `patterns.collecting` gathered them while it was built."""
+def pack(edition: Edition) -> bytes:
+    """The edition for other processes, which compile its rules themselves: some 40 ms."""
     rules = edition.ruleset
-    packed = _Packed(edition.number, edition.policy, rules.rules, rules.exceptions, edition.mask_key, dict(databases))
+    packed = _Packed(edition.number, edition.policy, rules.rules, rules.exceptions, edition.mask_key)
     return msgspec.msgpack.encode(packed)
 
 
 def unpack(packed: bytes) -> Edition:
-    """An edition that another process packed: a millisecond or two, since nothing is compiled. Raises `EditionError`."""
+    """An edition that another process packed. Raises `EditionError`."""
     try:
         content = msgspec.msgpack.decode(packed, type=_Packed)
-        with patterns.holding(), patterns.ready(content.databases):
-            return build(content.number, content.policy, Ruleset(content.rules, content.exceptions), content.mask_key)
+        return build(content.number, content.policy, Ruleset(content.rules, content.exceptions), content.mask_key)
     except (msgspec.MsgspecError, ValueError) as error:
         raise EditionError(str(error)) from error

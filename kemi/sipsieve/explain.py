@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from . import normalize
+from . import _core
 from .engine import Engine
-from .message import parse
-from .model import Decision, Finding, Part, Source
-from .normalize import variants
-from .parts import parts
+from .message import parts
+from .model import Decision, Finding, Part, PartKind, Source
 from .verdict import Scale
 
 #: Transforms in a row that are tried to name how a form came about.
@@ -20,25 +18,6 @@ _DEPTH: Final = 8
 #: Values looked at for that, and the longest that is: beyond, the forms are shown without their names.
 _MOST_VALUES: Final = 2000
 _LONGEST: Final = 4096
-
-#: The named transforms that a form may owe its shape to.
-_TRANSFORMS: Final[tuple[Callable[[bytes], bytes], ...]] = (
-    normalize.unfold,
-    normalize.quoted_pair,
-    normalize.percent,
-    normalize.percent_u,
-    normalize.entities,
-    normalize.escapes,
-    normalize.overlong,
-    normalize.plain_unicode,
-    normalize.no_controls,
-    normalize.hex_bytes,
-    normalize.comments,
-    normalize.spaces,
-    normalize.plus,
-    normalize.shell_noise,
-    normalize.unbase64,
-)
 
 
 class Form(NamedTuple):
@@ -101,10 +80,10 @@ class NoCounters:
         """Always new."""
         return 1
 
-    def remember_dialog(self, key: str) -> None:
+    def remember_dialog(self, identity: int) -> None:
         """Forgets at once."""
 
-    def knows_dialog(self, key: str) -> bool:
+    def knows_dialog(self, identity: int) -> bool:
         """Knows none."""
         return False
 
@@ -115,16 +94,15 @@ def explain(engine: Engine, raw: bytes, source: Source, now: float) -> Explanati
     `now` in seconds since the epoch. Never raises on input.
     """
     decision = engine.decide(raw, source, now, NoCounters())
-    message = parse(raw)
     readings: list[Reading] = []
     if len(raw) <= engine.policy.detection.max_bytes:
-        for part in parts(message):
+        for part in parts(raw):
             found = tuple(
                 finding
                 for finding in decision.findings
                 if finding.field == part.field and finding.span in ((part.start, part.end), (0, 0))
             )
-            values = variants(part)
+            values = [part.value] if part.kind is PartKind.NAME else _core.forms(part.value, part.quoted)
             names = chains(part.value, values)
             forms = tuple(Form(value, names.get(value, ())) for value in values)
             readings.append(Reading(part, forms, found))
@@ -142,10 +120,10 @@ def chains(value: bytes, forms: Iterable[bytes]) -> dict[bytes, tuple[str, ...]]
             break
         following: list[bytes] = []
         for known in edge:
-            for transform in _TRANSFORMS:
-                made = transform(known)
+            for transform in _core.transforms():
+                made = _core.transform(transform, known)
                 if made and made not in reached:
-                    reached[made] = (*reached[known], transform.__name__)
+                    reached[made] = (*reached[known], transform)
                     following.append(made)
         edge = following
     return {form: reached[form] for form in wanted if form in reached}

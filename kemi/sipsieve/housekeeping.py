@@ -85,7 +85,7 @@ class Housekeeping:
             self._exporter.overflowed(number, self._counter(f"overflow:{number}"))
         state = {
             metrics.BANS: self._counter(LIVE_BANS),
-            metrics.TRACKED: self._counter(f"cells:{window}"),
+            metrics.TRACKED: self._shared.counts.begun(window),
             metrics.INSPECTION: int(not is_off),
         }
         return self._exporter.updates(self._board.totals(), self._workers(), edition.versions, state)
@@ -115,7 +115,7 @@ class Housekeeping:
 
     def _watch_counts(self) -> None:
         """`htable.flush sipsieve_counts` forgets the native counters too."""
-        if self._shared.counts is not None and not self._counter(KEPT):
+        if not self._counter(KEPT):
             self._shared.counts.forget()
         self._tables.put(COUNTS, KEPT, 1)
 

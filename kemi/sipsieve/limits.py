@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from . import native
+from ._core import Inspection, identity
 from .model import Counters, Source
 from .policy import Limit, Policy
 from .policy import Limits as LimitPolicy
@@ -75,10 +75,12 @@ class Limits:
         """What holds for a source, by its network."""
         return self._profiles[source.network][name]
 
-    def quiet(self, source: Source) -> tuple[int, ...]:
-        """For each of `COUNTERS` the count up to which nothing needs a second look; -1 where none is kept."""
-        rows = [self.row(name, source) for name in COUNTERS]
-        return tuple(row.quiet if row.per_minute else -1 for row in rows)
+    @property
+    def quiet_parts(self) -> list[tuple[int, ...]]:
+        """By network, the last for addresses in none: for each of `COUNTERS` the count up to which nothing needs a second
+        look; -1 where none is kept."""
+        rows = [[profile[name] for name in COUNTERS] for profile in self._profiles]
+        return [tuple(row.quiet if row.per_minute else -1 for row in profile) for profile in rows]
 
     def standing(self, source: Source, now: float, counters: Counters) -> dict[str, int]:
         """What a source's counters stand at in this window, zeros left out; for operators."""
@@ -87,28 +89,28 @@ class Limits:
         return {name: count for name, count in counts.items() if count}
 
     def request(
-        self, method: str, in_dialog: bool, raw: bytes, source: Source, now: float, counters: Counters
+        self, seen: Inspection, in_dialog: bool, source: Source, now: float, counters: Counters
     ) -> tuple[str, int, Excess | None]:
         """Counts a request: its class, the count in this window (0: does not count), and what was passed.
 
         `now` is in seconds of a clock that never steps. CANCEL is never counted (RFC 3261 9.1: it must
         get through for a call to be taken back).
         """
-        if method == "CANCEL":
+        if seen.method == "CANCEL":
             return "", 0, None
-        name = "dialog" if in_dialog else CLASSES.get(method, "other")
+        name = "dialog" if in_dialog else CLASSES.get(seen.method, "other")
         row = self._profiles[source.network][name]
         if not row.per_minute:
             return "", 0, None
-        if 1 < counters.copies(native.identity(raw) ^ port_mark(source), now) <= RETRANSMISSIONS:
+        if 1 < counters.copies(seen.identity ^ port_mark(source), now) <= RETRANSMISSIONS:
             return name, 0, None
         count = counters.add(f"{source.cell}:{name}:{int(now) // WINDOW}")
         if 0 <= count <= row.quiet:
             return name, count, None
-        return self.counted(name, count, method, raw, source, now, counters)
+        return self.counted(name, count, seen, source, now, counters)
 
     def counted(
-        self, name: str, count: int, method: str, raw: bytes, source: Source, now: float, counters: Counters
+        self, name: str, count: int, seen: Inspection, source: Source, now: float, counters: Counters
     ) -> tuple[str, int, Excess | None]:
         """What `request` answers of a request that was counted and is more than its limit's quiet part."""
         row = self._profiles[source.network][name]
@@ -119,7 +121,7 @@ class Limits:
                 return name, count, None
         excess = self._judge(row, count, source, now, counters)
         if name != "dialog" and count > 0:
-            excess = self._target(method, raw, source, now, counters) or excess
+            excess = self._target(seen.target, source, now, counters) or excess
         return name, abs(count), excess
 
     def suspicious(
@@ -180,11 +182,11 @@ class Limits:
         rule = f"limit-{row.name.replace('_', '-')}"
         return Excess(rule, row.name, estimate, allowed, ban, source.cell.endswith(":u"))
 
-    def _target(self, method: str, raw: bytes, source: Source, now: float, counters: Counters) -> Excess | None:
+    def _target(self, called: bytes, source: Source, now: float, counters: Counters) -> Excess | None:
         """Counts whom a request is for. Only asked of a source that is not quiet any more, so that the
         ordinary request costs one counter; the first requests of a minute are not looked at."""
-        called = target(raw, method)
-        counted = self._distinct("targets", f"{hash(called) & 0xFFFFFFFF:x}", source, now, counters) if called else None
+        mark = f"{identity(called) & 0xFFFFFFFF:x}"
+        counted = self._distinct("targets", mark, source, now, counters) if called else None
         return counted[1] if counted else None
 
     def _distinct(
@@ -206,21 +208,7 @@ class Limits:
 
 def port_mark(source: Source) -> int:
     """What makes the same bytes another message: the port and the address that they come from."""
-    return hash((source.port, source.key))
-
-
-def target(raw: bytes, method: str) -> bytes:
-    """Whom a request is for: the user of the Request-URI, of a REGISTER that of To (RFC 3261 10.2); b"" without."""
-    if method == "REGISTER":
-        at = raw.find(b"\nTo:")
-        line = raw[at + 4 : raw.find(b"\r", at + 4)] if at >= 0 else b""
-    else:
-        line = raw[: raw.find(b"\r")]
-    start = line.find(b":")
-    if start < 0:
-        return b""
-    user, mark, _ = line[start + 1 : start + 257].partition(b"@")
-    return user if mark else b""
+    return identity(source.port.to_bytes(2, "big"), source.key.encode())
 
 
 def _of(policy: LimitPolicy) -> dict[str, Limit]:

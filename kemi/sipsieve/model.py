@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 
 class Verdict(StrEnum):
@@ -41,6 +41,13 @@ class PartKind(StrEnum):
     TEXT = "text"
     NAME = "name"
     BODY = "body"
+
+
+#: The parts in the order in which the core numbers them.
+FINDING_PARTS: Final = tuple(PartKind)
+
+#: The family of findings on framing and header set.
+STRUCTURE: Final = "structure"
 
 
 class Source(NamedTuple):
@@ -220,10 +227,10 @@ class Counters(Protocol):
         """How often this message was seen within a transaction's life (32 s), this time included."""
         ...
 
-    def remember_dialog(self, key: str) -> None:
+    def remember_dialog(self, identity: int) -> None:
         """Remembers a confirmed dialog."""
         ...
 
-    def knows_dialog(self, key: str) -> bool:
+    def knows_dialog(self, identity: int) -> bool:
         """Whether that dialog was remembered."""
         ...

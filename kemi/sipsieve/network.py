@@ -5,11 +5,11 @@ from __future__ import annotations
 import ipaddress
 from typing import Final
 
-from . import bans
+from . import _core, bans
 from .model import Source
-from .policy import NetworkRule, Policy
+from .policy import Policy
 
-#: Sources kept ready, about 3 MB a worker. A flood of forged addresses empties the table now and then,
+#: Sources and keys kept ready, about 3 MB a worker. A flood of forged addresses empties the tables now and then,
 #: which costs a look-up; nothing else.
 _CACHE: Final = 8192
 
@@ -17,7 +17,6 @@ _CACHE: Final = 8192
 CONNECTED: Final = frozenset({"tcp", "tls", "ws", "wss", "sctp"})
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-_Known = tuple[str, str, bool, bool | None, int, str]
 
 
 class Networks:
@@ -25,41 +24,31 @@ class Networks:
 
     def __init__(self, policy: Policy) -> None:
         self.rules = policy.networks
-        self._v4 = policy.limits.ipv4_prefix
-        self._v6 = policy.limits.ipv6_prefix
-        self._known: dict[str, _Known] = {}
+        #: The same for the core, which asks it of each message.
+        self.core = _core.Networks(
+            [
+                (
+                    str(network.network_address),
+                    network.prefixlen,
+                    rule.trusted,
+                    None if rule.mode is None else rule.mode == "enforce",
+                )
+                for network, rule in self.rules
+            ],
+            policy.limits.ipv4_prefix,
+            policy.limits.ipv6_prefix,
+        )
         self._safe: dict[str, bool] = {}
         self._sources: dict[tuple[str, int, str], Source] = {}
 
     def source(self, ip: str, port: int, transport: str) -> Source:
         """The source of a message. `ip` as Kamailio writes it; an unreadable one is a stranger's."""
-        cached = self._sources.get((ip, port, transport))
-        if cached is not None:
-            return cached
-        known = self._known.get(ip)
+        known = self._sources.get((ip, port, transport))
         if known is None:
-            if len(self._known) >= _CACHE:
-                self._known.clear()
-            known = self._known[ip] = self._look_up(ip)
-        if len(self._sources) >= _CACHE:
-            self._sources.clear()
-        text, key, trusted, enforced, network, cell = known
-        cell += ":t" if transport in CONNECTED else ":u"
-        source = self._sources[ip, port, transport] = Source(
-            text, port, transport, key, trusted, enforced, network, cell
-        )
-        return source
-
-    def rule(self, address: _Address) -> tuple[int, NetworkRule | None]:
-        """The `[[network]]` with the longest prefix around an address: its index in `rules`, -1 for none."""
-        for index, (network, rule) in enumerate(self.rules):
-            if address.version == network.version and address in network:
-                return index, rule
-        return -1, None
-
-    def key(self, address: _Address) -> str:
-        """What an address is counted and banned under, by the policy's prefix lengths."""
-        return key(address, self._v4 if address.version == 4 else self._v6)
+            if len(self._sources) >= _CACHE:
+                self._sources.clear()
+            known = self._sources[ip, port, transport] = Source(*self.core.source(ip, port, transport))
+        return known
 
     def never_banned(self, name: str) -> bool:
         """Whether a ban on that key would shut out a trusted network, or a part of one."""
@@ -75,26 +64,6 @@ class Networks:
             self._safe[name] = known
         return known
 
-    def _look_up(self, ip: str) -> _Known:
-        try:
-            address = ipaddress.ip_address(ip.strip("[]"))
-        except ValueError:
-            return ip, ip, False, None, -1, _cell(ip)
-        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-        index, rule = self.rule(mapped or address)
-        # One spelling in the log, whatever ipv6_hex_style makes Kamailio write (RFC 5952).
-        text, name = str(address), self.key(address)
-        if rule is None:
-            return text, name, False, None, index, _cell(name)
-        enforced = None if rule.mode is None else rule.mode == "enforce"
-        return text, name, rule.trusted, enforced, index, _cell(name)
-
-
-def _cell(name: str) -> str:
-    # Kamailio's hash can be foreseen. Python's has a secret, the same in all workers of a server, so
-    # that nobody can choose addresses whose counters fall on one bucket.
-    return f"{hash(name) & 0xFFFFFFFF:08x}:{name}"
-
 
 def key(address: _Address, prefix: int = 0) -> str:
     """What an address is counted and banned under: `203.0.113.7`, or its /64 as `2001:db8:0:1`.
@@ -102,7 +71,4 @@ def key(address: _Address, prefix: int = 0) -> str:
     `prefix` (0: 32 and 64) is cut at whole octets of IPv4 and at whole groups of IPv6, lower-case
     hexadecimal without leading zeros: as `kemi/sipsieve.cfg` builds the key natively.
     """
-    if isinstance(address, ipaddress.IPv4Address):
-        return ".".join(str(address).split(".")[: (prefix or 32) // 8])
-    groups = address.exploded.split(":")[: (prefix or 64) // 16]
-    return ":".join(f"{int(group, 16):x}" for group in groups)
+    return _core.key(str(address), prefix or (32 if address.version == 4 else 64))

@@ -6,15 +6,12 @@ import struct
 import zlib
 from typing import Final
 
+from . import _core
+
 # A slot: number, length, checksum.
 _SLOT: Final = struct.Struct("<QQQ")
-#: Cells before the slots: newest number, microseconds since the epoch when it came.
-_HEAD_CELLS: Final = 2
-_HEAD_BYTES: Final = _HEAD_CELLS * 8
-
-#: Bytes of one packed edition. Its compiled patterns are nearly all of it, some 20 KB each; only what
-#: is written takes memory.
-SLOT_BYTES: Final = 32 * 1024 * 1024
+#: Bytes of one packed edition: policy and rules as text have some 100 KB. Only what is written takes memory.
+SLOT_BYTES: Final = 8 * 1024 * 1024
 
 
 class TooLarge(ValueError):
@@ -29,14 +26,15 @@ class Publication:
     """
 
     def __init__(self, buffer: memoryview, slot_bytes: int = SLOT_BYTES) -> None:
-        self.head = buffer[:_HEAD_BYTES].cast("Q")
+        #: The newest number; microseconds since the epoch when it came.
+        self.head = _core.Words(2)
         self._buffer = buffer
         self._slot_bytes = slot_bytes
 
     @staticmethod
     def bytes_for(slot_bytes: int = SLOT_BYTES) -> int:
         """Size of the buffer."""
-        return _HEAD_BYTES + 2 * slot_bytes
+        return 2 * slot_bytes
 
     def begin(self, number: int) -> None:
         """Says which edition all processes begin with; there is nothing to fetch for it."""
@@ -74,4 +72,4 @@ class Publication:
         return packed if zlib.crc32(packed) == checksum else None
 
     def _at(self, number: int) -> int:
-        return _HEAD_BYTES + (number & 1) * self._slot_bytes
+        return (number & 1) * self._slot_bytes

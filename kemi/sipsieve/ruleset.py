@@ -1,34 +1,22 @@
-"""Loads detection rules from TOML, refuses broken ones, and compiles them for Hyperscan."""
+"""Loads detection rules from TOML, refuses broken ones, and hands them to the core, which compiles them."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-import hyperscan
 import msgspec
 from msgspec import Meta, Struct
 
+from . import _core
 from .lint import lint_rule
-from .model import Header, Part, PartKind
-from .patterns import Pattern, compile_set
-from .rule import FLAGS, Rule
-from .sdp import text_lines
-from .triggers import ADDRESS_FORM, SDP_SHAPE, SHAPES, VIA_FORMS
+from .model import PartKind
+from .rule import Rule
 
-__all__ = ["FLAGS", "RULES_FOLDER", "Exempt", "Rule", "RuleError", "Ruleset", "compile_patterns", "load", "load_file"]
-
-# Control bytes, what is not ASCII, and backslashes: they change how a value is read.
-_STRANGE: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\\\x7f-\xff]")
-
-# A long value is looked at piece by piece, so that the first shape ends the look; no shape is longer
-# than the overlap.
-_CHUNK: Final = 4096
-_OVERLAP: Final = 256
+__all__ = ["RULES_FOLDER", "Exempt", "Rule", "RuleError", "Ruleset", "load", "load_file"]
 
 RULES_FOLDER: Final = Path(__file__).with_name("rules")
 #: Where the rules of that folder do not count.
@@ -48,6 +36,7 @@ class _Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     misses: Annotated[tuple[str, ...], Meta(min_length=1)]
     parts: tuple[PartKind, ...] = ()
     headers: tuple[str, ...] = ()
+    #: Of the version before: what to look for is derived from the pattern now.
     prefilter: str = ""
     tight: Annotated[int, Meta(ge=0, le=10)] | None = None
     paranoia: Annotated[int, Meta(ge=1, le=3)] = 1
@@ -57,8 +46,6 @@ class _Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     family: str
-    #: Its rules fire only where one of `triggers.SHAPES` does, which tests hold; no own look in stage one.
-    covered: bool = False
     rule: tuple[_Rule, ...]
 
 
@@ -75,31 +62,11 @@ class _Exceptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     exception: tuple[Exempt, ...]
 
 
-#: The lines of SDP in which text can stand (RFC 8866 5.2 to 5.6), as `sdp` finds them.
-_TEXT_LINES: Final = frozenset(b"%c=" % name for name in b"osiue")
-
-#: Bytes of a body up to which splitting it is the quicker way to find them.
-_SHORT_BODY: Final = 640
-
-#: Bytes of all text lines of a body; more is worth a look.
-_MAX_TEXT: Final = 4096
-
-_USUAL: Final = re.compile(ADDRESS_FORM.encode())
-
-#: Of an origin that is as it should be only the user name is text.
-_ORIGIN: Final = re.compile(rb"^([oO]=[^ \n]+) [0-9]+ [0-9]+ IN IP[46] [0-9A-Za-z.:-]+\r?$", re.M)
-
-
-#: A number that stands by itself: which one it is decides nothing, and the session's is another in every call.
-_ALONE: Final = re.compile(rb" [0-9]+(?=[ \r\n]|\Z)")
-
-#: Texts of bodies that are known to be plain, about 100 bytes each.
-_MAX_PLAIN: Final = 4096
-_MAX_PLAIN_TEXT: Final = 512
-
-
 class Ruleset:
-    """Rules and their Hyperscan database. Immutable but for a cache; built once, before Kamailio forks."""
+    """Rules and their exceptions, compiled by the core. Immutable; built once, before Kamailio forks.
+
+    Raises `RuleError` for a pattern that can't be compiled.
+    """
 
     def __init__(self, rules: Iterable[Rule], exceptions: Iterable[Exempt] = ()) -> None:
         self.rules: tuple[Rule, ...] = tuple(rules)
@@ -109,96 +76,17 @@ class Ruleset:
         # The same in every process: sets have another order in each.
         content = msgspec.json.encode((self.rules, self.exceptions), order="deterministic")
         self.version: str = hashlib.sha256(content).hexdigest()[:12]
-        self._database = compile_patterns([(rule.id, rule.pattern) for rule in self.rules])
-        #: The shapes of `triggers`, for stage one and for text lines of SDP.
-        self.shapes = compile_patterns([(shape, shape) for shape in SHAPES])
-        # And with what rules need that no shape is for: all that may be in one header field.
-        own = [(rule.id, rule.prefilter) for rule in self.rules if rule.prefilter]
-        self._lines = compile_patterns([*((shape, shape) for shape in (*SHAPES, *VIA_FORMS)), *own])
-        self._body = compile_patterns([("sdp", SDP_SHAPE)])
-        self._plain: set[bytes] = set()
-
-    def body_is_plain(self, body: bytes) -> bool:
-        """Whether no text line of an SDP body is worth a look."""
-        if len(body) <= _SHORT_BODY:
-            said = b"\n".join([line for line in body.split(b"\n") if line[:2] in _TEXT_LINES])
-        else:
-            said = b"\n".join([body[start:end] for start, end in text_lines(body)])
-            if len(said) > _MAX_TEXT:
-                return False
-        text = _ALONE.sub(b" 0", said)
-        if text in self._plain:
-            return True
-        if b"\r" in said.replace(b"\r\n", b"").removesuffix(b"\r"):
-            # Some end a line there.
-            return False
-        seen: list[int] = []
-        self._body.scan(said, _collect, 0, seen)
-        if seen or not self.is_plain(_ORIGIN.sub(rb"\1", text)):
-            return False
-        if len(text) <= _MAX_PLAIN_TEXT:
-            if len(self._plain) >= _MAX_PLAIN:
-                self._plain.clear()
-            self._plain.add(text)
-        return True
-
-    def excepted(self, rule: Rule, part: Part) -> bool:
-        """Whether an exception says that the rule does not count in that part."""
-        return any(
-            fnmatchcase(rule.id, entry.rule) and (not entry.field or fnmatchcase(part.field, entry.field))
-            for entry in self.exceptions
-        )
-
-    def is_plain(self, value: bytes) -> bool:
-        """Whether a value, however long, has none of the shapes and reads in one way only."""
-        return self._lacks(self.shapes, value)
-
-    def line_is_plain(self, header: Header) -> bool:
-        """Whether no rule can fire in a header field, whatever its parts: what stage one promises of all of them.
-
-        Of From and To it promises that only where they have their usual form.
-        """
-        if b"\r" in header.value or (header.name in ("from", "to") and not _USUAL.match(header.value + b"\r")):
-            return False
-        # As stage one sees it: on one line, with its long name.
-        return self._lacks(self._lines, b"\n%b: %b\r" % (header.name.encode("ascii", "replace"), header.value))
-
-    def _lacks(self, patterns: hyperscan.Database, value: bytes) -> bool:
-        if _STRANGE.search(value):
-            return False
-        seen: list[int] = []
-        for start in range(0, len(value), _CHUNK):
-            patterns.scan(value[max(start - _OVERLAP, 0) : start + _CHUNK], _collect, 0, seen)
-            if seen:
-                return False
-        return True
+        try:
+            self.core = _core.Ruleset(
+                [rule.spec for rule in self.rules],
+                [(entry.rule, entry.field) for entry in self.exceptions],
+            )
+        except ValueError as error:
+            raise RuleError(str(error)) from None
 
     def match(self, text: bytes) -> list[Rule]:
         """The rules whose pattern is in `text`, whatever their parts; in linear time."""
-        if not text:
-            return []
-        found: list[int] = []
-        self._database.scan(text, _collect, 0, found)
-        if not found:
-            return []
-        return [self.rules[index] for index in sorted(set(found))]
-
-
-def _collect(identity: int, start: int, end: int, flags: int, found: object) -> None:
-    found.append(identity)  # type: ignore[attr-defined]
-
-
-def compile_patterns(patterns: list[tuple[str, str]], flags: int = FLAGS) -> hyperscan.Database:
-    """A block-mode database of `(name, pattern)`, ids counted from 0. Raises `RuleError` by name."""
-    try:
-        return compile_set([Pattern(number, pattern, flags) for number, (_, pattern) in enumerate(patterns)])
-    except hyperscan.error:
-        for name, pattern in patterns:
-            try:
-                compile_set([Pattern(0, pattern, flags)])
-            except hyperscan.error as error:
-                raise RuleError(f"{name}: pattern: {error}") from error
-        raise
+        return [self.rules[index] for index in self.core.match(text)]
 
 
 def load_file(path: Path) -> list[Rule]:
@@ -220,7 +108,6 @@ def load_file(path: Path) -> list[Rule]:
             raw.misses,
             frozenset(raw.parts),
             frozenset(raw.headers),
-            raw.prefilter or ("" if decoded.covered else raw.pattern),
             max(raw.score, 5) if raw.tight is None else raw.tight,
             raw.paranoia,
             raw.confidence,
@@ -251,8 +138,6 @@ def load(folder: Path = RULES_FOLDER, own: Iterable[str] = (), exceptions: Itera
     for path in (*built_in, *map(Path, own)):
         for rule in load_file(path):
             if path not in built_in:
-                if not rule.prefilter:
-                    raise RuleError(f"{path}: {rule.id}: covered: only the built-in rules are; leave it out")
                 for fault in lint_rule(rule):
                     raise RuleError(f"{path}: {fault}")
             if rule.id in owner:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from . import _core
+
 #: Upper ends of the latency histogram in seconds; a decision on a clean message takes a few microseconds.
 LATENCIES: Final = (5e-6, 10e-6, 20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 20e-3, 0.1)
 
@@ -28,7 +30,7 @@ _LOST: Final = 4
 _ERRORS: Final = 5
 _TIMED: Final = 6
 _NANOSECONDS: Final = 7
-_SHORT: Final = 8
+SHORT: Final = 8
 _BUCKETS: Final = 9
 _FAMILY: Final = _BUCKETS + len(LATENCIES) + 1
 _MESSAGES: Final = _FAMILY + len(FAMILIES)
@@ -65,34 +67,30 @@ class Totals(NamedTuple):
     written: int
     lost: int
     errors: int
-    #: Messages that the compiled fast path passed.
+    #: Messages that passed without Python.
     short: int = 0
 
 
 class Scoreboard:
     """A row of counters for each process; each writes only its own, so no lock is needed."""
 
-    def __init__(self, buffer: memoryview, places: int) -> None:
-        self._cells = buffer[: self.bytes_for(places)].cast("Q")
+    def __init__(self, places: int) -> None:
+        self.words = _core.Words(places * CELLS)
         self._places = places
-        self._own = self._cells[:CELLS]
+        #: Where this process's row begins.
+        self.row = 0
         self._at: dict[tuple[str, str, str], int] = {}
-
-    @staticmethod
-    def bytes_for(places: int) -> int:
-        """Size of the buffer for that many processes."""
-        return places * CELLS * 8
 
     def attach(self, place: int, pid: int, edition: int, now: float) -> None:
         """Makes this process the writer of a row."""
-        self._own = self._cells[place * CELLS : (place + 1) * CELLS]
-        self._own[_PID] = pid
+        self.row = place * CELLS
+        self.words[self.row + _PID] = pid
         self.switched(edition, now)
 
     def switched(self, edition: int, now: float) -> None:
         """From now on this process decides by that edition."""
-        self._own[_EDITION] = edition
-        self._own[_SWITCHED] = int(now * 1e6)
+        self.words[self.row + _EDITION] = edition
+        self.words[self.row + _SWITCHED] = int(now * 1e6)
 
     def count(self, method: str, action: str, transport: str, messages: int = 1) -> None:
         """Counts messages."""
@@ -103,12 +101,12 @@ class Scoreboard:
             at = _place(*key)
             if method in _METHOD_AT:
                 self._at[key] = at
-        self._own[at] += messages
+        self.words.add(self.row + at, messages)
 
     def found(self, families: Iterable[str]) -> None:
         """Counts one message under each family that fired on it."""
         for family in set(families):
-            self._own[_FAMILY + _FAMILY_AT.get(family, len(FAMILIES) - 1)] += 1
+            self.words.add(self.row + _FAMILY + _FAMILY_AT.get(family, len(FAMILIES) - 1), 1)
 
     def took(self, seconds: float) -> None:
         """Counts how long a decision took, from the first byte read to the answer given."""
@@ -118,39 +116,29 @@ class Scoreboard:
             if seconds <= end:
                 break
             number += 1
-        self._own[_BUCKETS + number] += 1
-        self._own[_TIMED] += 1
-        self._own[_NANOSECONDS] += int(seconds * 1e9)
+        self.words.add(self.row + _BUCKETS + number, 1)
+        self.words.add(self.row + _TIMED, 1)
+        self.words.add(self.row + _NANOSECONDS, int(seconds * 1e9))
 
     def journal(self, written: int, lost: int) -> None:
         """How many records this process has written and lost since its start."""
-        self._own[WRITTEN] = written
-        self._own[_LOST] = lost
-
-    @property
-    def row(self) -> memoryview:
-        """This process's row."""
-        return self._own
+        self.words[self.row + WRITTEN] = written
+        self.words[self.row + _LOST] = lost
 
     @staticmethod
     def cell(method: str, action: str, transport: str) -> int:
         """Where in a row these messages are counted."""
         return _place(method, action, transport)
 
-    @property
-    def short(self) -> memoryview:
-        """The cell in which the fast path counts what it passed."""
-        return self._own[_SHORT : _SHORT + 1]
-
     def failed(self) -> None:
         """Counts an error of the guard itself."""
-        self._own[_ERRORS] += 1
+        self.words.add(self.row + _ERRORS, 1)
 
     def workers(self) -> list[Worker]:
         """The processes that attached."""
         found = []
         for place in range(self._places):
-            row = self._cells[place * CELLS : (place + 1) * CELLS]
+            row = self.words.row(place * CELLS, CELLS)
             if row[_PID]:
                 found.append(
                     Worker(
@@ -163,9 +151,9 @@ class Scoreboard:
         """The sums."""
         sums = [0] * CELLS
         for place in range(self._places):
-            row = self._cells[place * CELLS : (place + 1) * CELLS]
+            row = self.words.row(place * CELLS, CELLS)
             if row[_PID]:
-                sums = [one + other for one, other in zip(sums, row.tolist(), strict=True)]
+                sums = [one + other for one, other in zip(sums, row, strict=True)]
         messages = {
             (method, action, transport): count
             for method in METHODS
@@ -181,7 +169,7 @@ class Scoreboard:
             sums[WRITTEN],
             sums[_LOST],
             sums[_ERRORS],
-            sums[_SHORT],
+            sums[SHORT],
         )
 
 

@@ -7,10 +7,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from .model import Finding, Kind, Message, Verdict
+from .model import STRUCTURE, Finding, Kind, Verdict
 from .policy import Action, Policy
 from .scrub import can_scrub
-from .structure import FAMILY as STRUCTURE
 
 #: The reason phrase says what to mend, not what was seen: no need to teach an attacker.
 _PHRASES: Final = {400: "Bad Request", 403: "Forbidden", 413: "Request Entity Too Large", 505: "Version Not Supported"}
@@ -48,7 +47,7 @@ class Scale:
                     counted[key] = finding
         return list(counted.values())
 
-    def weigh(self, message: Message, findings: list[Finding]) -> Weighed:
+    def weigh(self, kind: Kind, findings: list[Finding]) -> Weighed:
         """The verdict on one message's findings.
 
         Scores add up over values and defects. A family whose action is `log` weighs nothing. Replies are
@@ -62,7 +61,7 @@ class Scale:
         # Of equals an attack says more than the damage that it did to the message.
         worst = max(counted, key=lambda finding: (finding.score, finding.family != STRUCTURE))
         reason = f"{worst.field}: {worst.reason}"
-        if message.kind is Kind.REPLY:
+        if kind is Kind.REPLY:
             able = [finding for finding in counted if can_scrub((finding,))]
             return Weighed(Verdict.SCRUB if able else Verdict.ALLOW, reason=reason)
         action = self._actions.get(worst.family, "reject")

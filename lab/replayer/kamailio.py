@@ -7,6 +7,7 @@ import random
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,20 +19,36 @@ ROOT: Final = Path(__file__).resolve().parent.parent.parent
 #: Seconds that a condition may take on a busy machine before it is given up.
 DEADLINE: Final = 20.0
 
+#: Seconds that a server may take to come up, however busy the machine; one that ends meanwhile is told of at once.
+START: Final = 180.0
+
+#: Seconds between words about what is waited for.
+PROGRESS: Final = 5.0
+
 
 class StartError(RuntimeError):
     """A process that did not come up: names it, with the end of its output."""
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = DEADLINE) -> Any:
-    """The first true value of `condition`. Raises `TimeoutError` with `what` after the deadline."""
-    end = time.monotonic() + seconds
+def wait_for(
+    condition: Callable[[], Any], what: str, seconds: float = DEADLINE, say: Callable[[str], object] | None = None
+) -> Any:
+    """The first true value of `condition`. Raises `TimeoutError` with `what` after the deadline.
+
+    `say` is told every few seconds what is waited for.
+    """
+    began = time.monotonic()
+    told = began
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() > end:
+        now = time.monotonic()
+        if now - began > seconds:
             raise TimeoutError(f"not within {seconds:g} s: {what}")
+        if say is not None and now - told >= PROGRESS:
+            told = now
+            say(f"waiting for {now - began:.0f} s: {what}")
         time.sleep(0.02)
 
 
@@ -75,7 +92,12 @@ class Process:
                 self.argv, env={**os.environ, **self.environment}, stdout=output, stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL, cwd=self.folder, start_new_session=True,
             )  # fmt: skip
-        wait_for(lambda: process.poll() is not None or bound(self.port), f"{self.name} listens; see {self.output}")
+        wait_for(
+            lambda: process.poll() is not None or bound(self.port),
+            f"{self.name} listens; see {self.output}",
+            START,
+            lambda text: print(text, file=sys.stderr, flush=True),
+        )
         if process.poll() is not None:
             raise StartError(f"{self.name} ended with {process.returncode}:\n{self.text()[-4000:]}")
 

@@ -167,6 +167,21 @@ def test_kamailio_starts_as_its_unit_says_and_the_attack_stops() -> None:
     assert pwd.getpwuid(LOG.stat().st_uid).pw_name == "kamailio"
 
 
+def test_the_compiled_core_is_there_and_loads() -> None:
+    core = HOME / "kemi" / "sipsieve" / "_core.abi3.so"
+    assert core.stat().st_mode & 0o777 == 0o644
+    load = (
+        "import importlib.util as u; s = u.spec_from_file_location('_core', %r); m = u.module_from_spec(s); "
+        "s.loader.exec_module(m); print(m.VERSION)"
+    )
+    assert re.match(r"\d+\.\d+", run("/usr/bin/python3", "-c", load % str(core)))
+    # Kamailio's processes have it in memory as soon as the package's Python asks for it.
+    if any(re.search(r"import _core|_core import", path.read_text()) for path in (HOME / "kemi").rglob("*.py")):
+        pid = int(PID.read_text())
+        assert str(core) in Path(f"/proc/{pid}/maps").read_text()
+    assert "==== pyo3" in run("zcat", "/usr/share/doc/sipsieve/crates.txt.gz")
+
+
 def test_the_switch_turns() -> None:
     assert "is off" in run("sipsieve", "off", "--reason", "proof")
     assert not refused(exchange(invite(from_=HOSTILE)))

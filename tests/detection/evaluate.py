@@ -22,7 +22,6 @@ from embed import FIELDS, MORE_FIELDS, message  # noqa: E402
 from sipsieve import policy, ruleset  # noqa: E402
 from sipsieve.engine import Engine  # noqa: E402
 from sipsieve.model import Decision, Source, Verdict  # noqa: E402
-from sipsieve.sieve import SUSPECT  # noqa: E402
 
 CASES = Path(__file__).with_name("cases")
 SOURCE = Source("192.0.2.4", 5060, "udp", "192.0.2.4")
@@ -40,10 +39,10 @@ class NoCounters:
     def copies(self, identity: int, now: float) -> int:
         return 1
 
-    def remember_dialog(self, key: str) -> None:
+    def remember_dialog(self, identity: int) -> None:
         pass
 
-    def knows_dialog(self, key: str) -> bool:
+    def knows_dialog(self, identity: int) -> bool:
         return False
 
 
@@ -254,27 +253,6 @@ def valid_messages(guard: Engine, messages: Iterable[tuple[str, Any, bytes]], sh
     return refused
 
 
-def unseen(guard: Engine, attacks: Iterable[Attack], fields: dict[str, Any], show: int) -> int:
-    """How many texts would be stopped, had stage one not called their message ordinary."""
-    count = 0
-    sources = collections.Counter[str]()
-    for attack in attacks:
-        for place in fields.values():
-            raw = place(attack.text)
-            head = raw[: raw.find(b"\r\n\r\n") + 4]
-            if guard._sieve.look(head) & SUSPECT:
-                continue
-            decision = guard._inspect(raw, SOURCE, 0.0, NoCounters(), lambda: None, False)
-            if decision.verdict is not Verdict.ALLOW:
-                count += 1
-                rules = ",".join(sorted({f.rule for f in decision.findings if f.score}))
-                sources[rules] += 1
-                if sources[rules] <= show:
-                    print(f"  unseen by stage one: {rules} {attack.text[:160]!r}")
-    print(f"unseen by stage one: {count}", dict(sources))
-    return count
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--corpora", type=Path, default=ROOT.parent / "shared" / "corpora", help="folder of the texts")
@@ -286,7 +264,6 @@ def main() -> int:
     parser.add_argument("--fields", default="", help="comma-separated fields instead of all")
     parser.add_argument("--more", action="store_true", help="more fields")
     parser.add_argument("--paranoia", type=int, default=1)
-    parser.add_argument("--sieve", action="store_true", help="look for what stage one overlooks")
     parser.add_argument("--no-benign", action="store_true")
     parser.add_argument("--no-attacks", action="store_true")
     options = parser.parse_args()
@@ -307,8 +284,6 @@ def main() -> int:
             attacks = [
                 a for a in corpus_attacks(options.corpora) if wanted(a.text) and options.family in ("", a.family)
             ][:: options.every]
-            if options.sieve:
-                unseen(guard, attacks, fields, options.show)
             report_recall(f"corpus, {options.part}, {len(attacks)} texts", recall(guard, attacks, fields), fields, show)
         if not options.no_benign:
             print("\nharmless texts")

@@ -178,8 +178,8 @@ def test_missing_packages_are_told_with_what_mends_them(tmp_path: Path, monkeypa
     (tmp_path / "kemi").mkdir()
     found = embedded(kemi=tmp_path / "kemi")
     assert f"embeds Python {python}" in found.trouble
-    (tmp_path / f"python{python}" / "hyperscan").mkdir(parents=True)
-    (tmp_path / f"python{python}" / "hyperscan" / "_hs_ext.cpython-32-x86_64-linux-gnu.so").write_bytes(b"")
-    assert "has no hyperscan for Python" in embedded(kemi=tmp_path / "kemi").trouble
+    (tmp_path / f"python{python}" / "msgspec").mkdir(parents=True)
+    (tmp_path / f"python{python}" / "msgspec" / "_core.cpython-32-x86_64-linux-gnu.so").write_bytes(b"")
+    assert "has no msgspec for Python" in embedded(kemi=tmp_path / "kemi").trouble
     monkeypatch.setenv("SIPSIEVE_VENV", str(SITE))
     assert embedded(kemi=tmp_path / "kemi").trouble == ""

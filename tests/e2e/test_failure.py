@@ -29,21 +29,23 @@ class Broken(Sipsieve):
 
         self._accounts.record = breaking
 
-    def _message(self, *arguments):
-        import KSR
-        wanted = str(KSR.hdr.get("X-Break"))
-        if wanted == "raise":
-            raise RuntimeError("broken on purpose")
-        if wanted == "exit":
-            raise SystemExit(3)
-        if wanted == "interrupt":
-            raise KeyboardInterrupt
-        if wanted == "memory":
-            raise MemoryError
-        if wanted == "depth":
-            return self._message(*arguments)
-        return super()._message(*arguments)
+        self._get = breaks
 
+
+def breaks(name):
+    import KSR
+    wanted = str(KSR.hdr.get("X-Break"))
+    if wanted == "raise":
+        raise RuntimeError("broken on purpose")
+    if wanted == "exit":
+        raise SystemExit(3)
+    if wanted == "interrupt":
+        raise KeyboardInterrupt
+    if wanted == "memory":
+        raise MemoryError
+    if wanted == "depth":
+        return breaks(name)
+    return KSR.pv.get(name)
 
 
 def mod_init():

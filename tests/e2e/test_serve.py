@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import CACHE, ROOT, free_port, invite, peer, request, wait_for
+from harness import ROOT, free_port, invite, peer, request, wait_for
 
 
 @contextmanager
@@ -24,7 +24,6 @@ def serving(folder: Path, *command: str) -> Iterator[tuple[subprocess.Popen[byte
         "SIPSIEVE_LISTEN": f"udp:127.0.0.1:{port} tcp:127.0.0.1:{port}",
         "SIPSIEVE_WORKERS": "2",
         "SIPSIEVE_RUN": str(folder / "run"),
-        "SIPSIEVE_CACHE": str(CACHE),
     }
     with output.open("wb") as file:
         process = subprocess.Popen(

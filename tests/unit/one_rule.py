@@ -12,7 +12,7 @@ from sipsieve.ruleset import Ruleset
 @functools.cache
 def rules() -> Ruleset:
     """Compiles in no time, unlike the product's own."""
-    return Ruleset((Rule("one", "shell", "attack", 5, "why", ("attack",), (), frozenset(), frozenset(), "", 5),))
+    return Ruleset((Rule("one", "shell", "attack", 5, "why", ("attack",), (), frozenset(), frozenset(), 5),))
 
 
 @functools.cache

@@ -55,7 +55,7 @@ class Desk:
         shared = Shared(10)
         shared.publication.begin(1)
         live = one_rule.live()
-        control = Control(live, self._load, shared.publication, str(folder / "patterns"), lambda: NOW)
+        control = Control(live, self._load, shared.publication, lambda: NOW)
         worker = Worker(1, 100, 1, NOW, 0, 0, 0)
         server = Server(
             Place(str(self.policy), "/log", NOW - 60),

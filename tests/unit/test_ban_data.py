@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from sipsieve import bans, network, policy
 from sipsieve.folding import Folding
-from sipsieve.marks import Marks
 from sipsieve.warden import Warden
 
 ONE = bans.Entry("192.0.2.1", "limit-invite", 1000, 1600, 2, True, "481 invite in a minute")
@@ -121,10 +120,3 @@ def test_a_flood_folds_and_what_is_new_is_written_still() -> None:
     assert [folding.writes(kind, 10.0) for _ in range(6)] == [True, True, True, True, False, False]
     assert folding.writes((*kind[:3], "sql-update-set"), 10.5)
     assert folding.writes(kind, 11.0)
-
-
-def test_a_mark_is_there_for_its_life() -> None:
-    marks = Marks(bytearray(Marks.bytes_for(64)))
-    marks.mark(hash("a"), 2, 100.0)
-    assert [marks.marked(hash("a"), now, 32) for now in (100, 132, 133, 99)] == [2, 2, 0, 0]
-    assert marks.marked(hash("b"), 100, 32) == 0

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness import CACHE, KEMI, invite, request
+from harness import KEMI, invite, request
 
 
 class Kamailio(ModuleType):
@@ -68,8 +68,6 @@ def kamailio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kamail
     monkeypatch.setitem(sys.modules, "KSR", made)
     monkeypatch.setenv("SIPSIEVE_LOG", str(tmp_path / "decisions.jsonl"))
     monkeypatch.setenv("SIPSIEVE_POLICY", str(tmp_path / "policy.toml"))
-    monkeypatch.setenv("SIPSIEVE_CACHE", str(CACHE))
-    CACHE.parent.mkdir(exist_ok=True)
     (tmp_path / "policy.toml").write_text("")
     monkeypatch.syspath_prepend(str(KEMI))
     monkeypatch.delitem(sys.modules, "sipsieve_kemi", raising=False)

@@ -25,15 +25,6 @@ ENDS: Final = ("", "\x00", "!", "b", "\n", "\r\n", "'", "x\r\n y")
 #: Patterns that are only ever tried at one place of a text.
 AT_ONE_PLACE: Final = frozenset(
     {
-        "sipsieve.grammar.ADDRESS",
-        "sipsieve.grammar.METHOD",
-        "sipsieve.grammar.VERSION",
-        "sipsieve.grammar.STATUS_LINE",
-        "sipsieve.grammar.CSEQ",
-        "sipsieve.grammar.CONTENT_LENGTH",
-        "sipsieve.grammar.BOUNDARY",
-        "sipsieve.parts._QUOTED",
-        "sipsieve.parts._URI_START",
         "sipsieve.ruleset._USUAL",
         "sipsieve_analysis.readers.rawlog._STDERR",
     }

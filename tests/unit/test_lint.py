@@ -49,7 +49,6 @@ def test_an_own_rule_is_read_and_works(tmp_path: Path) -> None:
         (r"\b00900\d{4}", r"(?=00900)0", "own-premium: pattern"),
         (r"\b00900\d{4}", r"0{2000}", "own-premium: pattern"),
         (r"\b00900\d{4}", r"\w", "own-premium: pattern: fires on any text"),
-        (r"\b00900\d{4}", r"^00900\d{4}", "own-premium: prefilter"),
         ('hits = ["009001234"]', 'hits = ["1"]', "own-premium: hits: does not fire on '1'"),
         ('misses = ["00491234"]', 'misses = ["009001234"]', "own-premium: misses: fires on '009001234'"),
         ('misses = ["00491234"]', "misses = []", "misses"),
@@ -58,7 +57,6 @@ def test_an_own_rule_is_read_and_works(tmp_path: Path) -> None:
         ('reason = "a premium-rate number"\n', "", "reason"),
         ("score = 5", "score = 0\ntight = 0", "own-premium: score"),
         ("own-premium", "sql-union-select", "sql-union-select: this id is already used"),
-        ("[[rule]]", "covered = true\n[[rule]]", "own-premium: covered"),
         ("score = 5", "scoer = 5", "scoer"),
     ],
 )
@@ -95,8 +93,7 @@ def test_the_reference_is_what_the_rules_say() -> None:
 
 def test_every_structural_check_is_raised_somewhere() -> None:
     """A row of the reference that nothing can cause promises what isn't done."""
-    sources = "".join(path.read_text() for path in (KEMI / "sipsieve").glob("*.py"))
+    sources = "".join(path.read_text() for path in (KEMI / "core" / "src").rglob("*.rs"))
     for name in CHECKS:
-        # From and To share one line of code.
-        raised = '"{name}-format"' if name in ("from-format", "to-format") else f'"{name}"'
-        assert sources.count(raised) >= (1 if "{" in raised else 2), name
+        # Once in the table, and once where it is found.
+        assert sources.count(f'"{name}"') >= 2, name

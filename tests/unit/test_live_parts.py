@@ -37,9 +37,8 @@ def test_what_is_too_large_changes_nothing() -> None:
 
 
 def test_the_scoreboard_adds_up_over_processes_and_bounds_what_strangers_name() -> None:
-    buffer = memoryview(bytearray(scoreboard.Scoreboard.bytes_for(4)))
-    boards = [scoreboard.Scoreboard(buffer, 4) for _ in range(3)]
-    for place, board in enumerate(boards):
+    board = scoreboard.Scoreboard(4)
+    for place in range(3):
         board.attach(place + 1, 100 + place, 1, 5.0)
         board.count("INVITE", "allow", "udp", 2)
         board.count(f"MADE-UP-{place}", "reject", "carrier-pigeon")
@@ -47,20 +46,21 @@ def test_the_scoreboard_adds_up_over_processes_and_bounds_what_strangers_name() 
         board.took(0.0)
         board.took(1.0)
         board.journal(10, place)
-    boards[1].failed()
-    totals = boards[0].totals()
+    board.attach(2, 101, 1, 5.0)
+    board.failed()
+    totals = board.totals()
     assert totals.messages == {("INVITE", "allow", "udp"): 6, ("other", "reject", "other"): 3}
     assert totals.families == {"sql": 3, "other": 3}
     assert (totals.latencies[0], totals.latencies[-1], sum(totals.latencies)) == (3, 3, 6)
     assert (totals.written, totals.lost, totals.errors) == (30, 3, 1)
-    assert [worker.pid for worker in boards[0].workers()] == [100, 101, 102]
-    assert not any(key[0].startswith("MADE-UP") for key in boards[0]._at)
+    assert [worker.pid for worker in board.workers()] == [100, 101, 102]
+    assert not any(key[0].startswith("MADE-UP") for key in board._at)
     assert status.facts(totals)["latency"]["p50"] == scoreboard.LATENCIES[0]
     assert status.facts(totals)["latency"]["p99"] == status.BEYOND
 
 
 def test_counters_are_raised_by_what_came_since_and_never_lowered() -> None:
-    board = scoreboard.Scoreboard(memoryview(bytearray(scoreboard.Scoreboard.bytes_for(1))), 1)
+    board = scoreboard.Scoreboard(1)
     board.attach(0, 1, 1, 0.0)
     exporter = metrics.Exporter()
     versions = {"edition": 1, "policy": "a", "rules": "b", "mode": "enforce"}

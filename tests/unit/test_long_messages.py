@@ -39,7 +39,6 @@ class NoCounters:
 
 
 def decide(raw: bytes) -> Decision:
-    GUARD.shapes.forget()
     return GUARD.decide(raw, SOURCE, 0.0, NoCounters())  # type: ignore[arg-type]
 
 

@@ -12,9 +12,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "detection"))
 from evaluate import decide, engine
 
 from harness import request
-from sipsieve.message import parse
+from sipsieve.message import parts
 from sipsieve.model import Verdict
-from sipsieve.parts import parts
 
 GUARD = engine()
 
@@ -77,5 +76,5 @@ def test_a_boundary_hides_no_attack(content_type: str) -> None:
 
 def test_only_dashes_of_the_boundary_are_left_unread() -> None:
     value = f'multipart/signed;micalg=md5;boundary="{MARK}--";x=y'
-    read = [part.value for part in parts(parse(typed(value))) if part.header == "content-type"]
+    read = [part.value for part in parts(typed(value)) if part.header == "content-type"]
     assert b"".join(read) == b'multipart/signed;micalg=md5;boundary="5C2E91D07B44A6F3";x=y'

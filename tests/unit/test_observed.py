@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import functools
-import os
 
 import pytest
 
 from harness import request
 from sipsieve import policy, ruleset
-from sipsieve.compiled import kept
 from sipsieve.engine import Engine
 from sipsieve.explain import NoCounters
 from sipsieve.model import Decision, Source, Verdict
 
-with kept(os.environ["SIPSIEVE_CACHE"]):
-    RULES = ruleset.load()
+RULES = ruleset.load()
 SOURCE = Source("192.0.2.7", 5060, "udp", "192.0.2.7")
 SQL = '"x\' UNION SELECT ha1 FROM users" <sip:a@example.com>;tag=1'
 
@@ -36,8 +33,7 @@ class Counting(NoCounters):
 
 @functools.cache
 def _engine(text: str) -> Engine:
-    with kept(os.environ["SIPSIEVE_CACHE"]):
-        return Engine(policy.loads(text), RULES)
+    return Engine(policy.loads(text), RULES)
 
 
 def _decide(text: str, raw: bytes, counters: NoCounters | None = None) -> Decision:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import pytest
-
-from sipsieve import shared as memory
 from sipsieve.shared import Shared
 
 
@@ -24,8 +21,7 @@ def test_counts_outlive_the_server(tmp_path: Path) -> None:
     assert sum(entry.messages for entry in second.ledger.drain(101.0, everything=True)) == 1
 
 
-def test_two_servers_do_not_share_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_PATIENCE", 0.1)
+def test_two_servers_do_not_share_a_file(tmp_path: Path) -> None:
     path = str(tmp_path / "log.ledger")
     first, second = Shared(10, path), Shared(10, path)
     assert (first.durable, second.durable) == (True, False)

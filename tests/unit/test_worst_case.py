@@ -22,7 +22,7 @@ LIMIT = 5000.0
 
 
 def cost(raw: bytes) -> float:
-    return best(lambda: GUARD.decide(raw, SOURCE, 0.0, NoCounters()), 2, GUARD.shapes.forget)
+    return best(lambda: GUARD.decide(raw, SOURCE, 0.0, NoCounters()), 2)
 
 
 @pytest.mark.parametrize("place", PLACES)

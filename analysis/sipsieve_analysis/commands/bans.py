@@ -153,7 +153,7 @@ def _loaded(path: str) -> policy.Policy:
 def _key(source: str, loaded: policy.Policy) -> str:
     """The key of an address; a key as `list` prints it stays as it is."""
     try:
-        return network.Networks(loaded).key(ipaddress.ip_address(source.strip("[]")))
+        return network.Networks(loaded).source(str(ipaddress.ip_address(source.strip("[]"))), 0, "udp").key
     except ValueError:
         if sentences.network(source) is not None:
             return source

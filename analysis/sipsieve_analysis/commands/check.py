@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sipsieve import native, policy, ruleset
+from sipsieve import policy, ruleset
 
 from ..operate import kamailio_check
 from ..operate.embedded_python import embedded
@@ -64,7 +64,6 @@ def command(policy_option: str | None, folders: tuple[Path, ...], config: Path |
     facts: dict[str, Any] = {
         "policy": {"file": str(path)},
         "rules": {"folders": [str(f) for f in checked]},
-        "fast_path": {"compiled": native.module is not None, "why_not": native.why_not},
     }
     if not problems:
         loaded = policy.load(path)
@@ -85,8 +84,6 @@ def command(policy_option: str | None, folders: tuple[Path, ...], config: Path |
         if config is not None:
             click.echo(f"{config}: good")
     if not as_json:
-        if native.module is None:
-            click.echo(f"fast path: {native.missing()}")
         for note in notes:
             click.echo(note)
     if problems:

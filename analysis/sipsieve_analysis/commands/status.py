@@ -55,8 +55,6 @@ def _print(status: dict[str, Any], behind: list[dict[str, Any]]) -> None:
         f"edition {edition['edition']} for {readable(now - status['since'])}: "
         f"policy {edition['policy']} ({status['policy_file']}), rules {edition['rules']}",
     ]
-    if status["fast_path"]:
-        lines.append(f"fast path: {status['fast_path']}")
     for key, setting in status["set"].items():
         left = f"{readable(setting['until'] - now)} left" if setting["until"] else "until the restart"
         lines.append(f"set by {setting['user']}: {key} = {setting['text']} ({left})")
@@ -68,7 +66,7 @@ def _print(status: dict[str, Any], behind: list[dict[str, Any]]) -> None:
     )
     lines += [
         f"{totals['messages']} messages: {_counts(totals['decisions'])}{timed}",
-        *([] if status["fast_path"] else [f"by the compiled fast path: {totals['short_way']}"]),
+        f"passed without Python: {totals['short_way']}",
         f"methods: {_counts(totals['methods'])}; transports: {_counts(totals['transports'])}",
         f"findings: {_counts(totals['families'])}; bans: {status['bans']}",
         f"records: {totals['records_written']} written to {status['log']}, {totals['records_lost']} lost; errors: {totals['errors']}",

@@ -17,7 +17,7 @@ MODULE_FOLDERS: Final = (
 )  # fmt: skip
 
 #: Packages with C code, made for one Python each.
-COMPILED: Final = ("hyperscan", "msgspec")
+COMPILED: Final = ("msgspec",)
 
 #: The folder that Kamailio loads the guard from.
 KEMI: Final = Path(sipsieve.__file__).resolve().parent.parent

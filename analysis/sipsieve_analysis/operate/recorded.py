@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sipsieve import _core
 from sipsieve.explain import chains
-from sipsieve.model import Part, PartKind
-from sipsieve.normalize import variants
 from sipsieve.ruleset import Ruleset
 
 from .decisions import Reader, Record, findings_of
@@ -49,7 +48,7 @@ def message_of(record: Record) -> Taken | None:
 def _forms(excerpt: str) -> list[str]:
     """How an excerpt reads when it is decoded, with the transforms that do it."""
     value = excerpt.encode("utf-8", "backslashreplace")
-    forms = variants(Part(PartKind.DISPLAY_NAME, "", "", 0, len(value), value, True))[1:]
+    forms = _core.forms(value, True)[1:]
     names = chains(value, forms)
     return [f"{' > '.join(names[form])}: {harmless_bytes(form, 100)}" for form in forms if names.get(form)]
 

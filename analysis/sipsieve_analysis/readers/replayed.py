@@ -19,7 +19,7 @@ class MemoryCounters:
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
         self._copies: dict[int, tuple[float, int]] = {}
-        self._dialogs: dict[str, None] = {}
+        self._dialogs: dict[int, None] = {}
         self._offences: dict[str, int] = {}
         self._marks: dict[int, tuple[float, int]] = {}
 
@@ -62,15 +62,15 @@ class MemoryCounters:
         self._copies[identity] = (since, count + 1)
         return count + 1
 
-    def remember_dialog(self, key: str) -> None:
+    def remember_dialog(self, identity: int) -> None:
         """See `sipsieve.model.Counters`."""
         if len(self._dialogs) >= _MOST:
             self._dialogs.clear()
-        self._dialogs[key] = None
+        self._dialogs[identity] = None
 
-    def knows_dialog(self, key: str) -> bool:
+    def knows_dialog(self, identity: int) -> bool:
         """See `sipsieve.model.Counters`."""
-        return key in self._dialogs
+        return identity in self._dialogs
 
 
 class Replay:

@@ -4,8 +4,11 @@
 //! Without the feature `python` this is a plain library.
 
 pub mod detect;
+pub mod engine;
+pub mod journal;
 pub mod record;
 pub mod sip;
+pub mod sources;
 pub mod state;
 pub mod structure;
 

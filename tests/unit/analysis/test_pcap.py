@@ -61,6 +61,7 @@ def test_something_else_is_refused() -> None:
         list(frames(Path("x"), io.BytesIO(b"\xd4\xc3\xb2"), Counter()))
 
 
+@pytest.mark.debian
 def test_tcp_in_two_segments_is_one_message(tmp_path: Path) -> None:
     path = tmp_path / "tcp.pcap"
     with path.open("wb") as file:

@@ -23,6 +23,7 @@ def test_the_man_page_has_the_command(name: str) -> None:
     assert heading in PAGE.read_text().splitlines(), "the man page is old; write it anew: make man"
 
 
+@pytest.mark.debian
 def test_the_man_page_is_good_roff() -> None:
     text = manual.page()
     groff = shutil.which("groff")

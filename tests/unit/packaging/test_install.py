@@ -69,6 +69,7 @@ def test_uninstall_leaves_what_is_the_operators_and_purge_nothing(installed: Pat
     assert files(installed) == set()
 
 
+@pytest.mark.debian
 def test_packages_are_refused_when_a_wheel_is_not_the_pinned_one(installed: Path) -> None:
     wheels = installed / "wheels"
     wheels.mkdir()

@@ -1,1 +1,14 @@
 //! Finds which rules fire on which parts of a message.
+
+pub mod glob;
+pub mod literals;
+pub mod matcher;
+pub mod prefilter;
+pub mod rules;
+pub mod scrub;
+#[cfg(test)]
+mod soundness;
+pub mod transforms;
+
+pub use matcher::{Finding, Scratch, Settings, find};
+pub use rules::{Exception, RuleError, RuleSpec, Ruleset};

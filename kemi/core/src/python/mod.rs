@@ -1,15 +1,25 @@
 //! The Python module `sipsieve._core`: types and errors at the border, nothing else.
 
 mod detect;
+mod guard;
+mod inspection;
+mod journal;
+mod network;
 mod record;
 mod sip;
 mod state;
+mod words;
 
 use pyo3::prelude::*;
 
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
+    words::register(module)?;
+    guard::register(module)?;
+    inspection::register(module)?;
+    journal::register(module)?;
+    network::register(module)?;
     sip::register(module)?;
     detect::register(module)?;
     state::register(module)?;

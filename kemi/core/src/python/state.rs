@@ -1,5 +1,399 @@
-use pyo3::prelude::*;
+//! The Python face of the shared tables: the same names and behaviour for tests, control and the timer process.
 
-pub fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString, PyTuple};
+
+use crate::state::region::SECRET;
+use crate::state::{counters, dialogs, marks, memory, retransmissions, tallies};
+
+/// The most entries that a table is made for: half a GiB of counters.
+const MOST: usize = 1 << 23;
+
+/// What the workers of a server that is being replaced may take to end.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+fn size(number: usize, of: &str) -> PyResult<usize> {
+    if (1..=MOST).contains(&number) {
+        return Ok(number);
+    }
+    Err(PyValueError::new_err(format!(
+        "{number} {of}: from 1 to {MOST} can be had"
+    )))
+}
+
+/// Any Python integer, as its lower 64 bits.
+struct Identity(u64);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Identity {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Identity> {
+        match object.extract::<u64>() {
+            Ok(identity) => Ok(Identity(identity)),
+            Err(_) => Ok(Identity(object.call_method1("__and__", (u64::MAX,))?.extract()?)),
+        }
+    }
+}
+
+/// identity(*parts: bytes) -> int: names a list of byte strings by a hash that no sender can foresee, the same in all
+/// workers of a server.
+#[pyfunction]
+#[pyo3(signature = (*parts))]
+fn identity(parts: &Bound<'_, PyTuple>) -> PyResult<u64> {
+    let parts = parts
+        .iter()
+        .map(|part| Ok(part.cast_into::<PyBytes>()?))
+        .collect::<PyResult<Vec<_>>>()?;
+    Ok(SECRET.identity(&parts.iter().map(|part| part.as_bytes()).collect::<Vec<_>>()))
+}
+
+/// Counts(capacity): counters that all processes share which are forked later.
+#[pyclass(frozen)]
+struct Counts(Arc<counters::Counters>);
+
+#[pymethods]
+impl Counts {
+    #[new]
+    fn new(capacity: usize) -> PyResult<Counts> {
+        Ok(Counts(Arc::new(counters::Counters::new(size(capacity, "counters")?)?)))
+    }
+
+    /// increase(name, window, amount=1): raises a counter and returns it; 0 where no place is left.
+    #[pyo3(signature = (name, window, amount = 1))]
+    fn increase(&self, name: &Bound<'_, PyString>, window: u64, amount: u64) -> u64 {
+        self.0
+            .increase(SECRET.identity(&[name.to_string_lossy().as_bytes()]), window, amount)
+    }
+
+    /// get(name, window): the counter, 0 where there is none.
+    fn get(&self, name: &Bound<'_, PyString>, window: u64) -> u64 {
+        self.0
+            .get(SECRET.identity(&[name.to_string_lossy().as_bytes()]), window)
+    }
+
+    /// admits(name, before, window): whether a name may have a counter of its own; `before`: its name in the window before.
+    fn admits(&self, name: &Bound<'_, PyString>, before: &Bound<'_, PyString>, window: u64) -> bool {
+        let of = |name: &Bound<'_, PyString>| SECRET.identity(&[name.to_string_lossy().as_bytes()]);
+        self.0.admits(of(name), || of(before), window)
+    }
+
+    /// begun(window): how many counters began in that window.
+    fn begun(&self, window: u64) -> u64 {
+        self.0.begun(window)
+    }
+
+    /// forget(): all counters begin anew.
+    fn forget(&self) {
+        self.0.forget();
+    }
+
+    /// sweep(window): frees the places whose window is over, and returns how many there were.
+    fn sweep(&self, window: u64) -> usize {
+        self.0.sweep(window)
+    }
+}
+
+/// RetransmissionFilter(slots): tells retransmissions from new messages, for all workers.
+#[pyclass(frozen)]
+struct RetransmissionFilter(Arc<retransmissions::Retransmissions>);
+
+#[pymethods]
+impl RetransmissionFilter {
+    #[new]
+    fn new(slots: usize) -> PyResult<Self> {
+        Ok(Self(Arc::new(retransmissions::Retransmissions::new(size(
+            slots, "slots",
+        )?)?)))
+    }
+
+    /// copies(identity, now): how often this was seen within a transaction's life, this time included.
+    fn copies(&self, identity: Identity, now: f64) -> u64 {
+        self.0.copies(identity.0, now as u64)
+    }
+}
+
+/// Answered(dialogs): remembers the dialogs that were seen answered, for all workers.
+#[pyclass(frozen)]
+struct Answered(Arc<dialogs::Dialogs>);
+
+#[pymethods]
+impl Answered {
+    #[new]
+    fn new(dialogs: usize) -> PyResult<Answered> {
+        Ok(Answered(Arc::new(dialogs::Dialogs::new(size(dialogs, "dialogs")?)?)))
+    }
+
+    /// remember(identity, now): remembers a dialog, from now on for its life.
+    fn remember(&self, identity: Identity, now: f64) {
+        self.0.remember(identity.0, now as u64);
+    }
+
+    /// knows(identity, now): whether that dialog was remembered within its life.
+    fn knows(&self, identity: Identity, now: f64) -> bool {
+        self.0.knows(identity.0, now as u64)
+    }
+}
+
+/// Marks(slots): remembers facts about short-lived things, for all workers.
+#[pyclass(frozen)]
+struct Marks(Arc<marks::Marks>);
+
+#[pymethods]
+impl Marks {
+    #[new]
+    fn new(slots: usize) -> PyResult<Marks> {
+        Ok(Marks(Arc::new(marks::Marks::new(size(slots, "slots")?)?)))
+    }
+
+    /// mark(identity, value, now): remembers `value` (1 to 2**32 - 1).
+    fn mark(&self, identity: Identity, value: u32, now: f64) {
+        self.0.mark(identity.0, value, now as u64);
+    }
+
+    /// marked(identity, now, life): the value that was remembered within the last `life` seconds, 0 without.
+    fn marked(&self, identity: Identity, now: f64, life: u64) -> u32 {
+        self.0.marked(identity.0, now as u64, life)
+    }
+}
+
+/// A count of one interval: who sent, which method, what became of it, how many, from when to when (s), by which rule.
+#[pyclass(frozen, eq, get_all, name = "Entry")]
+#[derive(PartialEq)]
+pub struct Entry {
+    ip: String,
+    method: String,
+    verdict: String,
+    messages: u64,
+    first: f64,
+    last: f64,
+    transport: String,
+    rule: String,
+}
+
+#[pymethods]
+impl Entry {
+    #[new]
+    #[pyo3(signature = (ip, method, verdict, messages, first, last, transport = String::new(), rule = String::new()))]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one for each field, as a Python caller names them"
+    )]
+    fn new(
+        ip: String,
+        method: String,
+        verdict: String,
+        messages: u64,
+        first: f64,
+        last: f64,
+        transport: String,
+        rule: String,
+    ) -> Entry {
+        Entry {
+            ip,
+            method,
+            verdict,
+            messages,
+            first,
+            last,
+            transport,
+            rule,
+        }
+    }
+
+    fn __repr__(&self) -> String {
+        let Entry {
+            ip,
+            method,
+            verdict,
+            messages,
+            first,
+            last,
+            transport,
+            rule,
+        } = self;
+        format!("Entry({ip:?}, {method:?}, {verdict:?}, {messages}, {first}, {last}, {transport:?}, {rule:?})")
+    }
+}
+
+pub fn entries(found: Vec<tallies::Entry>) -> Vec<Entry> {
+    let face = |entry| {
+        let tallies::Entry {
+            ip,
+            method,
+            verdict,
+            messages,
+            first,
+            last,
+            transport,
+            rule,
+        } = entry;
+        Entry {
+            ip,
+            method,
+            verdict,
+            messages,
+            first,
+            last,
+            transport,
+            rule,
+        }
+    };
+    found.into_iter().map(face).collect()
+}
+
+/// Ledger(path, workers, interval, patience=2.0): counts messages that get no record of their own. `path` names a file,
+/// so that they survive the server's end, or is "".
+#[pyclass]
+pub struct Ledger {
+    tallies: Arc<tallies::Tallies>,
+    pub writer: Option<tallies::Writer>,
+}
+
+#[pymethods]
+impl Ledger {
+    #[new]
+    #[pyo3(signature = (path, workers, interval, patience = 2.0))]
+    fn new(path: PathBuf, workers: usize, interval: u64, patience: f64) -> PyResult<Ledger> {
+        let patience =
+            Duration::try_from_secs_f64(patience).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        size(workers.saturating_mul(tallies::SLOTS), "slots of workers")?;
+        let tallies = if path.as_os_str().is_empty() {
+            tallies::Tallies::new(workers, interval)?
+        } else {
+            tallies::Tallies::open(&path, workers, interval, patience)?
+        };
+        Ok(Ledger {
+            tallies: Arc::new(tallies),
+            writer: None,
+        })
+    }
+
+    /// Whether the counts survive the server's end.
+    #[getter]
+    fn durable(&self) -> bool {
+        self.tallies.durable
+    }
+
+    /// Whether the file was no ledger, or a damaged one, and was set aside as `*.damaged`.
+    #[getter]
+    fn damaged(&self) -> bool {
+        self.tallies.damaged
+    }
+
+    /// attach(worker): makes this process the writer of a worker's pages. Raises ValueError for a worker too many.
+    fn attach(&mut self, worker: usize) -> PyResult<()> {
+        let writer = tallies::Writer::attach(self.tallies.clone(), SECRET.clone(), worker);
+        let missing = || PyValueError::new_err(format!("worker {worker} of {}", self.tallies.workers()));
+        self.writer = Some(writer.ok_or_else(missing)?);
+        Ok(())
+    }
+
+    /// tally(ip, method, verdict, now, transport="", rule=""): counts one message. Returns entries that nobody drained
+    /// in time, nearly always none. Raises ValueError before `attach`.
+    #[pyo3(signature = (ip, method, verdict, now, transport = None, rule = None))]
+    fn tally(
+        &mut self,
+        ip: &Bound<'_, PyString>,
+        method: &Bound<'_, PyString>,
+        verdict: &Bound<'_, PyString>,
+        now: f64,
+        transport: Option<&Bound<'_, PyString>>,
+        rule: Option<&Bound<'_, PyString>>,
+    ) -> PyResult<Vec<Entry>> {
+        let writer = self
+            .writer
+            .as_mut()
+            .ok_or_else(|| PyValueError::new_err("no worker is attached"))?;
+        let (ip, method, verdict) = (
+            ip.to_string_lossy(),
+            method.to_string_lossy(),
+            verdict.to_string_lossy(),
+        );
+        let transport = transport.map(|text| text.to_string_lossy()).unwrap_or_default();
+        let rule = rule.map(|text| text.to_string_lossy()).unwrap_or_default();
+        let key = tallies::Key {
+            ip: ip.as_bytes(),
+            method: method.as_bytes(),
+            verdict: verdict.as_bytes(),
+            transport: transport.as_bytes(),
+            rule: rule.as_bytes(),
+        };
+        let mut left = Vec::new();
+        writer.tally(key, now, &mut left);
+        Ok(entries(left))
+    }
+
+    /// drain(now, everything=False): the entries of all finished intervals, each handed out once.
+    #[pyo3(signature = (now, everything = false))]
+    fn drain(&self, now: f64, everything: bool) -> Vec<Entry> {
+        entries(self.tallies.drain(now, everything))
+    }
+}
+
+/// Memory(capacity, ledger_path, workers, interval): all that workers share, to be made before Kamailio forks.
+#[pyclass(frozen)]
+pub struct Memory {
+    /// The tables themselves, for what is done to each message.
+    pub tables: memory::Memory,
+    #[pyo3(get)]
+    counts: Py<Counts>,
+    #[pyo3(get)]
+    retransmissions: Py<RetransmissionFilter>,
+    #[pyo3(get)]
+    answered: Py<Answered>,
+    #[pyo3(get)]
+    marks: Py<Marks>,
+    #[pyo3(get)]
+    pub ledger: Py<Ledger>,
+}
+
+#[pymethods]
+impl Memory {
+    #[new]
+    fn new(py: Python<'_>, capacity: usize, ledger_path: PathBuf, workers: usize, interval: u64) -> PyResult<Memory> {
+        size(capacity, "counters")?;
+        size(workers.saturating_mul(tallies::SLOTS), "slots of workers")?;
+        let path = (!ledger_path.as_os_str().is_empty()).then_some(ledger_path);
+        let tables = memory::Memory::new(capacity, path.as_deref(), workers, interval, PATIENCE)?;
+        Ok(Memory {
+            counts: Py::new(py, Counts(tables.counters.clone()))?,
+            retransmissions: Py::new(py, RetransmissionFilter(tables.retransmissions.clone()))?,
+            answered: Py::new(py, Answered(tables.dialogs.clone()))?,
+            marks: Py::new(py, Marks(tables.marks.clone()))?,
+            ledger: Py::new(
+                py,
+                Ledger {
+                    tallies: tables.tallies.clone(),
+                    writer: None,
+                },
+            )?,
+            tables,
+        })
+    }
+
+    /// How many ledgers were damaged, and set aside, when this was made.
+    #[getter]
+    fn damaged(&self) -> usize {
+        self.tables.tallies.damaged.into()
+    }
+}
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    // Drawn before Kamailio forks.
+    std::sync::LazyLock::force(&SECRET);
+    module.add_class::<Counts>()?;
+    module.add_class::<RetransmissionFilter>()?;
+    module.add_class::<Answered>()?;
+    module.add_class::<Marks>()?;
+    module.add_class::<Entry>()?;
+    module.add_class::<Ledger>()?;
+    module.add_class::<Memory>()?;
+    module.add("SLOTS", tallies::SLOTS)?;
+    module.add("OVERFLOW", tallies::OVERFLOW)?;
+    module.add_function(wrap_pyfunction!(identity, module)?)
 }

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+pub use super::names::HeaderName;
+
 /// Where something stands in the raw message: from `start` up to, not including, `end`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
@@ -54,16 +56,6 @@ impl PartKind {
             Self::Body => "body",
         }
     }
-}
-
-/// A header field's name, in lower case with its compact form expanded (RFC 3261 7.3.3).
-///
-/// Names with a meaning for the reader are `known`: equal ones are the same `&'static str`. Others are made lower case
-/// only when they are asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HeaderName<'a> {
-    Known(&'static str),
-    Other(&'a [u8]),
 }
 
 /// What stands last in a field's name.
@@ -152,33 +144,6 @@ impl Span {
     }
 }
 
-impl<'a> HeaderName<'a> {
-    /// The name as text; other than ASCII as `\xNN`, 64 bytes of it at the most.
-    pub fn text(self) -> Cow<'static, str> {
-        match self {
-            Self::Known(name) => Cow::Borrowed(name),
-            Self::Other(raw) => {
-                let mut text = String::with_capacity(raw.len());
-                for &byte in raw.iter().take(64) {
-                    if byte.is_ascii() {
-                        text.push(byte.to_ascii_lowercase() as char);
-                    } else {
-                        text.push_str(&format!("\\x{byte:02x}"));
-                    }
-                }
-                Cow::Owned(text)
-            }
-        }
-    }
-
-    pub fn is(self, name: &str) -> bool {
-        match self {
-            Self::Known(known) => known == name,
-            Self::Other(raw) => raw.eq_ignore_ascii_case(name.as_bytes()),
-        }
-    }
-}
-
 impl fmt::Display for Field<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.header.text())?;
@@ -197,14 +162,14 @@ impl fmt::Display for Field<'_> {
 }
 
 impl<'a> Message<'a> {
-    /// The first header field of that canonical name.
-    pub fn get(&self, name: &str) -> Option<&Header<'a>> {
-        self.headers.iter().find(|header| header.name.is(name))
+    /// The first header field of that number in `names`.
+    pub fn get(&self, id: u8) -> Option<&Header<'a>> {
+        self.headers.iter().find(|header| header.name.id == id)
     }
 
-    /// All header fields of that canonical name, in order.
-    pub fn all<'m>(&'m self, name: &'m str) -> impl Iterator<Item = &'m Header<'a>> {
-        self.headers.iter().filter(move |header| header.name.is(name))
+    /// All header fields of that number, in order.
+    pub fn all(&self, id: u8) -> impl Iterator<Item = &Header<'a>> {
+        self.headers.iter().filter(move |header| header.name.id == id)
     }
 
     /// What follows the empty line.

@@ -1,1 +1,18 @@
 //! What all workers share: fixed tables in shared memory, changed by atomic operations only.
+
+pub mod clock;
+pub mod counters;
+pub mod dialogs;
+pub mod hash;
+pub mod marks;
+#[cfg(not(all(loom, test)))]
+pub mod memory;
+pub mod region;
+pub mod retransmissions;
+#[cfg(not(all(loom, test)))]
+pub mod tallies;
+
+#[cfg(all(not(loom), test))]
+mod cost;
+#[cfg(all(loom, test))]
+mod interleavings;

@@ -1,0 +1,366 @@
+//! Derives from a pattern the literals without one of which it can't match, so that few patterns are ever tried.
+
+use std::cmp::Ordering;
+
+use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, HirKind, Look, Repetition};
+
+use super::transforms::is_odd;
+
+/// Literals of one pattern; more are not worth looking for.
+const MOST: usize = 400;
+
+/// Bytes of a literal that are looked for: more don't make it rarer.
+const LONGEST: usize = 8;
+
+/// Bytes of a class that are told apart.
+const WIDEST: usize = 64;
+
+/// A text that is looked for, in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Literal {
+    pub bytes: Vec<u8>,
+    /// It counts only where a word begins before it, or ends behind it (or the other way round, for a mark).
+    pub bound_before: bool,
+    pub bound_behind: bool,
+    /// Kinds of bytes all of which stand in what is matched, see `kinds`.
+    pub needs: u64,
+}
+
+/// A pattern's syntax tree. Patterns see bytes, match in any case, and `.` matches a line end. Fails with the parser's words.
+pub fn parse(pattern: &str) -> Result<Hir, String> {
+    let parsed = regex_syntax::ParserBuilder::new()
+        .unicode(false)
+        .utf8(false)
+        .case_insensitive(true)
+        .dot_matches_new_line(true)
+        .nest_limit(100)
+        .build()
+        .parse(pattern)
+        .map_err(|error| last_line(&error.to_string()))?;
+    Ok(before_last_line_end(&parsed))
+}
+
+fn last_line(error: &str) -> String {
+    error
+        .lines()
+        .last()
+        .unwrap_or("not a pattern")
+        .trim_start_matches("error: ")
+        .to_owned()
+}
+
+/// `$` holds before a last line end too, as in Perl's syntax.
+fn before_last_line_end(hir: &Hir) -> Hir {
+    match hir.kind() {
+        HirKind::Look(Look::End) => Hir::alternation(vec![
+            Hir::look(Look::End),
+            Hir::concat(vec![Hir::literal(*b"\n"), Hir::look(Look::End)]),
+        ]),
+        _ => rebuilt(hir, &before_last_line_end),
+    }
+}
+
+fn rebuilt(hir: &Hir, change: &dyn Fn(&Hir) -> Hir) -> Hir {
+    match hir.kind() {
+        HirKind::Repetition(repetition) => Hir::repetition(Repetition {
+            sub: Box::new(change(&repetition.sub)),
+            ..repetition.clone()
+        }),
+        HirKind::Capture(capture) => change(&capture.sub),
+        HirKind::Concat(parts) => Hir::concat(parts.iter().map(change).collect()),
+        HirKind::Alternation(parts) => Hir::alternation(parts.iter().map(change).collect()),
+        _ => hir.clone(),
+    }
+}
+
+/// The same pattern for texts in lower case.
+fn lower(hir: &Hir) -> Hir {
+    match hir.kind() {
+        HirKind::Literal(literal) => Hir::literal(literal.0.to_ascii_lowercase()),
+        HirKind::Class(Class::Bytes(class)) => {
+            let bytes = class.iter().flat_map(|range| range.start()..=range.end());
+            let ranges = bytes
+                .map(|byte| byte.to_ascii_lowercase())
+                .map(|byte| ClassBytesRange::new(byte, byte));
+            Hir::class(Class::Bytes(ClassBytes::new(ranges)))
+        }
+        HirKind::Class(Class::Unicode(class)) => {
+            // Without Unicode there are only classes of ASCII characters, and those as bytes mean the same.
+            class
+                .to_byte_class()
+                .map_or_else(|| hir.clone(), |class| lower(&Hir::class(Class::Bytes(class))))
+        }
+        _ => rebuilt(hir, &lower),
+    }
+}
+
+/// How often a byte stands in the values of ordinary SIP messages, as a share of all bytes: in about what their headers have.
+///
+/// Of bytes that are read in more ways than one it does not matter, since a value with one is searched by itself.
+fn frequency(byte: u8) -> f64 {
+    match byte {
+        _ if is_odd(byte) => 0.0002,
+        b'0'..=b'9' => 0.025,
+        b'e' | b'i' | b'n' | b'o' | b'r' | b's' | b't' | b'a' => 0.03,
+        b'c' | b'd' | b'p' | b'l' => 0.02,
+        b'a'..=b'z' => 0.012,
+        b' ' | b'.' | b':' => 0.03,
+        b'-' | b'/' | b';' | b'=' | b',' => 0.012,
+        b'<' | b'>' | b'@' => 0.006,
+        b'_' | b'(' | b')' => 0.0008,
+        _ => 0.0002,
+    }
+}
+
+/// Share of places at which a literal stands that are also the beginning, or the end, of a word.
+const BOUND: f64 = 0.15;
+
+/// How often one of these is met at a byte of an ordinary message; and what each costs to look for.
+fn cost(literals: &[Literal]) -> f64 {
+    let met = |literal: &Literal| {
+        let bounds = f64::from(u8::from(literal.bound_before) + u8::from(literal.bound_behind));
+        literal.bytes.iter().map(|&byte| frequency(byte)).product::<f64>() * BOUND.powf(bounds)
+    };
+    literals.iter().map(met).sum::<f64>() + literals.len() as f64 * 2e-6
+}
+
+/// Literals one of which stands in every text that the pattern matches, both in lower case, together with what else that
+/// takes. `None` where there are none.
+pub fn of(hir: &Hir) -> Option<Vec<Literal>> {
+    let hir = lower(hir);
+    let branches = match hir.kind() {
+        HirKind::Alternation(parts) => parts.as_slice(),
+        _ => std::slice::from_ref(&hir),
+    };
+    let mut all = Vec::new();
+    for branch in branches {
+        let needs = needs(branch);
+        all.extend(best(branch)?.into_iter().map(|literal| Literal { needs, ..literal }));
+    }
+    all.sort();
+    all.dedup();
+    Some(all)
+}
+
+/// The kind of a byte, one bit: each letter in either case, digits, white space, each mark, other bytes.
+const fn kind(byte: u8) -> u64 {
+    match byte.to_ascii_lowercase() {
+        letter @ b'a'..=b'z' => 1 << (letter - b'a'),
+        b'0'..=b'9' => 1 << 26,
+        b'\t'..=b'\r' | b' ' => 1 << 27,
+        mark @ b'!'..=b'/' => 1 << (28 + mark - b'!'),
+        mark @ b':'..=b'@' => 1 << (43 + mark - b':'),
+        mark @ b'['..=b'`' => 1 << (50 + mark - b'['),
+        mark @ b'{'..=b'~' => 1 << (56 + mark - b'{'),
+        0x80.. => 1 << 60,
+        _ => 1 << 61,
+    }
+}
+
+static KINDS: [u64; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = kind(byte as u8);
+        byte += 1;
+    }
+    table
+};
+
+/// The kinds of bytes that stand in a value.
+pub fn kinds(value: &[u8]) -> u64 {
+    value.iter().fold(0, |known, &byte| known | KINDS[byte as usize])
+}
+
+/// The kinds of bytes that stand in whatever a pattern matches.
+fn needs(hir: &Hir) -> u64 {
+    match hir.kind() {
+        HirKind::Literal(literal) => kinds(&literal.0),
+        HirKind::Class(Class::Bytes(class)) => {
+            let mut members = class
+                .iter()
+                .flat_map(|range| range.start()..=range.end())
+                .map(|byte| KINDS[byte as usize]);
+            members
+                .next()
+                .filter(|first| members.all(|other| other == *first))
+                .unwrap_or(0)
+        }
+        HirKind::Repetition(repetition) if repetition.min > 0 => needs(&repetition.sub),
+        HirKind::Capture(capture) => needs(&capture.sub),
+        HirKind::Concat(parts) => parts.iter().map(needs).fold(0, |known, more| known | more),
+        HirKind::Alternation(parts) => parts.iter().map(needs).fold(u64::MAX, |known, more| known & more),
+        _ => 0,
+    }
+}
+
+/// The cheaper of two sets.
+fn cheaper(one: Option<Vec<Literal>>, other: Option<Vec<Literal>>) -> Option<Vec<Literal>> {
+    match (one, other) {
+        (Some(one), Some(other)) => {
+            let order = cost(&one).partial_cmp(&cost(&other)).unwrap_or(Ordering::Equal);
+            Some(if order == Ordering::Greater { other } else { one })
+        }
+        (one, other) => one.or(other),
+    }
+}
+
+fn best(hir: &Hir) -> Option<Vec<Literal>> {
+    let whole = exact(hir).and_then(|texts| literals(texts, false, false));
+    let inner = match hir.kind() {
+        HirKind::Repetition(repetition) if repetition.min > 0 => best(&repetition.sub),
+        HirKind::Capture(capture) => best(&capture.sub),
+        HirKind::Alternation(parts) => parts.iter().map(best).collect::<Option<Vec<_>>>().and_then(|sets| {
+            let all = reduced(sets.into_iter().flatten().collect());
+            (all.len() <= MOST).then_some(all)
+        }),
+        HirKind::Concat(parts) => (0..parts.len()).fold(None, |known, start| {
+            let inside = if exact(&parts[start]).is_none() {
+                best(&parts[start])
+            } else {
+                None
+            };
+            cheaper(cheaper(known, inside), run(parts, start))
+        }),
+        _ => None,
+    };
+    cheaper(whole, inner)
+}
+
+/// The best of the texts that the parts from one on make together, as far as they are few.
+fn run(parts: &[Hir], start: usize) -> Option<Vec<Literal>> {
+    let before = start > 0 && is_bound(&parts[start - 1]);
+    let mut texts = vec![Vec::new()];
+    let mut known = None;
+    for (at, part) in parts.iter().enumerate().skip(start) {
+        let Some(more) = exact(part) else {
+            break;
+        };
+        let Some(longer) = product(&texts, &more) else {
+            break;
+        };
+        texts = longer;
+        let behind = parts.get(at + 1).is_some_and(is_bound);
+        known = cheaper(known, literals(texts.clone(), before, behind));
+    }
+    known
+}
+
+fn is_bound(hir: &Hir) -> bool {
+    matches!(hir.kind(), HirKind::Look(Look::WordAscii))
+}
+
+/// Texts as literals; `None` where one is empty.
+fn literals(texts: Vec<Vec<u8>>, bound_before: bool, bound_behind: bool) -> Option<Vec<Literal>> {
+    if texts.is_empty() || texts.iter().any(Vec::is_empty) {
+        return None;
+    }
+    let literal = |mut bytes: Vec<u8>| {
+        let whole = bytes.len() <= LONGEST;
+        bytes.truncate(LONGEST);
+        Literal {
+            bytes,
+            bound_before,
+            bound_behind: bound_behind && whole,
+            needs: 0,
+        }
+    };
+    Some(reduced(texts.into_iter().map(literal).collect()))
+}
+
+/// Without those that hold another one: where they stand it does too.
+fn reduced(mut all: Vec<Literal>) -> Vec<Literal> {
+    all.sort();
+    all.dedup();
+    let known = all.clone();
+    all.retain(|one| {
+        !known.iter().any(|other| {
+            let size = other.bytes.len();
+            let free = !other.bound_before && !other.bound_behind;
+            let same = size == one.bytes.len();
+            free && (!same || one.bound_before || one.bound_behind)
+                && one.bytes.windows(size).any(|part| part == other.bytes)
+        })
+    });
+    all
+}
+
+/// All texts that a pattern matches, where they are few.
+fn exact(hir: &Hir) -> Option<Vec<Vec<u8>>> {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => Some(vec![Vec::new()]),
+        HirKind::Literal(literal) => Some(vec![literal.0.to_vec()]),
+        HirKind::Class(Class::Bytes(class)) => {
+            let bytes: Vec<u8> = class.iter().flat_map(|range| range.start()..=range.end()).collect();
+            (bytes.len() <= WIDEST).then(|| bytes.into_iter().map(|byte| vec![byte]).collect())
+        }
+        HirKind::Class(Class::Unicode(_)) => None,
+        HirKind::Capture(capture) => exact(&capture.sub),
+        HirKind::Repetition(repetition) => {
+            let most = repetition.max.filter(|&most| most <= 8)?;
+            let sub = exact(&repetition.sub)?;
+            let mut power = vec![Vec::new()];
+            let mut texts = Vec::new();
+            for count in 0..=most {
+                if count >= repetition.min {
+                    texts.extend(power.iter().cloned());
+                }
+                if count < most {
+                    power = product(&power, &sub)?;
+                }
+            }
+            few(texts)
+        }
+        HirKind::Concat(parts) => parts
+            .iter()
+            .try_fold(vec![Vec::new()], |texts, part| product(&texts, &exact(part)?)),
+        HirKind::Alternation(parts) => {
+            let texts = parts.iter().map(exact).collect::<Option<Vec<_>>>()?;
+            few(texts.into_iter().flatten().collect())
+        }
+    }
+}
+
+fn few(mut texts: Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
+    texts.sort();
+    texts.dedup();
+    (texts.len() <= MOST).then_some(texts)
+}
+
+fn product(first: &[Vec<u8>], second: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
+    if first.len() * second.len() > MOST {
+        return None;
+    }
+    few(first
+        .iter()
+        .flat_map(|one| second.iter().map(move |other| [one.as_slice(), other].concat()))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(pattern: &str) -> Vec<String> {
+        let hir = parse(pattern).expect("a pattern");
+        let literals = of(&hir).unwrap_or_default();
+        let shown = |literal: &Literal| {
+            let bound = |is: bool| if is { "|" } else { "" };
+            let text = String::from_utf8_lossy(&literal.bytes).into_owned();
+            format!("{}{text}{}", bound(literal.bound_before), bound(literal.bound_behind))
+        };
+        literals.iter().map(shown).collect()
+    }
+
+    #[test]
+    fn the_rarest_part_of_a_pattern_is_looked_for() {
+        assert_eq!(texts(r"\s*UNION\s+(?:all\s+)?select\b"), ["select|"]);
+        assert_eq!(texts(r"[a-z]{0,4}\$\("), ["$("]);
+        assert_eq!(texts(r"\b(?:or|and)\b\s*\d"), ["|and|", "|or|"]);
+        assert_eq!(
+            texts(r"(?:foo|x+bar\d)"),
+            ["foo", "bar"].map(str::to_owned).into_iter().rev().collect::<Vec<_>>()
+        );
+        assert_eq!(texts(r".+"), Vec::<String>::new());
+    }
+}

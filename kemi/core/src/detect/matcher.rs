@@ -1,0 +1,376 @@
+//! Holds the parts of a message against the rules.
+
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+
+use super::literals;
+use super::rules::{Rule, Ruleset};
+use super::scrub::removable;
+use super::transforms::{forms, is_encoded, needs_decoding};
+use crate::sip::grammar;
+use crate::sip::parts::{Bodies, Sink, Splitter, index_of};
+use crate::sip::{Header, HeaderName, Kind, Last, Message, Part, PartKind, Span, names};
+use crate::structure;
+
+/// Findings kept of one message: enough to explain, too few to flood a log.
+pub const MAX_FINDINGS: usize = 16;
+
+/// Bytes of a value that a finding shows.
+const MAX_EXCERPT: usize = 4096;
+
+/// What a part costs by itself, counted in bytes, and what is added where it has more forms. A call through ten proxies has
+/// some 120 parts, few of which have more than one form.
+const PART_COST: usize = 20;
+const FORMS_COST: usize = 40;
+
+/// What a value with an encoding costs by itself of the bytes that are decoded: a round for each layer.
+const DECODED_COST: usize = 80;
+
+/// Forms that most values with an encoding have; more count like values of their own.
+const FORMS: usize = 3;
+
+/// Literals of one header field that are told apart by their place; of one with more each part is searched by itself.
+const MAX_HITS: usize = 32;
+
+/// The policy's `[detection]`; see `sipsieve.toml`.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    pub paranoia: u8,
+    /// Bytes that are decoded of one message; 3.5 times as many are matched as they are.
+    pub max_decoded_bytes: usize,
+    /// Bytes of a display name, userinfo, tag, branch, Call-ID or host.
+    pub max_value_bytes: usize,
+    pub sdp: bool,
+    pub text_bodies: bool,
+}
+
+/// One rule that fired on one part.
+#[derive(Clone, Debug)]
+pub struct Finding<'a> {
+    pub rule: &'a str,
+    pub family: &'a str,
+    pub score: u8,
+    /// As the log shows it: `from.display_name`.
+    pub field: Cow<'a, str>,
+    pub reason: Cow<'a, str>,
+    /// The part's value, cut at 4,096 bytes; empty where it is a secret.
+    pub excerpt: Cow<'a, [u8]>,
+    /// What a scrub would replace; empty if nothing can be.
+    pub span: Span,
+    pub part: PartKind,
+    /// Whether the value can be taken out without changing where the call goes.
+    pub removable: bool,
+}
+
+/// A rule that may match where its literal stands: from `start` to `end` of the message.
+#[derive(Clone, Copy, Debug)]
+struct Lead {
+    start: usize,
+    end: usize,
+    rule: u16,
+    needs: u64,
+}
+
+/// Memory that one look leaves for the next.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    leads: Vec<Lead>,
+    wanted: Vec<u16>,
+    fired: Vec<u16>,
+}
+
+/// All findings, at most one for a rule and part, in message order.
+///
+/// `max_decoded_bytes` bounds what is decoded and matched, so that no message costs more than about 300 µs: values that need
+/// decoding may hold that many bytes in all, all values in which something may be found 3.5 times as many. More is a finding
+/// itself.
+pub fn find<'a>(
+    message: &Message<'a>,
+    ruleset: &'a Ruleset,
+    settings: &Settings,
+    scratch: &mut Scratch,
+) -> Vec<Finding<'a>> {
+    let mut most = settings.max_decoded_bytes;
+    if !message.defects.is_empty() && structure::is_malformed(message) {
+        // It will be refused anyway, so a short look has to do to say what else is wrong with it.
+        most /= 6;
+    }
+    let finder = Finder {
+        ruleset,
+        settings,
+        is_reply: message.kind == Kind::Reply,
+        decodable: most,
+        matchable: most * 7 / 2,
+        placed: false,
+        scratch,
+        findings: Vec::new(),
+    };
+    let mut splitter = Splitter::new(message.raw, finder);
+    // It may have found enough before the end.
+    let _ = look(&mut splitter, message);
+    let mut findings = splitter.sink.findings;
+    findings.truncate(MAX_FINDINGS);
+    findings
+}
+
+fn look<'a>(splitter: &mut Splitter<'a, Finder<'a, '_>>, message: &Message<'a>) -> ControlFlow<()> {
+    splitter.first_line(message)?;
+    for (at, header) in message.headers.iter().enumerate() {
+        splitter.sink.placed = false;
+        let odd = splitter.name(header)?;
+        if splitter.sink.is_quiet(message.raw, header) && !odd {
+            continue;
+        }
+        splitter.value(header, index_of(message, at))?;
+    }
+    splitter.sink.placed = false;
+    let bodies = Bodies {
+        sdp: splitter.sink.settings.sdp,
+        text: splitter.sink.settings.text_bodies,
+    };
+    splitter.body(message, bodies)
+}
+
+struct Finder<'a, 's> {
+    ruleset: &'a Ruleset,
+    settings: &'s Settings,
+    is_reply: bool,
+    /// Bytes that may still be decoded and matched.
+    decodable: usize,
+    matchable: usize,
+    /// Whether the leads of the header field at hand are known by their place.
+    placed: bool,
+    scratch: &'s mut Scratch,
+    findings: Vec<Finding<'a>>,
+}
+
+impl<'a> Finder<'a, '_> {
+    /// Whether nothing can be found in a header field's value, whatever its parts. If not, its leads are known.
+    fn is_quiet(&mut self, raw: &'a [u8], header: &Header<'_>) -> bool {
+        let Scratch { leads, .. } = &mut *self.scratch;
+        leads.clear();
+        let value = &raw[header.value_start..header.end];
+        let ruleset = self.ruleset;
+        let mut there = None;
+        let mut more = false;
+        ruleset.scan(value, |hit| {
+            let there = *there.get_or_insert_with(|| literals::kinds(value));
+            for &(rule, needs) in ruleset.owners(hit.literal) {
+                if needs & !there == 0
+                    && ruleset.rules[usize::from(rule)].may_apply(header.name, self.settings.paranoia)
+                {
+                    if leads.len() >= MAX_HITS {
+                        // Each part is searched by itself then, so the rest is not looked at here.
+                        more = true;
+                        return ControlFlow::Break(());
+                    }
+                    leads.push(Lead {
+                        start: header.value_start + hit.start as usize,
+                        end: header.value_start + hit.end(),
+                        rule,
+                        needs,
+                    });
+                }
+            }
+            ControlFlow::Continue(())
+        });
+        self.placed = !more;
+        !more
+            && leads.is_empty()
+            && !header.folded
+            && value.len() <= self.settings.max_value_bytes
+            && ruleset.always().is_empty()
+            && !needs_decoding(grammar::trim(value, grammar::is_space))
+    }
+
+    /// Ends the look once there are findings enough.
+    fn go_on(&self) -> ControlFlow<()> {
+        if self.findings.len() >= MAX_FINDINGS {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    fn too_long(&mut self, part: &Part<'a>, reason: String) {
+        let excerpt = if part.header.has(names::CREDENTIALS) {
+            b""
+        } else {
+            &part.value[..part.value.len().min(256)]
+        };
+        self.findings.push(Finding {
+            rule: "value-overlong",
+            family: structure::FAMILY,
+            score: structure::score("value-overlong"),
+            field: Cow::Owned(part.field.to_string()),
+            reason: Cow::Owned(reason),
+            excerpt: Cow::Borrowed(excerpt),
+            span: Span::default(),
+            part: part.kind,
+            removable: false,
+        });
+    }
+
+    /// Collects the rules that may match in a part as it was sent, and says whether there are any. Of a part that is longer
+    /// than what may still be matched only that is told.
+    fn want(&mut self, part: &Part<'a>) -> bool {
+        let Scratch { leads, wanted, .. } = &mut *self.scratch;
+        wanted.clear();
+        if !self.placed || part.span.is_empty() {
+            if part.value.len() + PART_COST > self.matchable {
+                return self.ruleset.wants_any(part.value);
+            }
+            self.ruleset.want(part.value, wanted);
+            return !wanted.is_empty();
+        }
+        wanted.extend_from_slice(self.ruleset.always());
+        let mut there = None;
+        for lead in leads.iter() {
+            if lead.start >= part.span.start && lead.end <= part.span.end {
+                let there = *there.get_or_insert_with(|| literals::kinds(part.value));
+                if lead.needs & !there == 0 {
+                    wanted.push(lead.rule);
+                }
+            }
+        }
+        !wanted.is_empty()
+    }
+
+    /// Matches the wanted rules on one form of a part.
+    fn matched(&mut self, part: &Part<'a>, form: &[u8], decoded: bool) {
+        let wanted = &mut self.scratch.wanted;
+        wanted.sort_unstable();
+        wanted.dedup();
+        for &number in wanted.iter() {
+            let rule = &self.ruleset.rules[usize::from(number)];
+            if (decoded && rule.spec.as_sent)
+                || rule.spec.paranoia > self.settings.paranoia
+                || self.scratch.fired.contains(&number)
+                || !rule.applies(part)
+                || !rule.is_match(form)
+            {
+                continue;
+            }
+            self.scratch.fired.push(number);
+            let score = score(rule, part, self.settings.paranoia);
+            if score == 0 || rule.excepted(part) {
+                continue;
+            }
+            // Digest secrets never reach the log, whatever fired on them.
+            let secret = part.header.has(names::CREDENTIALS);
+            let excerpt = if secret {
+                b""
+            } else {
+                &part.value[..part.value.len().min(MAX_EXCERPT)]
+            };
+            self.findings.push(Finding {
+                rule: &rule.spec.id,
+                family: &rule.spec.family,
+                score,
+                field: Cow::Owned(part.field.to_string()),
+                reason: Cow::Borrowed(&rule.spec.reason),
+                excerpt: Cow::Borrowed(excerpt),
+                span: part.span,
+                part: part.kind,
+                removable: removable(part, self.is_reply),
+            });
+        }
+    }
+}
+
+impl<'a> Sink<'a> for Finder<'a, '_> {
+    fn part(&mut self, part: Part<'a>) -> ControlFlow<()> {
+        let size = part.value.len();
+        if size > self.settings.max_value_bytes && is_name(&part) {
+            let reason = format!(
+                "{size} bytes; detection.max_value_bytes = {}",
+                self.settings.max_value_bytes
+            );
+            self.too_long(&part, reason);
+        }
+        let wanted = self.want(&part);
+        let needed = part.kind != PartKind::Name && needs_decoding(part.value);
+        if !needed && !wanted {
+            return self.go_on();
+        }
+        let costs = size + PART_COST + if needed { FORMS_COST } else { 0 };
+        let decoded = if needed && is_encoded(part.value) {
+            size + DECODED_COST
+        } else {
+            0
+        };
+        if costs > self.matchable || decoded > self.decodable {
+            let most = self.settings.max_decoded_bytes;
+            let reason = format!("{size} bytes, and more than detection.max_decoded_bytes = {most} to decode in all");
+            self.too_long(&part, reason);
+            return ControlFlow::Break(());
+        }
+        self.matchable -= costs;
+        self.decodable -= decoded;
+        self.scratch.fired.clear();
+        if needed {
+            for (number, form) in forms(part.value, part.quoted).iter().enumerate() {
+                if number >= FORMS {
+                    self.matchable = self.matchable.saturating_sub(form.len() + FORMS_COST);
+                }
+                let wanted = &mut self.scratch.wanted;
+                wanted.clear();
+                self.ruleset.want(form, wanted);
+                self.matched(&part, form, number > 0);
+            }
+        } else {
+            self.matched(&part, part.value, false);
+        }
+        self.go_on()
+    }
+}
+
+/// Whether a part is a token, host or userinfo, and no free text: what looks like code there is code.
+///
+/// A value that others act on is never scrubbed, so it is measured as strictly as a token.
+fn is_tight(part: &Part<'_>) -> bool {
+    let token = matches!(
+        part.kind,
+        PartKind::Userinfo
+            | PartKind::Password
+            | PartKind::Host
+            | PartKind::Port
+            | PartKind::UriParameter
+            | PartKind::UriHeader
+            | PartKind::Parameter
+            | PartKind::Name
+            | PartKind::Method
+    );
+    if token && !part.quoted {
+        return true;
+    }
+    // A device writes SDP's text lines, hardly ever a person; and a body is never scrubbed.
+    if part.header.has(names::CREDENTIALS) || part.field.header.id == names::SDP {
+        return true;
+    }
+    part.kind != PartKind::DisplayName && part.header.has(names::ROUTED)
+}
+
+fn is_name(part: &Part<'_>) -> bool {
+    let HeaderName { id, .. } = part.header;
+    matches!(part.kind, PartKind::DisplayName | PartKind::Userinfo | PartKind::Host)
+        || id == names::CALL_ID
+        || matches!(part.field.last, Last::Parameter(name) if name.eq_ignore_ascii_case(b"tag") || name.eq_ignore_ascii_case(b"branch"))
+}
+
+/// What a rule weighs in that part.
+///
+/// At level 1 text gets the benefit of the doubt. At level 2 what a rule is sure of weighs as much there as in a token, at level
+/// 3 whatever a rule finds does: such a name is then refused, not scrubbed.
+fn score(rule: &Rule, part: &Part<'_>, paranoia: u8) -> u8 {
+    let spec = &rule.spec;
+    if is_tight(part) {
+        return spec.tight;
+    }
+    let strict = paranoia >= 3 || (paranoia == 2 && spec.sure);
+    if strict && spec.score > 0 {
+        spec.score.max(spec.tight)
+    } else {
+        spec.score
+    }
+}

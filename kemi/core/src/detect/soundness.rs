@@ -1,0 +1,287 @@
+//! Proves on the rules that are shipped that nothing a pattern matches is missed for want of a literal.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use regex_syntax::hir::{Class, Hir, HirKind};
+
+use super::literals;
+use super::transforms::{forms, needs_decoding};
+use super::{RuleSpec, Ruleset, Scratch, Settings, find};
+use crate::sip::parts::{Bodies, each};
+use crate::sip::{self, PartKind};
+
+/// Texts made of each pattern.
+const SAMPLES: usize = 2000;
+
+/// A small generator of pseudo-random numbers (xorshift), the same in each run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % end.max(1)
+    }
+
+    fn one<'t, T>(&mut self, all: &'t [T]) -> &'t T {
+        &all[self.below(all.len())]
+    }
+}
+
+/// The rules as they are shipped, of all levels of paranoia, for parts of any kind and header.
+fn shipped() -> Vec<RuleSpec> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../sipsieve/rules");
+    let mut paths: Vec<_> = std::fs::read_dir(folder)
+        .expect("the rules' folder")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    paths.sort();
+    let mut rules = Vec::new();
+    for path in paths {
+        let text = std::fs::read_to_string(path).expect("a rule file");
+        let mut id = "";
+        for line in text.lines() {
+            if let Some(value) = line.strip_prefix("id = ") {
+                id = value.trim_matches('"');
+            } else if let Some(value) = line.strip_prefix("pattern = ") {
+                let pattern = value.strip_prefix("'''").and_then(|rest| rest.strip_suffix("'''"));
+                rules.push(RuleSpec {
+                    id: id.to_owned(),
+                    pattern: pattern.expect("a pattern between three quotes").to_owned(),
+                    score: 5,
+                    tight: 5,
+                    ..RuleSpec::default()
+                });
+            }
+        }
+    }
+    assert!(rules.len() > 70, "{} rules were read", rules.len());
+    rules
+}
+
+/// Adds to `text` what a pattern may match. Where it looks around itself the text may turn out not to match.
+fn generate(hir: &Hir, random: &mut Random, text: &mut Vec<u8>) {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => {}
+        HirKind::Literal(literal) => text.extend_from_slice(&literal.0),
+        HirKind::Class(class) => {
+            let bytes = match class {
+                Class::Bytes(class) => Some(class.clone()),
+                Class::Unicode(class) => class.to_byte_class(),
+            };
+            let Some(bytes) = bytes.filter(|class| !class.ranges().is_empty()) else {
+                return;
+            };
+            let range = random.one(bytes.ranges());
+            let width = usize::from(range.end() - range.start()) + 1;
+            text.push(range.start() + random.below(width) as u8);
+        }
+        HirKind::Repetition(repetition) => {
+            let most = repetition.max.unwrap_or(repetition.min + 3).min(repetition.min + 5);
+            // The shortest is where a literal is most easily missed.
+            let count = if random.below(2) == 0 {
+                repetition.min
+            } else {
+                repetition.min + random.below((most - repetition.min + 1) as usize) as u32
+            };
+            for _ in 0..count {
+                generate(&repetition.sub, random, text);
+            }
+        }
+        HirKind::Capture(capture) => generate(&capture.sub, random, text),
+        HirKind::Concat(parts) => parts.iter().for_each(|part| generate(part, random, text)),
+        HirKind::Alternation(parts) => generate(random.one(parts), random, text),
+    }
+}
+
+/// The same text with some of its letters in the other case.
+fn in_any_case(text: &mut [u8], random: &mut Random) {
+    for byte in text {
+        if random.below(2) == 0 {
+            *byte = if byte.is_ascii_lowercase() {
+                byte.to_ascii_uppercase()
+            } else {
+                byte.to_ascii_lowercase()
+            };
+        }
+    }
+}
+
+#[test]
+fn whatever_a_rule_matches_holds_one_of_its_literals() {
+    let ruleset = Ruleset::new(shipped(), &[]).expect("rules that compile");
+    let mut random = Random(0x5eed);
+    let around: [&[u8]; 8] = [b"", b" ", b"a", b"\n", b"'", b"7", b";", b"%20"];
+    let mut wanted = Vec::new();
+    for (number, rule) in ruleset.rules.iter().enumerate() {
+        let hir = literals::parse(&rule.spec.pattern).expect("a pattern");
+        let mut matched = 0;
+        for _ in 0..SAMPLES {
+            let mut text = around[random.below(around.len())].to_vec();
+            generate(&hir, &mut random, &mut text);
+            text.extend_from_slice(around[random.below(around.len())]);
+            in_any_case(&mut text, &mut random);
+            matched += usize::from(rule.is_match(&text));
+            wanted.clear();
+            ruleset.want(&text, &mut wanted);
+            for (other, rule) in ruleset.rules.iter().enumerate() {
+                // All rules where it is cheap, its own always.
+                if (other == number || random.below(8) == 0) && rule.is_match(&text) {
+                    assert!(
+                        wanted.contains(&(other as u16)),
+                        "{} matches {:?} but is not tried on it",
+                        rule.spec.id,
+                        String::from_utf8_lossy(&text)
+                    );
+                }
+            }
+        }
+        // Else the generator shows nothing of this rule.
+        assert!(
+            matched > SAMPLES / 50,
+            "{}: {matched} of {SAMPLES} texts match",
+            rule.spec.id
+        );
+    }
+}
+
+const SETTINGS: Settings = Settings {
+    paranoia: 3,
+    // So much that nothing is left out.
+    max_decoded_bytes: 1 << 30,
+    max_value_bytes: 1 << 20,
+    sdp: true,
+    text_bodies: true,
+};
+
+/// The (rule, field) of all rules held against all forms of all parts.
+fn held_one_by_one(raw: &[u8], ruleset: &Ruleset) -> BTreeSet<(String, String)> {
+    let message = sip::parse(raw);
+    let mut found = BTreeSet::new();
+    each(&message, Bodies { sdp: true, text: true }, |part| {
+        let all = if part.kind != PartKind::Name && needs_decoding(part.value) {
+            forms(part.value, part.quoted)
+        } else {
+            vec![part.value.into()]
+        };
+        for rule in ruleset.rules.iter().filter(|rule| rule.applies(&part)) {
+            if all.iter().any(|form| rule.is_match(form)) {
+                found.insert((rule.spec.id.clone(), part.field.to_string()));
+            }
+        }
+        ControlFlow::Continue(())
+    });
+    found
+}
+
+/// The (rule, field) that a search finds, and whether that is all: a message has sixteen findings at the most.
+fn found_in(raw: &[u8], ruleset: &Ruleset) -> (BTreeSet<(String, String)>, bool) {
+    let message = sip::parse(raw);
+    let findings = find(&message, ruleset, &SETTINGS, &mut Scratch::default());
+    let pairs = findings
+        .iter()
+        .map(|finding| (finding.rule.to_owned(), finding.field.to_string()));
+    (pairs.collect(), findings.len() < super::matcher::MAX_FINDINGS)
+}
+
+#[test]
+fn a_search_by_literals_finds_what_holding_all_rules_against_all_forms_does() {
+    let ruleset = Ruleset::new(shipped(), &[]).expect("rules that compile");
+    let trees: Vec<Hir> = ruleset
+        .rules
+        .iter()
+        .map(|rule| literals::parse(&rule.spec.pattern).expect("a pattern"))
+        .collect();
+    let mut random = Random(0xbeef);
+    let frames = [
+        "INVITE sip:bob@example.com SIP/2.0\r\nFrom: \"@\" <sip:a@b>;tag=1\r\nTo: <sip:b@c>\r\n\r\n",
+        "INVITE sip:bob@example.com SIP/2.0\r\nFrom: @ <sip:a@b>;tag=1\r\nX-Own: a\r\n\r\n",
+        "INVITE sip:@@example.com SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\n\r\n",
+        "INVITE sip:a@b;p=@?Subject=x SIP/2.0\r\nUser-Agent: y\r\n\r\n",
+        "REGISTER sip:b SIP/2.0\r\nUser-Agent: @\r\nX-Own: a\r\n b\r\n\r\n",
+        "REGISTER sip:b SIP/2.0\r\nCall-ID: @@h\r\nContact: <sip:@>;expires=1\r\n\r\n",
+        "REGISTER sip:b SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK@;received=@\r\n\r\n",
+        "REGISTER sip:b SIP/2.0\r\nAuthorization: Digest username=\"@\", uri=@, realm=x\r\n\r\n",
+        "REGISTER sip:b SIP/2.0\r\nContent-Type: multipart/mixed;boundary=@\r\nX@: y\r\nAllow: a, @\r\n\r\n",
+        "SIP/2.0 200 @\r\nServer: x @ y\r\nContact: <sip:a@@;transport=@>\r\n\r\n",
+    ];
+    let (mut hits, mut whole) = (0, 0);
+    for round in 0..6000 {
+        let tree = &trees[round % trees.len()];
+        // An at sign that stands alone in a frame is replaced; the frame's own addresses keep theirs in most rounds.
+        let frame = random.one(&frames);
+        let mut raw = Vec::new();
+        for (place, piece) in frame.split('@').enumerate() {
+            if place > 0 {
+                if random.below(3) == 0 {
+                    raw.push(b'@');
+                } else {
+                    let mut text = Vec::new();
+                    generate(tree, &mut random, &mut text);
+                    // What ends a line or a quoted string would only end the test's own.
+                    if random.below(4) > 0 {
+                        text.retain(|byte| !matches!(byte, b'\r' | b'\n' | b'"'));
+                    }
+                    raw.extend_from_slice(&text);
+                }
+            }
+            raw.extend_from_slice(piece.as_bytes());
+        }
+        let (known, (found, all)) = (held_one_by_one(&raw, &ruleset), found_in(&raw, &ruleset));
+        hits += known.len();
+        if all {
+            whole += 1;
+            assert_eq!(found, known, "in {:?}", String::from_utf8_lossy(&raw));
+        } else {
+            assert!(found.is_subset(&known), "in {:?}", String::from_utf8_lossy(&raw));
+        }
+    }
+    assert!(
+        hits > 10_000 && whole > 3000,
+        "{hits} hits, {whole} messages were compared in full"
+    );
+}
+
+fn rule(id: &str, pattern: &str) -> RuleSpec {
+    RuleSpec {
+        id: id.to_owned(),
+        pattern: pattern.to_owned(),
+        score: 5,
+        tight: 5,
+        reason: "a test".to_owned(),
+        ..RuleSpec::default()
+    }
+}
+
+#[test]
+fn literals_that_end_at_one_place_are_all_kept_or_none_is_relied_on() {
+    // Both end at one byte; more stand before them than are told apart, so that the last kept is one of the two.
+    let rules = vec![rule("t-long", "aqzxk"), rule("t-short", "zxk"), rule("t-pad", "wvjw")];
+    let ruleset = Ruleset::new(rules, &[]).expect("rules");
+    for padding in 1000..1050 {
+        let raw = format!(
+            "OPTIONS sip:b SIP/2.0\r\nX-Pad: {}\r\nX-End: aqzxk\r\nX-Next: azxk\r\n\r\n",
+            "wvjw ".repeat(padding)
+        );
+        let known = held_one_by_one(raw.as_bytes(), &ruleset);
+        assert_eq!(found_in(raw.as_bytes(), &ruleset), (known, true), "{padding}");
+    }
+}
+
+#[test]
+fn a_message_has_sixteen_findings_at_the_most() {
+    let ruleset = Ruleset::new(vec![rule("t-one", "qzxk")], &[]).expect("rules");
+    let settings = Settings {
+        max_value_bytes: 8,
+        ..SETTINGS
+    };
+    let raw = format!(
+        "OPTIONS sip:b SIP/2.0\r\n{}\r\n",
+        "Contact: <sip:abcdefghijkl@b>\r\n".repeat(40)
+    );
+    let message = sip::parse(raw.as_bytes());
+    let findings = find(&message, &ruleset, &settings, &mut Scratch::default());
+    assert_eq!(findings.len(), super::matcher::MAX_FINDINGS);
+}

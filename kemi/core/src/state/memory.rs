@@ -1,0 +1,48 @@
+//! All tables of a server together.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{counters, dialogs, hash, marks, region, retransmissions, tallies};
+
+/// Messages remembered to tell retransmissions: 2 MiB, 60 s at 4,000 new requests a second.
+pub const RETRANSMISSIONS: usize = 262_144;
+/// Challenges and credentials remembered: 1 MiB, 300 s at 200 registrations a second.
+pub const MARKS: usize = 65_536;
+/// Dialogs remembered: 4 MiB, half a day of twelve answered calls a second. Only what is written takes memory.
+pub const DIALOGS: usize = 524_288;
+
+/// All tables of a server, to be made before Kamailio forks.
+pub struct Memory {
+    pub secret: Arc<hash::Secret>,
+    pub counters: Arc<counters::Counters>,
+    pub retransmissions: Arc<retransmissions::Retransmissions>,
+    pub dialogs: Arc<dialogs::Dialogs>,
+    pub marks: Arc<marks::Marks>,
+    pub tallies: Arc<tallies::Tallies>,
+}
+
+impl Memory {
+    /// `capacity` counters of a window; `ledger` names the file of the tallies, if any; `interval` in seconds.
+    pub fn new(
+        capacity: usize,
+        ledger: Option<&Path>,
+        workers: usize,
+        interval: u64,
+        patience: Duration,
+    ) -> io::Result<Memory> {
+        Ok(Memory {
+            secret: region::SECRET.clone(),
+            counters: Arc::new(counters::Counters::new(capacity)?),
+            retransmissions: Arc::new(retransmissions::Retransmissions::new(RETRANSMISSIONS)?),
+            dialogs: Arc::new(dialogs::Dialogs::new(DIALOGS)?),
+            marks: Arc::new(marks::Marks::new(MARKS)?),
+            tallies: Arc::new(match ledger {
+                Some(path) => tallies::Tallies::open(path, workers, interval, patience)?,
+                None => tallies::Tallies::new(workers, interval)?,
+            }),
+        })
+    }
+}

@@ -1,0 +1,365 @@
+"""The compiled core: what happens to each message. Bytes are as received; `now` is in seconds of a clock that never
+steps, unless it is said to be of the epoch; spans are (start, end) in a message's bytes."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+VERSION: str
+#: Slots in a page of the ledger, and what the last one is counted under.
+SLOTS: int
+OVERFLOW: tuple[str, str]
+
+_Rule = tuple[Any, ...]
+_Finding = tuple[str, str, int, str, str, bytes]
+_Defect = tuple[str, str, str, bytes]
+_Header = tuple[str, bytes, bytes, int, int, int, bool]
+
+# Reading: see `sipsieve.message`.
+
+def parse(raw: bytes, /) -> tuple[str, str, int, bytes, int, tuple[int, int], list[_Header], int, list[_Defect]]: ...
+def check(raw: bytes, max_bytes: int, /) -> list[_Defect]: ...
+def parts(raw: bytes, sdp: bool, text_bodies: bool, /) -> list[tuple[str, str, str, int, int, bytes, bool]]: ...
+def text_lines(raw: bytes, start: int = 0) -> list[tuple[int, int]]: ...
+def structural_checks() -> list[tuple[str, int, str]]: ...
+
+# Finding.
+
+@final
+class Ruleset:
+    """Rules as `Rule.spec` gives them, and exceptions as (rule, field). Raises ValueError with the rule's id and why."""
+
+    def __new__(cls, rules: Sequence[_Rule], exceptions: Sequence[tuple[str, str]]) -> Ruleset: ...
+    def match(self, text: bytes) -> list[int]:
+        """The numbers of the rules whose pattern is in a text, whatever their parts."""
+
+    def literals(self) -> list[tuple[str, list[bytes]]]:
+        """By rule, the literals one of which stands in whatever it matches; none: it is tried on everything."""
+
+    def size(self) -> tuple[int, int, int]:
+        """Bytes that the prefilters take, how many literals there are, and how many rules have none."""
+
+@final
+class Inspector:
+    """Looks at messages by one set of rules."""
+
+    def __new__(
+        cls,
+        ruleset: Ruleset,
+        finding: Callable[..., Any],
+        parts: Sequence[Any],
+        paranoia: int,
+        max_bytes: int,
+        max_decoded_bytes: int,
+        max_value_bytes: int,
+        sdp: bool,
+        text_bodies: bool,
+    ) -> Inspector: ...
+    def inspect(self, raw: bytes, unparsable: bool = False) -> Inspection:
+        """Looks at one message; never raises on input."""
+
+@final
+class Inspection:
+    """One message as it was seen."""
+
+    @property
+    def raw(self) -> bytes: ...
+    @property
+    def kind(self) -> int:
+        """0 a request, 1 a reply, 2 neither."""
+
+    @property
+    def method(self) -> str:
+        """Of a reply: the CSeq's."""
+
+    @property
+    def status(self) -> int:
+        """Of a reply, else 0."""
+
+    @property
+    def findings(self) -> list[Any]:
+        """A list that is the caller's to change."""
+
+    @property
+    def malformed(self) -> bool: ...
+    @property
+    def answerable(self) -> bool:
+        """Whether a reply can be built at all (RFC 3261 8.2.6)."""
+
+    @property
+    def has_body(self) -> bool:
+        """Whether a body is left when Content-Length is believed (RFC 3261 18.3)."""
+
+    @property
+    def to_tag(self) -> bool: ...
+    @property
+    def unparsable(self) -> bool:
+        """What the server's parser refused."""
+
+    @property
+    def dialog(self) -> int:
+        """The dialog's identity (Call-ID and both tags), the same from either side; 0 without one."""
+
+    @property
+    def transaction(self) -> int:
+        """The identity of Call-ID and CSeq number, the same in a request and its answers; 0 without one."""
+
+    @property
+    def offers_credentials(self) -> bool: ...
+    @property
+    def identity(self) -> int:
+        """What tells this message from others, 64 bits."""
+
+    @property
+    def target(self) -> bytes:
+        """Whom a request is for: the user of the Request-URI, of a REGISTER that of To (RFC 3261 10.2)."""
+
+    @property
+    def nonce(self) -> bytes:
+        """A request's offered nonce, or that of an answer's challenge; b"" without."""
+
+    @property
+    def stale(self) -> bool:
+        """Whether an answer's challenge says that only the nonce was stale (RFC 7616 3.3)."""
+
+    @property
+    def requester(self) -> tuple[str, int] | None:
+        """Whom a reply goes back to, as the Via below ours says."""
+
+def forms(value: bytes, quoted: bool = False) -> list[bytes]:
+    """The forms of a value to match, as sent first. `quoted`: it stood in quotes, which were taken off."""
+
+def transforms() -> list[str]: ...
+def transform(name: str, value: bytes, /) -> bytes:
+    """What a transform makes of a value. Raises KeyError for a name that is none."""
+
+def scrub(raw: bytes, spans: Sequence[tuple[int, int]], /) -> bytes:
+    """The message with these spans replaced, and no other byte changed."""
+
+# Who sends.
+
+@final
+class Networks:
+    """Networks as (address, prefix, trusted, enforced), the longest prefix first."""
+
+    def __new__(
+        cls, networks: Sequence[tuple[str, int, bool, bool | None]], ipv4_prefix: int, ipv6_prefix: int
+    ) -> Networks: ...
+    def source(self, ip: str, port: int, transport: str) -> tuple[str, int, str, str, bool, bool | None, int, str]:
+        """The fields of `model.Source`."""
+
+def key(text: str, prefix: int, /) -> str:
+    """What an address is counted and banned under, at that prefix."""
+
+# What all processes share that are forked later.
+
+def identity(*parts: bytes) -> int:
+    """Names byte strings by a hash that no sender can foresee, the same in all workers of a server."""
+
+@final
+class Words:
+    """So many numbers of 64 bits, at first 0."""
+
+    def __new__(cls, count: int) -> Words: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, place: int) -> int: ...
+    def __setitem__(self, place: int, value: int) -> None: ...
+    def add(self, place: int, value: int) -> int:
+        """Raises a word and returns it."""
+
+    def row(self, start: int, count: int) -> list[int]: ...
+
+@final
+class Counts:
+    """Counters of the running window and the one before; a name carries its window's number."""
+
+    def __new__(cls, capacity: int) -> Counts: ...
+    def increase(self, name: str, window: int, amount: int = 1) -> int:
+        """Raises a counter and returns it; 0 where no place is left."""
+
+    def get(self, name: str, window: int) -> int: ...
+    def admits(self, name: str, before: str, window: int) -> bool:
+        """Whether a name may have a counter of its own; `before`: its name in the window before."""
+
+    def begun(self, window: int) -> int:
+        """How many counters began in that window."""
+
+    def forget(self) -> None: ...
+    def sweep(self, window: int) -> int:
+        """Frees the places whose window is over, and returns how many there were."""
+
+@final
+class RetransmissionFilter:
+    def __new__(cls, slots: int) -> RetransmissionFilter: ...
+    def copies(self, identity: int, now: float) -> int:
+        """How often this was seen within a transaction's life, this time included."""
+
+@final
+class Answered:
+    def __new__(cls, dialogs: int) -> Answered: ...
+    def remember(self, identity: int, now: float) -> None: ...
+    def knows(self, identity: int, now: float) -> bool: ...
+
+@final
+class Marks:
+    def __new__(cls, slots: int) -> Marks: ...
+    def mark(self, identity: int, value: int, now: float) -> None: ...
+    def marked(self, identity: int, now: float, life: int) -> int:
+        """The value that was remembered within the last `life` seconds, 0 without."""
+
+@final
+class Entry:
+    """A count of one interval: who sent, which method, what became of it, how many, from when to when (s since the
+    epoch), by which rule."""
+
+    def __new__(
+        cls,
+        ip: str,
+        method: str,
+        verdict: str,
+        messages: int,
+        first: float,
+        last: float,
+        transport: str = "",
+        rule: str = "",
+    ) -> Entry: ...
+    @property
+    def ip(self) -> str: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def messages(self) -> int: ...
+    @property
+    def first(self) -> float: ...
+    @property
+    def last(self) -> float: ...
+    @property
+    def transport(self) -> str: ...
+    @property
+    def rule(self) -> str: ...
+
+@final
+class Ledger:
+    """Counts messages that get no record of their own. `path` names a file, so that they survive the server's end, or
+    is ""; `interval` and `patience` in seconds, times since the epoch."""
+
+    def __new__(cls, path: str, workers: int, interval: int, patience: float = 2.0) -> Ledger: ...
+    @property
+    def durable(self) -> bool: ...
+    @property
+    def damaged(self) -> bool:
+        """Whether the file was no ledger, or a damaged one, and was set aside as `*.damaged`."""
+
+    def attach(self, worker: int) -> None:
+        """Makes this process the writer of a worker's pages. Raises ValueError for a worker too many."""
+
+    def tally(self, ip: str, method: str, verdict: str, now: float, transport: str = "", rule: str = "") -> list[Entry]:
+        """Counts one message. Returns entries that nobody drained in time, nearly always none."""
+
+    def drain(self, now: float, everything: bool = False) -> list[Entry]:
+        """The entries of all finished intervals, each handed out once."""
+
+@final
+class Memory:
+    """All tables of a server, to be made before Kamailio forks."""
+
+    def __new__(cls, capacity: int, ledger_path: str, workers: int, interval: int) -> Memory: ...
+    @property
+    def counts(self) -> Counts: ...
+    @property
+    def retransmissions(self) -> RetransmissionFilter: ...
+    @property
+    def answered(self) -> Answered: ...
+    @property
+    def marks(self) -> Marks: ...
+    @property
+    def ledger(self) -> Ledger: ...
+    @property
+    def damaged(self) -> int: ...
+
+# Writing; times are seconds since the epoch.
+
+@final
+class Journal:
+    """One process's hold on the decision log. `torn`: a word that is 1 while the file may end in half a line."""
+
+    def __new__(cls, path: str, torn: Words | None = None) -> Journal: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def written(self) -> int: ...
+    @property
+    def lost(self) -> int: ...
+    def append(self, line: bytes, now: float) -> bool:
+        """Writes one line, its line end included. False: it could not be written, and was counted."""
+
+    def mend(self) -> None:
+        """Looks whether a server that was killed left half a line; asked once, before any worker writes."""
+
+    def close(self) -> None:
+        """Lets go of the file; the next line opens it anew."""
+
+@final
+class Recorder:
+    """Formats records; `mask_mode` is off, numbers or users."""
+
+    def __new__(
+        cls,
+        rules: str,
+        policy: str,
+        mode: str,
+        excerpt_bytes: int = 256,
+        raw_bytes: int = 0,
+        mask_mode: str = "off",
+        mask_key: bytes = b"",
+    ) -> Recorder: ...
+    def decision(
+        self,
+        raw: bytes,
+        now: float,
+        ip: str,
+        port: int,
+        transport: str,
+        identity: str,
+        action: str,
+        reason: str = "",
+        enforced: bool = True,
+        status: int = 0,
+        kind: str | None = None,
+        method: bytes | None = None,
+        counters: Sequence[tuple[str, int]] | None = None,
+        ban: tuple[str, int, str] | None = None,
+        findings: Sequence[_Finding] = (),
+    ) -> bytes: ...
+    def summary(
+        self, ip: str, method: str, verdict: str, count: int, first: float, last: float, now: float, rule: str = ""
+    ) -> bytes: ...
+    def notice(self, action: str, now: float, detail: dict[str, Any]) -> bytes: ...
+
+def escaped(value: bytes, limit: int = 256) -> str:
+    """Foreign bytes as text: UTF-8 where it is, `\\xNN` where it is not, cut, digest secrets replaced."""
+
+def timestamp(now: float, /) -> str:
+    """RFC 3339 in UTC, to the microsecond."""
+
+def indicators(text: str, /) -> list[tuple[str, str]]:
+    """The indicators in a payload: kind and value, the most telling first."""
+
+def of_texts(texts: list[str], /) -> list[tuple[str, str]]: ...
+def masked(key: bytes, every_user: bool, text: str, field: str = "") -> str: ...
+def record_fields() -> list[tuple[str, str, str, str, str, str]]:
+    """The fields of all records: record, path, type, when present, what it holds, example."""
+
+# The way of each message inside Kamailio.
+
+@final
+class Guard:
+    """Decides on each message of one process, by one edition of policy and rules. `plan`: see `Sipsieve._arm`."""
+
+    def __new__(cls, plan: dict[str, Any]) -> Guard: ...
+    def message(self, msg: Any = None, where: str | None = None) -> int:
+        """1 where the host's routing goes on, 2 where the message ends here, 3 where new bytes are to be put in place."""
+
+    def counts(self) -> tuple[int, int]:
+        """How many messages passed here, and how many were handed on."""

@@ -1,0 +1,98 @@
+# The compiled core, kemi/core: what happens to each message. Rust, built by the stable interface of Python: one file
+# serves 3.11 and later, and no Python is needed to build it.
+CORE := kemi/sipsieve/_core.abi3.so
+CORE_SOURCES := $(shell find kemi/core -path kemi/core/target -prune -o -type f \( -name '*.rs' -o -name 'Cargo.*' \) -print 2>/dev/null)
+CARGO_TARGET_DIR ?= $(CURDIR)/kemi/core/target
+export CARGO_TARGET_DIR
+# Rust links by the C compiler. That the core needs no headers of Python is PyO3's to know.
+CORE_PACKAGES := gcc libc6-dev
+# cargo finds its compiler on the path. In kemi/core, since cargo reads its settings from there upwards.
+cargo = cargo=$$(make/toolchain cargo) && cd kemi/core && export PATH="$$(dirname "$$cargo"):$$PATH" PYO3_NO_PYTHON=1 &&
+
+# Where it is built and no source is newer, no Rust is asked for: in the chroots and images that get it from here.
+core: ## build the compiled core, kemi/sipsieve/_core.abi3.so
+	@$(MAKE) -q --no-print-directory $(CORE) || { $(MAKE) --no-print-directory toolchain; $(MAKE) -s --no-print-directory $(CORE); }
+
+$(CORE): $(CORE_SOURCES) make/core.mk
+	@$(cargo) "$$cargo" build --quiet --release --locked --features python
+	@cp $(CARGO_TARGET_DIR)/release/libsipsieve_core.so $@.new
+	@chmod 644 $@.new
+	@mv $@.new $@
+
+toolchain: ## install Rust from Debian's packages, unless one that is new enough is there
+	@$(MAKE) --no-print-directory deps APT_PACKAGES="$$(echo $(CORE_PACKAGES) $$(make/toolchain missing))"
+	@make/toolchain cargo >/dev/null
+
+core-test: core-lint ## the core's own tests; also in `make test`
+	@mkdir -p build
+	@junit=$(CURDIR)/make/core-junit; out=$(CURDIR)/build/junit-core.xml; $(cargo) "$$junit" "$$out" "$$cargo" test --locked
+
+# Debian has them in packages of their own, rustup may have left them out: what is not there is not asked.
+core-lint: toolchain
+	@$(cargo) \
+	if "$$cargo" fmt --version >/dev/null 2>&1; then "$$cargo" fmt --check; else echo 'core-lint: no rustfmt, left out'; fi; \
+	if "$$cargo" clippy --version >/dev/null 2>&1; then \
+		"$$cargo" clippy --quiet --locked --all-targets --features python -- -D warnings; \
+	else echo 'core-lint: no clippy, left out'; fi; \
+	RUSTDOCFLAGS='-D warnings' "$$cargo" doc --quiet --locked --no-deps --document-private-items
+
+# Every crate's sources, as Cargo.lock names them, for a build without a network.
+VENDOR := build/vendor
+
+vendor: $(VENDOR)/.done ## the sources of all crates, in build/vendor, for a build without a network
+
+$(VENDOR)/.done: kemi/core/Cargo.lock kemi/core/Cargo.toml
+	@$(MAKE) --no-print-directory toolchain
+	@rm -rf $(VENDOR)
+	@mkdir -p $(VENDOR)
+	@vendor=$(CURDIR)/$(VENDOR); $(cargo) "$$cargo" vendor --quiet --locked "$$vendor" >/dev/null
+	@touch $@
+
+.PHONY: vendor core core-test core-lint toolchain
+
+# The core for machines without Rust: a wheel that holds sipsieve/_core.abi3.so and no more. By zig, whose linker knows the
+# symbols of each glibc, so that it loads on older ones too, and on the other kind of machine.
+WHEEL_MACHINES ?= x86_64 aarch64
+CORE_WHEELS := build/core-wheels
+
+wheels: toolchain $(VENV)/.wheels ## wheels of the compiled core, in build/core-wheels (WHEEL_MACHINES="x86_64 aarch64")
+	@rm -rf $(CORE_WHEELS)
+	@mkdir -p kemi/core/target/python/sipsieve
+	@venv=$(abspath $(VENV)) out=$(CURDIR)/$(CORE_WHEELS); $(cargo) export PATH="$$venv/bin:$$PATH"; \
+	for machine in $(WHEEL_MACHINES); do \
+		target=$$machine-unknown-linux-gnu; \
+		libraries=$$(rustc --print sysroot)/lib/rustlib/$$target; \
+		if [ ! -d "$$libraries" ] && command -v rustup >/dev/null; then rustup -q target add $$target; fi; \
+		if [ ! -d "$$libraries" ]; then \
+			echo "wheels: Rust has no standard library for $$target here: rustup target add $$target (Debian's packages" \
+				"have only the machine's own), or WHEEL_MACHINES=$$(uname -m)" >&2; exit 1; \
+		fi; \
+		RUSTFLAGS="--remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=cargo" \
+			CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/wheels maturin build --quiet --release --zig --target $$target \
+			--compatibility manylinux_2_28 --interpreter python3.11 --out "$$out"; \
+	done
+	@ls $(CORE_WHEELS)
+
+$(VENV)/.wheels: packaging/requirements-wheels.txt | $(VENV)/.runs
+	@$(VENV)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.PHONY: wheels
+
+notice: toolchain ## write the table of crates in NOTICE anew
+	@$(cargo) cd ../.. && python3 packaging/crates.py
+
+# A path to a clone of the RustSec advisory database: it is read, nothing is fetched.
+ADVISORIES ?=
+
+audit: toolchain ## crates: licences as NOTICE has them, known vulnerabilities by cargo-audit (ADVISORIES=folder)
+	@$(cargo) cd ../.. && python3 packaging/crates.py --check
+	@if [ -z '$(ADVISORIES)' ]; then \
+		echo 'audit: vulnerabilities are not looked up without ADVISORIES, a clone of https://github.com/RustSec/advisory-db'; \
+	else \
+		advisories='$(abspath $(ADVISORIES))'; $(cargo) "$$cargo" audit --version >/dev/null 2>&1 || { \
+			echo 'audit: there is no cargo-audit: cargo install --locked cargo-audit' >&2; exit 1; }; \
+		"$$cargo" audit --no-fetch --stale --db "$$advisories"; \
+	fi
+
+.PHONY: notice audit

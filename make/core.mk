@@ -1,7 +1,7 @@
 # The compiled core, kemi/core: what happens to each message. Rust, built by the stable interface of Python: one file
 # serves 3.11 and later, and no Python is needed to build it.
 CORE := kemi/sipsieve/_core.abi3.so
-CORE_SOURCES := $(shell find kemi/core -path kemi/core/target -prune -o -type f \( -name '*.rs' -o -name 'Cargo.*' \) -print 2>/dev/null)
+CORE_SOURCES := $(shell find kemi/core \( -path kemi/core/target -o -path kemi/core/fuzz \) -prune -o -type f \( -name '*.rs' -o -name 'Cargo.*' \) -print 2>/dev/null)
 CARGO_TARGET_DIR ?= $(CURDIR)/kemi/core/target
 export CARGO_TARGET_DIR
 # Rust links by the C compiler. That the core needs no headers of Python is PyO3's to know.
@@ -30,9 +30,12 @@ core-test: core-lint ## the core's own tests; also in `make test`
 # Debian has them in packages of their own, rustup may have left them out: what is not there is not asked.
 core-lint: toolchain
 	@$(cargo) \
-	if "$$cargo" fmt --version >/dev/null 2>&1; then "$$cargo" fmt --check; else echo 'core-lint: no rustfmt, left out'; fi; \
+	if "$$cargo" fmt --version >/dev/null 2>&1; then \
+		"$$cargo" fmt --check; "$$cargo" fmt --check --manifest-path fuzz/Cargo.toml; \
+	else echo 'core-lint: no rustfmt, left out'; fi; \
 	if "$$cargo" clippy --version >/dev/null 2>&1; then \
 		"$$cargo" clippy --quiet --locked --all-targets --features python -- -D warnings; \
+		"$$cargo" clippy --quiet --locked --all-targets --manifest-path fuzz/Cargo.toml -- -D warnings; \
 	else echo 'core-lint: no clippy, left out'; fi; \
 	RUSTDOCFLAGS='-D warnings' "$$cargo" doc --quiet --locked --no-deps --document-private-items
 

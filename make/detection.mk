@@ -8,7 +8,12 @@ detection: venv ## what the rules stop, and what they should not have (SHOW=N ex
 
 SECONDS ?= 60
 
-fuzz: venv ## feed mutated messages to the engine for SECONDS=60, guided by coverage
+fuzz: toolchain ## hunt for inputs that break the core, SECONDS=60 for each target (TARGETS="reader scrub"), guided by coverage
+	@$(MAKE) -s --no-print-directory deps APT_PACKAGES=g++
+	@export PATH="$$(dirname "$$(make/toolchain cargo)"):$$PATH" CARGO_TARGET_DIR=$(CURDIR)/kemi/core/fuzz/target; \
+	kemi/core/fuzz/run $(or $(filter-out 0,$(SECONDS)),60) $(TARGETS)
+
+fuzz-engine: venv ## the same for whole decisions, guided by the coverage of the Python that makes them
 	@$(PYTHON) tests/detection/fuzz.py -max_total_time=$(or $(filter-out 0,$(SECONDS)),60) -verbosity=0 -print_final_stats=1
 
-.PHONY: fuzz
+.PHONY: fuzz fuzz-engine

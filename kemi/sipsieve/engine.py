@@ -127,6 +127,9 @@ class Engine:
         replacement = None
         if verdict is Verdict.SCRUB:
             replacement = scrub(seen.raw, findings)
+            if kind is Kind.REQUEST and not self._is_clean(replacement):
+                replacement = None
+                verdict, status, phrase = Verdict.REJECT, 403, "Forbidden"
         if method == "ACK" and verdict is Verdict.REJECT:
             verdict, status, phrase = Verdict.DROP, 0, ""
         decision = Decision(
@@ -153,6 +156,11 @@ class Engine:
         name, count, excess = self.limits.counted(name, count, seen, source, now, counters)
         decision = Decision(_ALLOW, Kind.REQUEST, seen.method, counters={name: count})
         return decision if excess is None else self._over(decision, excess, source, now, counters)
+
+    def _is_clean(self, scrubbed: bytes) -> bool:
+        """Whether nothing is left: where grammar is broken, a placeholder may make another part of what stands beside it."""
+        left = [finding for finding in self.inspector.inspect(scrubbed).findings if finding.rule not in self._observed]
+        return self._scale.weigh(Kind.REQUEST, left).verdict is _ALLOW
 
     def _enforces(self, source: Source) -> bool:
         """Whether decisions on this source are carried out: its network's `mode`, or the policy's."""

@@ -1,4 +1,4 @@
-"""Feeds mutated messages to the engine, guided by coverage: the program behind `make fuzz`."""
+"""Feeds mutated messages to the engine, guided by coverage: the program behind `make fuzz-engine`."""
 
 from __future__ import annotations
 

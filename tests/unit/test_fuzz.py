@@ -1,4 +1,4 @@
-"""The fuzz target of `make fuzz`, run for a bounded time from its seeds in the tree."""
+"""The fuzz target of `make fuzz-engine`, run for a bounded time from its seeds in the tree."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 TARGET = Path(__file__).parent.parent / "detection" / "fuzz.py"
 
-#: Long enough to load the seeds on a slow machine; a longer hunt, each time another, is `make fuzz SECONDS=...`.
+#: Long enough to load the seeds on a slow machine; a longer hunt, each time another, is `make fuzz-engine SECONDS=...`.
 SECONDS = 20
 
 

@@ -9,8 +9,9 @@ from harness import SDP, invite
 from sipsieve import policy, ruleset
 from sipsieve.engine import Engine
 from sipsieve.message import parse, parts
-from sipsieve.model import Finding, PartKind
+from sipsieve.model import Finding, PartKind, Verdict
 from sipsieve.scrub import PLACEHOLDER, can_scrub, scrub
+from sipsieve_analysis.readers.replayed import MemoryCounters
 
 INSPECTOR = Engine(policy.loads(""), ruleset.load()).inspector
 
@@ -73,3 +74,17 @@ def test_a_scrubbed_message_is_well_formed_and_clean() -> None:
     again = INSPECTOR.inspect(scrub(raw, found(raw)))
     assert not again.malformed
     assert again.findings == []
+
+
+def test_what_a_placeholder_makes_of_broken_grammar_is_refused() -> None:
+    """With the markup replaced, what was text beside it is a host with a quote in it."""
+    actions = "".join(f'{family} = "scrub"\n' for family in ("xss", "shell", "sql", "code", "sip"))
+    engine = Engine(policy.loads(f"[limits]\nenabled = false\n[actions]\n{actions}"), ruleset.load())
+    source = engine.networks.source("192.0.2.4", 5060, "udp")
+
+    def verdict(value: str) -> Verdict:
+        return engine.decide(invite(headers=(f"Remote-Party-ID: {value}",)), source, 0.0, MemoryCounters()).verdict
+
+    assert verdict('"<img src=x onerror=alert(1)>" <sip:a@example.com>;party=calling') is Verdict.SCRUB
+    broken = '"<img src=x onerror=ale "<img src=x onerror=alert(1)>" <sip:a@exa "<example.com>;party=calling'
+    assert verdict(broken) is Verdict.REJECT

@@ -599,7 +599,8 @@ impl<'a, S: Sink<'a>> Splitter<'a, S> {
             let equals = memchr(b'=', &raw[low..high]).map(|at| low + at);
             let name = grammar::trim(&raw[low..equals.unwrap_or(high)], is_space);
             let is_token = grammar::is_token(name);
-            let Some(equals) = equals.filter(|_| is_token && name.len() <= 64) else {
+            // A name that is a token may carry an escaped payload: then it is read with its value.
+            let Some(equals) = equals.filter(|_| is_token && name.len() <= 64 && !has_token_marks(name)) else {
                 if !is_token && span.start > 0 {
                     // No parameter: what a shell or database would take for a command after a semicolon.
                     let from = span.start - 1;
@@ -1025,6 +1026,15 @@ mod tests {
         );
         assert_eq!(shown("X\nFrom: \"open <sip:a@b>\n\n")[1..], ["from=\"open <sip:a@b>"]);
         assert_eq!(shown("X\nContact: *\n\n")[1..], ["contact=*"]);
+    }
+
+    #[test]
+    fn a_parameter_s_name_that_hides_a_payload_is_read_with_its_value() {
+        let raw = "X\nFrom: <sip:a@b;%27x=1>;tag=1;%27%20or%201%3d1--=1\n\n";
+        let found = shown(raw);
+        for part in ["from.uri_parameter=%27x=1", "from.parameter=%27%20or%201%3d1--=1"] {
+            assert!(found.iter().any(|one| one == part), "{part}: {found:?}");
+        }
     }
 
     #[test]

@@ -1,0 +1,4 @@
+//! Feeds mutated inputs, guided by coverage, to `detect::check`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| sipsieve_core_fuzz::detect::check(data));

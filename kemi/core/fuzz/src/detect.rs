@@ -1,0 +1,110 @@
+//! What holds for whatever the search is given: findings that are in bounds, and none that a prefilter lost.
+
+use std::ops::ControlFlow;
+use std::sync::{Arc, LazyLock};
+
+use sipsieve_core::detect::matcher::MAX_FINDINGS;
+use sipsieve_core::detect::{Scratch, Settings, transforms};
+use sipsieve_core::engine::{Engine, Seen};
+use sipsieve_core::sip::PartKind;
+use sipsieve_core::sip::parts::{Bodies, each};
+use sipsieve_core::structure::FAMILY;
+
+use crate::{MAX_INPUT, bounded, choice};
+
+/// Bytes of an input in which every rule is tried on every part.
+const MAX_PLAIN: usize = 1024;
+
+const fn settings(paranoia: u8) -> Settings {
+    Settings {
+        paranoia,
+        max_decoded_bytes: 3072,
+        max_value_bytes: 1024,
+        sdp: true,
+        text_bodies: true,
+    }
+}
+
+/// The rules that the package ships, by level from 1 to 3.
+pub static ENGINES: LazyLock<[Engine; 3]> = LazyLock::new(|| {
+    let ruleset = Arc::new(crate::rules());
+    [1, 2, 3].map(|paranoia| Engine {
+        ruleset: Arc::clone(&ruleset),
+        max_bytes: 65535,
+        settings: settings(paranoia),
+    })
+});
+
+pub fn check(data: &[u8]) {
+    let data = &data[..data.len().min(MAX_INPUT)];
+    let engine = &ENGINES[choice(data) as usize % 3];
+    let mut scratch = Scratch::default();
+    bounded("look", data.len(), || drop(engine.look(data, false, &mut scratch)));
+    let seen = engine.look(data, false, &mut scratch);
+    within_bounds(&seen);
+    // What one look leaves behind is nothing to the next.
+    let again = engine.look(data, false, &mut Scratch::default());
+    assert_eq!(names(&seen), names(&again));
+    assert!(engine.look(data, true, &mut scratch).malformed);
+    if data.len() <= MAX_PLAIN {
+        nothing_lost(engine, &seen);
+    }
+}
+
+fn names<'s>(seen: &'s Seen<'_>) -> Vec<(&'s str, &'s str, usize)> {
+    let name = |finding: &'s sipsieve_core::detect::Finding<'_>| (finding.rule, &*finding.field, finding.span.start);
+    seen.findings.iter().map(name).collect()
+}
+
+fn within_bounds(seen: &Seen<'_>) {
+    let raw = seen.message.raw;
+    assert!(seen.findings.len() <= MAX_FINDINGS + seen.message.defects.len());
+    for finding in &seen.findings {
+        assert!(finding.span.start <= finding.span.end && finding.span.end <= raw.len());
+        assert!(finding.excerpt.len() <= 4096 && finding.score <= 10);
+        assert!(!finding.removable || !finding.span.is_empty());
+        assert!(!finding.rule.is_empty() && !finding.family.is_empty() && !finding.reason.is_empty());
+        if finding.field.contains("authorization.") {
+            assert!(finding.excerpt.is_empty(), "a secret in {}", finding.field);
+        }
+    }
+}
+
+/// Every rule tried on every form of every part finds what the search found.
+fn nothing_lost(engine: &Engine, seen: &Seen<'_>) {
+    let found = names(seen);
+    let of_rules = seen.findings.iter().filter(|finding| finding.family != FAMILY).count();
+    if of_rules >= MAX_FINDINGS || found.iter().any(|(rule, ..)| *rule == "value-overlong") {
+        return;
+    }
+    let bodies = Bodies { sdp: true, text: true };
+    each(&seen.message, bodies, |part| {
+        let needed = part.kind != PartKind::Name && transforms::needs_decoding(part.value);
+        let forms = if needed {
+            transforms::forms(part.value, part.quoted)
+        } else {
+            vec![part.value.into()]
+        };
+        let field = part.field.to_string();
+        for rule in &engine.ruleset.rules {
+            let spec = &rule.spec;
+            if spec.paranoia > engine.settings.paranoia
+                || spec.score.min(spec.tight) == 0
+                || !rule.applies(&part)
+                || rule.excepted(&part)
+            {
+                continue;
+            }
+            let read = if spec.as_sent { &forms[..1] } else { &forms[..] };
+            if let Some(form) = read.iter().find(|form| rule.is_match(form)) {
+                assert!(
+                    found.contains(&(&spec.id, &field, part.span.start)),
+                    "{} is in {field} as {:?}, and was not found",
+                    spec.id,
+                    String::from_utf8_lossy(form)
+                );
+            }
+        }
+        ControlFlow::Continue(())
+    });
+}

@@ -15,10 +15,12 @@ from typing import Final
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "kemi"))
 
-from sipsieve import _core, policy, ruleset  # noqa: E402
-from sipsieve.engine import Engine  # noqa: E402
+from sipsieve import _core  # noqa: E402
+from sipsieve.config import policy  # noqa: E402
+from sipsieve.decision.engine import Engine  # noqa: E402
+from sipsieve.decision_log.record import Recorder  # noqa: E402
+from sipsieve.detection import ruleset  # noqa: E402
 from sipsieve.model import Source  # noqa: E402
-from sipsieve.record import Recorder  # noqa: E402
 
 SOURCE: Final = Source("192.0.2.4", 5060, "udp", "192.0.2.4")
 HEAD: Final = (

@@ -46,29 +46,14 @@ _find_packages()
 import KSR  # noqa: E402
 
 try:
-    from sipsieve import (
-        _core,
-        accounts,
-        administration,
-        backlog,
-        banlist,
-        bans,
-        control,
-        counting,
-        edition,
-        failure,
-        housekeeping,
-        journal,
-        killswitch,
-        model,
-        own_addresses,
-        ownership,
-        policy,
-        process,
-        ruleset,
-        scoreboard,
-        shared,
-    )
+    from sipsieve import _core, model
+    from sipsieve.abuse import ban_table, bans, own_addresses, shared_counters
+    from sipsieve.config import policy
+    from sipsieve.control import accounting, admin, killswitch, reload, scoreboard, shared_memory, timer
+    from sipsieve.decision import fail_mode, revision
+    from sipsieve.decision_log import backlog, writer
+    from sipsieve.detection import ruleset
+    from sipsieve.posix import ownership, process
 except ImportError as _error:
     # Most likely an upgrade brought another Python.
     if str(HERE) == "/usr/lib/sipsieve/kemi":
@@ -97,7 +82,7 @@ _NODES: Final = tuple(os.environ.get("SIPSIEVE_DMQ_NODES", "").split())
 SWITCH: Final = "sipsieve_off"
 SWITCH_BY: Final = "sipsieve_off_by"
 
-#: Workers take a new edition one after the other, so many turns of so many seconds: all within a second.
+#: Workers take a new revision one after the other, so many turns of so many seconds: all within a second.
 _TURNS: Final = 16
 _TURN: Final = 0.04
 
@@ -141,10 +126,10 @@ _OWN: Final = own_addresses.OwnAddresses(
     _NODES, lambda address: bool(KSR.is_myself(address) > 0), own_addresses.local_ipv6()
 )
 
-_BANS: Final = banlist.Access(
-    _Table(counting.BANS).entries,
-    lambda key, value, seconds: KSR.htable.sht_setxs(counting.BANS, key, value, seconds),
-    lambda key: KSR.htable.sht_rm(counting.BANS, key),
+_BANS: Final = ban_table.Access(
+    _Table(shared_counters.BANS).entries,
+    lambda key, value, seconds: KSR.htable.sht_setxs(shared_counters.BANS, key, value, seconds),
+    lambda key: KSR.htable.sht_rm(shared_counters.BANS, key),
 )
 
 
@@ -165,25 +150,27 @@ class Sipsieve:
         self._log_path = os.environ.get("SIPSIEVE_LOG") or loaded.log.path
         with ownership.owner_of(os.path.dirname(self._log_path) or "."):
             self._use(
-                edition.build(
+                revision.build(
                     1, loaded, ruleset.load(own=loaded.detection.rules, exceptions=loaded.detection.exceptions)
                 )
             )
-            self._shared = shared.Shared(loaded.log.summary_seconds, f"{self._log_path}.ledger", loaded.limits.capacity)
-        self._journal = journal.Journal(self._log_path, self._shared.torn)
-        self._accounts = accounts.Accounts(self._shared, self._journal, self._edition.recorder)
-        self._backlog = backlog.Backlog(self._accounts.summary, self._accounts.notice)
+            self._shared = shared_memory.Shared(
+                loaded.log.summary_seconds, f"{self._log_path}.ledger", loaded.limits.capacity
+            )
+        self._journal = writer.Journal(self._log_path, self._shared.torn)
+        self._accounting = accounting.Accounting(self._shared, self._journal, self._revision.recorder)
+        self._backlog = backlog.Backlog(self._accounting.summary, self._accounting.notice)
         # Counts that a killed server left behind, written at once; what can't be, with the timer's ticks.
         self._backlog.add(self._shared.ledger.drain(time.time(), everything=True))
         self._shared.ledger.attach(0)
         self._counters = _counters(self._shared, loaded)
-        self._banlist = banlist.Banlist(_BANS, self._never_banned, self._accounts.notice)
-        self._shared.publication.begin(1)
-        self._newest = self._shared.publication.head
+        self._ban_table = ban_table.BanTable(_BANS, self._never_banned, self._accounting.notice)
+        self._shared.broadcast.begin(1)
+        self._newest = self._shared.broadcast.head
         self._board = self._shared.board
         self._started = time.time()
         self._turn = 0.0
-        self._administration: administration.Administration | None = None
+        self._administration: admin.Administration | None = None
         self._housekeeping = self._made_for_housekeeping()
         self._allowed = 0
         self._result = 0
@@ -203,11 +190,11 @@ class Sipsieve:
     def child_init(self, rank: int) -> int:
         """Called in every process after the fork."""
         try:
-            if 0 < rank < shared.WORKERS - 1:
+            if 0 < rank < shared_memory.WORKERS - 1:
                 self._shared.ledger.attach(rank)
-                self._board.attach(rank, os.getpid(), self._edition.number, time.time())
+                self._board.attach(rank, os.getpid(), self._revision.number, time.time())
                 self._turn = rank % _TURNS * _TURN
-            self._accounts.prefix = f"{int(time.time()):x}-{os.getpid():x}"
+            self._accounting.prefix = f"{int(time.time()):x}-{os.getpid():x}"
             if rank > 0:
                 self._is_worker = True
             self._arm()
@@ -236,7 +223,7 @@ class Sipsieve:
             if os.environ.get("SIPSIEVE_DMQ"):
                 for node in _NODES:
                     KSR.htable.sht_seti(NODES, node, 1)
-            KSR.htable.sht_seti(counting.COUNTS, counting.KEPT, 1)
+            KSR.htable.sht_seti(shared_counters.COUNTS, shared_counters.KEPT, 1)
             self._restore_bans(time.time())
         except BaseException as error:
             self._failed(error)
@@ -288,7 +275,7 @@ class Sipsieve:
                 raise RuntimeError("asked about a scrub that was not begun")
             decision, raw, source, now = scrubbed
             if _raw() == decision.replacement:
-                self._accounts.record(decision, raw, source, now)
+                self._accounting.record(decision, raw, source, now)
                 result = PASS
             else:
                 result = self._finish(_unscrubbed(decision), raw, source, now)
@@ -307,7 +294,7 @@ class Sipsieve:
             source = self._source(where)
             decision = self._engine.decide(raw, source, time.monotonic(), self._counters, unparsable=True)
             self._ban(decision, source, now)
-            self._accounts.record(decision, raw, source, now)
+            self._accounting.record(decision, raw, source, now)
         except BaseException as error:
             self._failed(error)
         return PASS
@@ -333,9 +320,9 @@ class Sipsieve:
 
     # What the entry points do
 
-    def _use(self, live: edition.Edition) -> None:
-        """From now on this process decides by that edition."""
-        self._edition, self._number = live, live.number
+    def _use(self, live: revision.Revision) -> None:
+        """From now on this process decides by that revision."""
+        self._revision, self._number = live, live.number
         self._policy, self._networks = live.policy, live.networks
         self._engine = live.engine
         self._guard = None
@@ -343,15 +330,15 @@ class Sipsieve:
             self._arm()
 
     def _arm(self) -> _core.Guard:
-        """Lets the core take each message first, by the edition in force."""
-        live, engine = self._edition, self._engine
+        """Lets the core take each message first, by the revision in force."""
+        live, engine = self._revision, self._engine
         plan = {
             "inspector": engine.inspector,
             "networks": self._networks.core,
             "recorder": live.recorder.core,
             "memory": self._shared.memory,
             "journal": self._journal,
-            "sequence": self._accounts.sequence,
+            "sequence": self._accounting.sequence,
             "head": self._newest,
             "number": self._number,
             "board": self._board.words,
@@ -364,12 +351,12 @@ class Sipsieve:
             "quiet": engine.limits.quiet_parts,
             "limited": engine.limits.enabled,
             "every": _one_in(live.policy.log.allow),
-            "prefix": f"{self._accounts.prefix}-",
+            "prefix": f"{self._accounting.prefix}-",
             "source": model.Source,
             "get": self._get,
             "judge": self._judged,
             "over": self._counted,
-            "left": self._accounts.left,
+            "left": self._accounting.left,
             "follow": self._followed,
             "broken": self._broken,
             "failed": self._failed,
@@ -383,30 +370,30 @@ class Sipsieve:
         return guard
 
     def _followed(self) -> _core.Guard:
-        """The guard to go on with, now that there is a newer edition."""
+        """The guard to go on with, now that there is a newer revision."""
         self._follow(time.time())
         return self._guard or self._arm()
 
     def _follow(self, now: float) -> None:
-        """Takes the newest edition, when it is this worker's turn: not all of them stand still at once."""
-        publication = self._shared.publication
-        if 0 <= now - publication.since < self._turn:
+        """Takes the newest revision, when it is this worker's turn: not all of them stand still at once."""
+        broadcast = self._shared.broadcast
+        if 0 <= now - broadcast.since < self._turn:
             return
         try:
-            packed = publication.newest()
+            packed = broadcast.newest()
             if packed is None:
                 return
-            live = edition.unpack(packed)
+            live = revision.unpack(packed)
             self._counters = _counters(self._shared, live.policy)
-            self._accounts.recorder = live.recorder
+            self._accounting.recorder = live.recorder
             self._use(live)
             self._board.switched(self._number, now)
             del packed
             process.give_back()
         except Exception as error:
-            # Tried once: the old edition goes on, and the board shows who stayed behind.
+            # Tried once: the old revision goes on, and the board shows who stayed behind.
             self._failed(error)
-            self._number = publication.head[0]
+            self._number = broadcast.head[0]
             self._guard = None
 
     def _passes(self) -> bool:
@@ -440,9 +427,9 @@ class Sipsieve:
             self._allowed += 1
             every = _one_in(self._policy.log.allow)
             if every and self._allowed % every == 0:
-                self._accounts.record(decision, raw, source, now)
+                self._accounting.record(decision, raw, source, now)
             else:
-                self._accounts.count(source, decision.method, "allow", now)
+                self._accounting.count(source, decision.method, "allow", now)
             return PASS
         if decision.enforced and decision.verdict is model.Verdict.SCRUB:
             replacement = decision.replacement or b""
@@ -468,7 +455,7 @@ class Sipsieve:
                 decision = decision._replace(
                     verdict=model.Verdict.DROP, status=0, reason=f"{decision.reason}; no answer could be built"
                 )
-        self._accounts.record(decision, raw, source, now)
+        self._accounting.record(decision, raw, source, now)
         if result == STOP and decision.status:
             if decision.retry_after:
                 KSR.hdr.append_to_reply(f"Retry-After: {decision.retry_after}\r\n")
@@ -483,7 +470,7 @@ class Sipsieve:
 
     def _ban(self, decision: model.Decision, source: model.Source, now: float) -> None:
         if decision.ban is not None:
-            self._banlist.impose(decision.ban, now)
+            self._ban_table.impose(decision.ban, now)
 
     def _never_banned(self, key: str) -> bool:
         return self._networks.never_banned(key) or _OWN.hold(key)
@@ -494,7 +481,7 @@ class Sipsieve:
         try:
             with open(path, encoding="ascii") as file:
                 text = file.read(bans.MAX_STATE)
-            for entry in self._banlist.restore(text, now, self._policy.bans.capacity):
+            for entry in self._ban_table.restore(text, now, self._policy.bans.capacity):
                 self._counters.remember_offence(entry.key, entry.udp_only, entry.offences)
         except FileNotFoundError:
             pass
@@ -504,20 +491,20 @@ class Sipsieve:
     def _tick(self, now: float) -> None:
         if self._newest[0] != self._number:
             self._follow(now)
-        self._board.attach(0, os.getpid(), self._edition.number, now)
+        self._board.attach(0, os.getpid(), self._revision.number, now)
         steady = time.monotonic()
-        self._housekeeping.round(self._edition, now, steady)
+        self._housekeeping.round(self._revision, now, steady)
         if (prometheus := getattr(KSR, "xhttp_prom", None)) is not None:
-            for update in self._housekeeping.updates(self._edition, now, steady, _is_off()):
+            for update in self._housekeeping.updates(self._revision, now, steady, _is_off()):
                 getattr(prometheus, update.call)(*update.arguments)
         self._housekeeping.write(now)
 
     def _workers(self) -> list[tuple[scoreboard.Worker, int]]:
         """The workers with their memory in bytes; not the two timer processes of ours."""
-        return [(w, process.resident(w.pid)) for w in self._board.workers() if 0 < w.place < shared.WORKERS - 1]
+        return [(w, process.resident(w.pid)) for w in self._board.workers() if 0 < w.place < shared_memory.WORKERS - 1]
 
-    def _made_for_housekeeping(self) -> housekeeping.Housekeeping:
-        tables = housekeeping.Tables(
+    def _made_for_housekeeping(self) -> timer.Housekeeping:
+        tables = timer.Tables(
             lambda name: _Table(name).entries(),
             KSR.htable.sht_get,
             KSR.htable.sht_seti,
@@ -527,17 +514,17 @@ class Sipsieve:
             _is_off,
             lambda: KSR.pvx.shv_get(SWITCH_BY),
             lambda: KSR.htable.sht_get(PASSED, "all") or 0,
-            self._accounts.notice,
+            self._accounting.notice,
         )
-        return housekeeping.Housekeeping(
+        return timer.Housekeeping(
             self._shared,
             self._journal,
             self._backlog,
-            self._banlist,
+            self._ban_table,
             switch,
             tables,
             self._workers,
-            self._accounts.notice,
+            self._accounting.notice,
         )
 
     # Operators
@@ -546,18 +533,16 @@ class Sipsieve:
         loaded = policy.load(self._policy_path)
         return loaded, ruleset.load(own=loaded.detection.rules, exceptions=loaded.detection.exceptions)
 
-    def _made_for_administration(self, now: float) -> administration.Administration:
+    def _made_for_administration(self, now: float) -> admin.Administration:
         """In the process that operators talk to, which has the last place on the board."""
-        self._board.attach(shared.WORKERS - 1, os.getpid(), self._edition.number, now)
-        place = administration.Place(self._policy_path, self._log_path, self._started)
-        server = administration.Server(
-            place, self._shared, KSR.htable.sht_get, self._workers, _is_off, lambda: self._counters
-        )
-        held = control.Control(self._edition, self._load, self._shared.publication, time.time)
-        return administration.Administration(held, server, self._adopt, self._accounts.notice, self._failed)
+        self._board.attach(shared_memory.WORKERS - 1, os.getpid(), self._revision.number, now)
+        place = admin.Place(self._policy_path, self._log_path, self._started)
+        server = admin.Server(place, self._shared, KSR.htable.sht_get, self._workers, _is_off, lambda: self._counters)
+        held = reload.Control(self._revision, self._load, self._shared.broadcast, time.time)
+        return admin.Administration(held, server, self._adopt, self._accounting.notice, self._failed)
 
-    def _adopt(self, live: edition.Edition, now: float) -> None:
-        self._accounts.recorder = live.recorder
+    def _adopt(self, live: revision.Revision, now: float) -> None:
+        self._accounting.recorder = live.recorder
         self._use(live)
         self._board.switched(self._number, now)
 
@@ -570,7 +555,7 @@ class Sipsieve:
             now = time.time()
             raw = _raw()
             source = self._source("")
-            decision = failure.decision(error, raw, source.trusted, self._policy)
+            decision = fail_mode.decision(error, raw, source.trusted, self._policy)
             return self._finish(decision, raw, source, now)
         except BaseException as second:
             self._failed(second)
@@ -580,7 +565,7 @@ class Sipsieve:
         self._failures += 1
         try:
             self._board.failed()
-            KSR.err(f"sipsieve: {failure.line(error)}\n")
+            KSR.err(f"sipsieve: {fail_mode.line(error)}\n")
         except BaseException:
             self._failures += 1
 
@@ -588,7 +573,7 @@ class Sipsieve:
         now = time.time()
         self._journal.mend()
         detail = {"policy_mode": self._policy.mode, "rules": len(self._engine.ruleset.rules)}
-        if not self._accounts.notice("start", now, detail):
+        if not self._accounting.notice("start", now, detail):
             KSR.warn(
                 f"sipsieve: {self._log_path}: cannot be written by this user; decisions are counted, not recorded, "
                 "until it can. Make its folder writable for Kamailio's user, or set SIPSIEVE_LOG.\n"
@@ -608,9 +593,9 @@ class Sipsieve:
         self._journal.close()
 
 
-def _counters(memory: shared.Shared, loaded: policy.Policy) -> counting.SharedCounters:
+def _counters(memory: shared_memory.Shared, loaded: policy.Policy) -> shared_counters.SharedCounters:
     """The engine's counters, kept in Kamailio's htables: atomic, and shared by all workers."""
-    return counting.SharedCounters(
+    return shared_counters.SharedCounters(
         memory.memory,
         KSR.htable.sht_inc,
         KSR.htable.sht_get,
@@ -654,7 +639,7 @@ def _is_text(value: bytes) -> bool:
     return True
 
 
-_unscrubbed: Final = failure.unscrubbed
+_unscrubbed: Final = fail_mode.unscrubbed
 
 
 def _is_off() -> bool:

@@ -14,8 +14,8 @@ import msgspec
 import pytest
 
 from harness import ROOT
-from sipsieve import ruleset, structure
-from sipsieve.policy import Policy
+from sipsieve.config.policy import Policy
+from sipsieve.detection import ruleset, structure
 from sipsieve_analysis.cli import main
 
 DOCS = "\n".join(path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))])

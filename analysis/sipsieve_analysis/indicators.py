@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from sipsieve.indicators import Indicator, in_payload
+from sipsieve.detection.indicators import Indicator, in_payload
 
 __all__ = ["Indicator", "command_hosts", "from_record", "in_payload"]
 

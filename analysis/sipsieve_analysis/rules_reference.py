@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sipsieve.ruleset import Rule, Ruleset
-from sipsieve.structure import CHECKS
+from sipsieve.detection.ruleset import Rule, Ruleset
+from sipsieve.detection.structure import CHECKS
 
 _HEAD = """# Detection rules
 

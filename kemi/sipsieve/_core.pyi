@@ -355,7 +355,7 @@ def record_fields() -> list[tuple[str, str, str, str, str, str]]:
 
 @final
 class Guard:
-    """Decides on each message of one process, by one edition of policy and rules. `plan`: see `Sipsieve._arm`."""
+    """Decides on each message of one process, by one revision of policy and rules. `plan`: see `Sipsieve._arm`."""
 
     def __new__(cls, plan: dict[str, Any]) -> Guard: ...
     def message(self, msg: Any = None, where: str | None = None) -> int:

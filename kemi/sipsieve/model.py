@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
+
+#: Writes something about the guard itself into the decision log: action, time, detail. False: it could not.
+Notice = Callable[[str, float, Mapping[str, Any]], bool]
 
 
 class Verdict(StrEnum):

@@ -19,8 +19,9 @@ sys.path[:0] = [str(ROOT / "kemi"), str(Path(__file__).parent)]
 
 from embed import FIELDS, MORE_FIELDS, message  # noqa: E402
 
-from sipsieve import policy, ruleset  # noqa: E402
-from sipsieve.engine import Engine  # noqa: E402
+from sipsieve.config import policy  # noqa: E402
+from sipsieve.decision.engine import Engine  # noqa: E402
+from sipsieve.detection import ruleset  # noqa: E402
 from sipsieve.model import Decision, Source, Verdict  # noqa: E402
 
 CASES = Path(__file__).with_name("cases")

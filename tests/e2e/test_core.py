@@ -95,8 +95,8 @@ def test_it_goes_on_after_a_reload(tmp_path: Path) -> None:
         before = passed(server)
         for number in range(10, 40):
             assert options(server, number, "fast") == 200
-        # The new edition learns anew.
-        wait_for(lambda: passed(server) >= before + 20, "messages passed by the core of the new edition")
+        # The new revision learns anew.
+        wait_for(lambda: passed(server) >= before + 20, "messages passed by the core of the new revision")
         assert server.record_of("fast000039")["sip"]["method"] == "OPTIONS"
 
 

@@ -19,7 +19,7 @@ from sipsieve_kemi import Sipsieve
 class Broken(Sipsieve):
     def __init__(self):
         super().__init__()
-        record = self._accounts.record
+        record = self._accounting.record
 
         def breaking(*arguments):
             import KSR
@@ -27,7 +27,7 @@ class Broken(Sipsieve):
                 raise OSError("broken on purpose")
             return record(*arguments)
 
-        self._accounts.record = breaking
+        self._accounting.record = breaking
 
         self._get = breaks
 

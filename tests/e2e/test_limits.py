@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness import Server, exchange, free_port, invite, peer, request, status, wait_for
-from sipsieve.network import key
+from sipsieve.abuse.sources import key
 from sipsieve_analysis.operate.rpc import Rpc
 
 POLICY = """

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness import Server, exchange, request, status, wait_for
-from sipsieve.bans import entry
+from sipsieve.abuse.bans import entry
 from sipsieve_analysis.operate.rpc import Rpc
 
 POLICY = "[limits.other]\nper_minute = 30\n"

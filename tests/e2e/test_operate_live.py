@@ -43,7 +43,7 @@ def test_a_reload_is_seen_by_the_next_message_and_recorded(server: Server) -> No
     assert status(exchange(server, request(**TOOL))) == 403
     server.policy.write_text('[actions]\nscanner = "log"\n')
     done = answer(server, "reload")
-    assert (done["old"]["edition"], done["new"]["edition"]) == (1, 2)
+    assert (done["old"]["revision"], done["new"]["revision"]) == (1, 2)
     wait_for(lambda: status(exchange(server, request(**TOOL))) == 200, "the new policy holds")
     written = server.wait_record(lambda r: r["event"]["action"] == "reload")
     assert written["event"]["user"]
@@ -58,7 +58,7 @@ def test_a_broken_file_is_refused_with_the_reason_and_the_old_set_goes_on(server
     assert f"{server.policy}:" in ran.stderr
     assert "Did you mean 'scanner'" in ran.stderr
     assert status(exchange(server, request(**TOOL))) == 403
-    assert answer(server, "status")["edition"]["edition"] == 1
+    assert answer(server, "status")["revision"]["revision"] == 1
     # The server refuses by itself too, where the caller can't read its files or doesn't look.
     with pytest.raises(Refused, match="scaner"):
         Running(str(server.folder / "sipsieve_rpc.fifo")).ask("reload")
@@ -78,12 +78,12 @@ def test_a_value_is_set_for_a_time_and_taken_back(server: Server) -> None:
     assert cli(server, "set", "limits.invite.per_minute", "many").returncode == 1
     assert cli(server, "set", "log.path", "/tmp/x").returncode == 1
     assert cli(server, "set", "mode", "--clear").returncode == 1
-    assert answer(server, "status")["edition"]["edition"] == 3
+    assert answer(server, "status")["revision"]["revision"] == 3
 
 
 def test_status_names_the_workers_that_stayed_behind(server: Server) -> None:
     before = answer(server, "status")
-    assert {worker["edition"] for worker in before["workers"]} == {1}
+    assert {worker["revision"] for worker in before["workers"]} == {1}
     assert all(worker["memory"] > 1 << 20 for worker in before["workers"])
     answer(server, "set", "detection.reject_score", "6")
     after = answer(server, "status")
@@ -152,7 +152,7 @@ def test_twenty_reloads_under_load_lose_and_wrongly_answer_none(tmp_path: Path) 
         sending = threading.Thread(target=make)
         sending.start()
         running = Running(str(server.folder / "sipsieve_rpc.fifo"))
-        versions = {running.ask("status")["edition"]["policy"]: "reject"}
+        versions = {running.ask("status")["revision"]["policy"]: "reject"}
         slowest = 0.0
         try:
             for number in range(RELOADS):
@@ -160,7 +160,7 @@ def test_twenty_reloads_under_load_lose_and_wrongly_answer_none(tmp_path: Path) 
                 server.policy.write_text(policy % action)
                 new = running.ask("reload")["new"]
                 versions[new["policy"]] = action
-                switched = wait_for(lambda new=new: _all_switched(running, new["edition"]), "busy workers switch")
+                switched = wait_for(lambda new=new: _all_switched(running, new["revision"]), "busy workers switch")
                 slowest = max(slowest, switched)
         finally:
             over.set()
@@ -188,11 +188,11 @@ def test_twenty_reloads_under_load_lose_and_wrongly_answer_none(tmp_path: Path) 
         assert answer(server, "status")["totals"]["errors"] == 0
 
 
-def _all_switched(running: Running, edition: int) -> float:
+def _all_switched(running: Running, revision: int) -> float:
     """How many seconds after the change the last of the four busy workers switched; 0 while one has not."""
     now = running.ask("status")
     busy = [worker for worker in now["workers"] if worker["place"] <= 4]
-    if any(worker["edition"] != edition for worker in busy):
+    if any(worker["revision"] != revision for worker in busy):
         return 0.0
     return max(float(worker["switched"]) - float(now["since"]) for worker in busy)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -10,32 +11,47 @@ import pytest
 from harness import KEMI, ROOT
 
 PACKAGE = KEMI / "sipsieve"
-MODULES = {path.stem: path for path in sorted(PACKAGE.glob("*.py")) if path.stem != "__init__"}
+#: The modules by their dotted names inside the package, as "decision.engine".
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if path.stem != "__init__"
+}
 ANALYSIS = sorted((ROOT / "analysis").rglob("*.py"))
 PRODUCT = [*MODULES.values(), KEMI / "sipsieve_kemi.py", *ANALYSIS]
 
+#: The floors of the package, from the highest down: a module imports from its own sub-package and from floors beneath.
+FLOORS = (
+    {"control"},
+    {"decision"},
+    {"abuse", "detection", "decision_log"},
+    {"config"},
+    {"posix"},
+    {"model"},
+)
+
 #: What a decision is made with. From left to right: a module imports from the right of itself only.
 DECIDING = (
-    "engine",
-    "verdict",
-    "limits",
-    "challenge",
-    "scrub",
-    "ruleset",
-    "structure",
-    "message",
+    "decision.engine",
+    "decision.scoring",
+    "abuse.limits",
+    "abuse.auth_failures",
+    "decision.scrub",
+    "detection.ruleset",
+    "detection.structure",
+    "detection.message",
     "model",
 )
 
 #: Who may use the outside world, and for what. Everything else is pure.
 OUTSIDE = {
-    "shared": "maps the room for editions",
-    "ownership": "creates files as their folder's owner",
-    "process": "reads the memory of processes, and gives back what is free",
-    "own_addresses": "reads the machine's addresses",
-    "privacy": "reads the key of masks, or makes one",
-    "policy": "reads the policy",
-    "ruleset": "reads the rules",
+    "control.shared_memory": "maps the room for revisions",
+    "posix.ownership": "creates files as their folder's owner",
+    "posix.process": "reads the memory of processes, and gives back what is free",
+    "abuse.own_addresses": "reads the machine's addresses",
+    "decision_log.privacy": "reads the key of masks, or makes one",
+    "config.policy": "reads the policy",
+    "detection.ruleset": "reads the rules",
 }
 IMPURE = {
     "os",
@@ -63,17 +79,21 @@ def tree(path: Path) -> ast.Module:
 
 
 def siblings(path: Path) -> set[str]:
-    """The modules of the package that a module of it imports."""
+    """The modules of the package that a module of it imports, those imported for type checking only included."""
     found: set[str] = set()
-    # What is imported for type checking only does not happen.
-    module = tree(path)
-    module.body = [
-        node for node in module.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
-    ]
-    for node in ast.walk(module):
-        if isinstance(node, ast.ImportFrom) and node.level == 1:
-            found |= {node.module} if node.module else {alias.name for alias in node.names}
+    here = path.relative_to(PACKAGE).parent.parts
+    for node in ast.walk(tree(path)):
+        if not isinstance(node, ast.ImportFrom) or not node.level:
+            continue
+        above = here[: len(here) - node.level + 1]
+        base = ".".join([*above, *(node.module.split(".") if node.module else [])])
+        found |= {base} | {f"{base}.{alias.name}".lstrip(".") for alias in node.names}
     return found & MODULES.keys()
+
+
+def floor(name: str) -> int:
+    """How many floors stand above the one that a module is on."""
+    return next(place for place, packages in enumerate(FLOORS) if name.split(".")[0] in packages)
 
 
 def imported(path: Path) -> set[str]:
@@ -94,6 +114,23 @@ def test_imports_form_no_circle() -> None:
         assert leaves, f"a circle among {sorted(graph)}"
         for name in leaves:
             del graph[name]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_point_down(name: str) -> None:
+    for wanted in siblings(MODULES[name]):
+        own = wanted.split(".")[0] == name.split(".")[0]
+        assert own or floor(name) < floor(wanted), f"{name} imports {wanted}, which is not beneath it"
+
+
+def test_each_package_says_what_it_is_for() -> None:
+    for folder in {path.parent for path in MODULES.values()} - {PACKAGE}:
+        lines = (folder / "README.md").read_text().splitlines()
+        assert len(lines) == 7 and lines[0] == f"# {folder.name}", f"{folder}: five lines and what is between"
+        assert lines[4].startswith("May import: ") and lines[6].startswith("Start with: "), folder
+        for path in re.findall(r"`([a-z_]+\.py)`", lines[6]):
+            assert (folder / path).exists(), f"{folder}/README.md names {path}"
+        assert ast.get_docstring(tree(folder / "__init__.py")) == lines[2], "one sentence of purpose, in one place"
 
 
 def test_deciding_modules_import_in_one_direction() -> None:

@@ -25,7 +25,7 @@ ENDS: Final = ("", "\x00", "!", "b", "\n", "\r\n", "'", "x\r\n y")
 #: Patterns that are only ever tried at one place of a text.
 AT_ONE_PLACE: Final = frozenset(
     {
-        "sipsieve.ruleset._USUAL",
+        "sipsieve.detection.ruleset._USUAL",
         "sipsieve_analysis.readers.rawlog._STDERR",
     }
 )

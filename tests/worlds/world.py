@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from sipsieve import policy, ruleset
-from sipsieve.engine import Engine
+from sipsieve.config import policy
+from sipsieve.decision.engine import Engine
+from sipsieve.decision_log.record import Recorder
+from sipsieve.detection import ruleset
 from sipsieve.model import Verdict
-from sipsieve.record import Recorder
 from sipsieve_analysis.readers.replayed import MemoryCounters
 
 #: Monday, 16 November 2026, 00:00 UTC.

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import click
 
-from sipsieve import bans as sentences
-from sipsieve import network, policy
+from sipsieve.abuse import bans as sentences
+from sipsieve.abuse import sources
+from sipsieve.config import policy
 
 from ..operate import banlist, keeping
 from ..operate.harmless import harmless
@@ -79,7 +80,7 @@ def add(source: str, duration: str, reason: str, rpc_path: str, policy_path: str
     """
     loaded = _loaded(policy_path)
     key = _key(source, loaded)
-    if network.Networks(loaded).never_banned(key):
+    if sources.Networks(loaded).never_banned(key):
         raise click.ClickException(f"{key} is, or holds, a trusted network of the policy: it is never banned")
     now = time.time()
     length = _seconds(duration)
@@ -153,7 +154,7 @@ def _loaded(path: str) -> policy.Policy:
 def _key(source: str, loaded: policy.Policy) -> str:
     """The key of an address; a key as `list` prints it stays as it is."""
     try:
-        return network.Networks(loaded).source(str(ipaddress.ip_address(source.strip("[]"))), 0, "udp").key
+        return sources.Networks(loaded).source(str(ipaddress.ip_address(source.strip("[]"))), 0, "udp").key
     except ValueError:
         if sentences.network(source) is not None:
             return source

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from sipsieve import policy, ruleset
+from sipsieve.config import policy
+from sipsieve.detection import ruleset
 
 from ..operate import kamailio_check
 from ..operate.embedded_python import embedded

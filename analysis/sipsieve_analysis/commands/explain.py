@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-from sipsieve import policy as policies
-from sipsieve import ruleset
-from sipsieve.engine import Engine
-from sipsieve.explain import explain
-from sipsieve.settings import changed, value_from
+from sipsieve.config import policy as policies
+from sipsieve.config.overrides import changed, value_from
+from sipsieve.decision.engine import Engine
+from sipsieve.decision.explain import explain
+from sipsieve.detection import ruleset
 
 from ..operate.decisions import Reader
 from ..operate.effective import effective, text_of_address

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from sipsieve import ruleset
+from sipsieve.detection import ruleset
 
 from ..operate.problems import problems_of_policy, problems_of_rules, problems_together
 from ..operate.rpc import RpcError
@@ -50,7 +50,7 @@ def command(rpc: str, as_json: bool) -> None:
         return
     old, new = answer["old"], answer["new"]
     click.echo(
-        f"edition {old['edition']} -> {new['edition']}: policy {old['policy']} -> {new['policy']}, "
+        f"revision {old['revision']} -> {new['revision']}: policy {old['policy']} -> {new['policy']}, "
         f"rules {old['rules']} -> {new['rules']}, mode {new['mode']}"
     )
     if answer.get("needs_restart"):

@@ -13,7 +13,7 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from sipsieve.policy import PolicyError
+from sipsieve.config.policy import PolicyError
 
 from ..operate.decisions import Reader
 from ..operate.harmless import harmless

@@ -7,7 +7,7 @@ import time
 
 import click
 
-from sipsieve import policy as policies
+from sipsieve.config import policy as policies
 
 from ..operate.places import log_path, policy_path
 from ..operate.retention import expired, rotated

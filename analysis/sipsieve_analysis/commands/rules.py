@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from sipsieve import ruleset
-from sipsieve.lint import lint
+from sipsieve.detection import ruleset
+from sipsieve.detection.lint import lint
 
 from ..rules_reference import reference
 

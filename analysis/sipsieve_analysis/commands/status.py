@@ -30,7 +30,7 @@ Exit codes: 0 all is well, 1 records were lost, errors happened or inspection is
 def command(rpc: str, as_json: bool) -> None:
     """Show the running server: versions, each worker, counts, and what is set for a time.
 
-    A worker that still decides by an older edition is named: it has had no message since, and
+    A worker that still decides by an older revision is named: it has had no message since, and
     switches at its next one.
     """
     try:
@@ -49,11 +49,11 @@ def command(rpc: str, as_json: bool) -> None:
 
 def _print(status: dict[str, Any], behind: list[dict[str, Any]]) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    edition, totals, now = status["edition"], status["totals"], status["now"]
+    revision, totals, now = status["revision"], status["totals"], status["now"]
     lines = [
-        f"up {readable(now - status['started'])}, mode {edition['mode']}, inspection {status['inspection']}",
-        f"edition {edition['edition']} for {readable(now - status['since'])}: "
-        f"policy {edition['policy']} ({status['policy_file']}), rules {edition['rules']}",
+        f"up {readable(now - status['started'])}, mode {revision['mode']}, inspection {status['inspection']}",
+        f"revision {revision['revision']} for {readable(now - status['since'])}: "
+        f"policy {revision['policy']} ({status['policy_file']}), rules {revision['rules']}",
     ]
     for key, setting in status["set"].items():
         left = f"{readable(setting['until'] - now)} left" if setting["until"] else "until the restart"
@@ -72,13 +72,13 @@ def _print(status: dict[str, Any], behind: list[dict[str, Any]]) -> None:
         f"records: {totals['records_written']} written to {status['log']}, {totals['records_lost']} lost; errors: {totals['errors']}",
     ]
     console.print(Text("\n".join(harmless(line) for line in lines)))
-    table = Table("worker", "process", "edition", "memory", "written", "lost", "errors", box=None, pad_edge=False)
+    table = Table("worker", "process", "revision", "memory", "written", "lost", "errors", box=None, pad_edge=False)
     late = {worker["pid"] for worker in behind}
     for worker in status["workers"]:
         note = " (behind: no message since)" if worker["pid"] in late else ""
         table.add_row(
             *(str(worker[key]) for key in ("place", "pid")),
-            f"{worker['edition']}{note}",
+            f"{worker['revision']}{note}",
             f"{worker['memory'] / 1048576:.1f} MiB",
             *(str(worker[key]) for key in ("written", "lost", "errors")),
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from sipsieve.policy import PolicyError
+from sipsieve.config.policy import PolicyError
 
 from ..operate import selection
 from ..operate.decisions import Growing, Reader

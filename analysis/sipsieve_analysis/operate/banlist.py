@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from sipsieve.bans import entry
+from sipsieve.abuse.bans import entry
 
 from .rpc import Rpc, RpcError
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from sipsieve.network import Networks
-from sipsieve.policy import Policy
+from sipsieve.abuse.sources import Networks
+from sipsieve.config.policy import Policy
 
 from .durations import readable
 from .harmless import harmless

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from sipsieve.explain import Explanation
-from sipsieve.indicators import Indicator, of_texts, payloads
+from sipsieve.decision.explain import Explanation
+from sipsieve.detection.indicators import Indicator, of_texts, payloads
 from sipsieve.model import Decision, Finding
 
 from .differences import differences

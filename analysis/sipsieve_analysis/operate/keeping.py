@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from sipsieve.bans import Entry, dump, entry
+from sipsieve.abuse.bans import Entry, dump, entry
 
 from .banlist import BANS
 from .kernel import Kernel, KernelError

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterable
 from typing import Final
 
-from sipsieve.bans import Entry, network
+from sipsieve.abuse.bans import Entry, network
 
 #: Seconds that nft may take.
 _PATIENCE: Final = 5.0

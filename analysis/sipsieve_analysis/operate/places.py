@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import sipsieve
-from sipsieve import policy as policies
+from sipsieve.config import policy as policies
 
 #: The installed policy.
 INSTALLED: Final = Path("/etc/sipsieve/sipsieve.toml")

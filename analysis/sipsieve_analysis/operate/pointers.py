@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sipsieve.indicators import Indicator
+from sipsieve.detection.indicators import Indicator
 
 from .decisions import Record
 

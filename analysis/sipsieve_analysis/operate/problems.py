@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from sipsieve import policy, ruleset
-from sipsieve.observed import observed
+from sipsieve.config import policy
+from sipsieve.decision.monitor_only import observed
+from sipsieve.detection import ruleset
 
 
 class Problem(NamedTuple):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from sipsieve import _core
-from sipsieve.explain import chains
-from sipsieve.ruleset import Ruleset
+from sipsieve.decision.explain import chains
+from sipsieve.detection.ruleset import Ruleset
 
 from .decisions import Reader, Record, findings_of
 from .frames import NoMessage, Taken

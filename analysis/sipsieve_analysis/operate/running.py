@@ -8,7 +8,7 @@ import secrets
 import time
 from typing import Any, Final
 
-from sipsieve import requests
+from sipsieve.control import rpc_table
 
 from .rpc import Rpc, RpcError
 
@@ -36,8 +36,8 @@ class Running:
         """The server's answer to a request. Raises `Refused`, or `RpcError` where there is none."""
         identity = secrets.token_hex(8)
         content = {"do": what, "user": user(), **detail}
-        self.rpc.call("htable.sets", TABLE, requests.ASK + identity, requests.encode(content))
-        answer = self._answer(requests.SAY + identity, what)
+        self.rpc.call("htable.sets", TABLE, rpc_table.ASK + identity, rpc_table.encode(content))
+        answer = self._answer(rpc_table.SAY + identity, what)
         if not answer.get("ok"):
             raise Refused(str(answer.get("error") or "the server gave no reason"))
         return answer
@@ -54,7 +54,7 @@ class Running:
                 found = None
             if isinstance(found, dict) and isinstance(item := found.get("item"), dict):
                 self.rpc.call("htable.delete", TABLE, key)
-                return requests.decode(str(item.get("value", "")))
+                return rpc_table.decode(str(item.get("value", "")))
             if time.monotonic() > end:
                 raise RpcError(
                     f"{self.rpc.path}: no answer to {what} within {ANSWER_TIME:g} s; is sipsieve.cfg included there, and of this version?"
@@ -73,6 +73,6 @@ def user() -> str:
 
 
 def laggards(status: dict[str, Any]) -> list[dict[str, Any]]:
-    """The workers that still decide by an older edition; each switches at its next message."""
-    current = status["edition"]["edition"]
-    return [worker for worker in status["workers"] if worker["edition"] != current]
+    """The workers that still decide by an older revision; each switches at its next message."""
+    current = status["revision"]["revision"]
+    return [worker for worker in status["workers"] if worker["revision"] != current]

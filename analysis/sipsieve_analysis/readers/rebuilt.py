@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from sipsieve.record import line_of, timestamp
+from sipsieve.decision_log.record import line_of, timestamp
 
 from .rawlog import Raw
 from .replayed import Replay

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from sipsieve import policy, ruleset
-from sipsieve.engine import Engine
+from sipsieve.config import policy
+from sipsieve.decision.engine import Engine
+from sipsieve.decision_log.record import Recorder
+from sipsieve.detection import ruleset
 from sipsieve.model import Decision
-from sipsieve.record import Recorder
 
 #: Counters kept; older ones belong to windows long past.
 _MOST: Final = 500_000

@@ -1,6 +1,6 @@
 //! What looking at one message costs, step by step: `cargo bench --bench look -- RULES MESSAGE...`.
 //!
-//! RULES is what `python -m sipsieve.ruleset` prints: a rule a line, its fields separated by tabs. Each MESSAGE is a file.
+//! RULES is what `python -m sipsieve.detection.ruleset` prints: a rule a line, its fields separated by tabs. Each MESSAGE is a file.
 
 use std::hint::black_box;
 use std::ops::ControlFlow;

@@ -10,10 +10,11 @@ from typing import NamedTuple
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sipsieve import policy, ruleset
 from sipsieve._core import Memory
-from sipsieve.counting import BANS, OFFENCES, SharedCounters
-from sipsieve.engine import Engine
+from sipsieve.abuse.shared_counters import BANS, OFFENCES, SharedCounters
+from sipsieve.config import policy
+from sipsieve.decision.engine import Engine
+from sipsieve.detection import ruleset
 from sipsieve.model import Ban, Decision, Source, Verdict
 
 POLICY = """

@@ -43,7 +43,7 @@ def test_everything_stands_where_the_file_hierarchy_says(installed: Path) -> Non
         "usr/lib/sipsieve/kamailio.cfg",
         "usr/lib/sipsieve/kemi/sipsieve.cfg",
         "usr/lib/sipsieve/kemi/sipsieve_kemi.py",
-        "usr/lib/sipsieve/kemi/sipsieve/rules/sql.toml",
+        "usr/lib/sipsieve/kemi/sipsieve/detection/rules/sql.toml",
         "usr/lib/sipsieve/analysis/sipsieve_analysis/cli.py",
         "usr/lib/systemd/system/kamailio.service.d/sipsieve.conf",
     } <= there

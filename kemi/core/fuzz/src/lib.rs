@@ -78,7 +78,7 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path) -> T {
 
 /// The rules that the package ships, with their exceptions.
 pub fn rules() -> Ruleset {
-    let package = folder().join("../../sipsieve");
+    let package = folder().join("../../sipsieve/detection");
     let mut files: Vec<PathBuf> = std::fs::read_dir(package.join("rules"))
         .expect("the folder of the rules")
         .map(|entry| entry.expect("a file of rules").path())

@@ -32,7 +32,7 @@ impl Random {
 
 /// The rules as they are shipped, of all levels of paranoia, for parts of any kind and header.
 fn shipped() -> Vec<RuleSpec> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../sipsieve/rules");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../sipsieve/detection/rules");
     let mut paths: Vec<_> = std::fs::read_dir(folder)
         .expect("the rules' folder")
         .map(|entry| entry.expect("an entry").path())

@@ -9,7 +9,7 @@ use pyo3::types::{PyBytes, PyList, PyTuple};
 use crate::detect::{self, Exception, RuleSpec, transforms};
 use crate::sip::Span;
 
-/// Rules and their exceptions, compiled; see `sipsieve.ruleset`.
+/// Rules and their exceptions, compiled; see `sipsieve.detection.ruleset`.
 #[pyclass(frozen, module = "sipsieve._core")]
 pub struct Ruleset {
     pub inner: Arc<detect::Ruleset>,

@@ -125,7 +125,7 @@ struct Calls {
     over: Py<PyAny>,
     /// (entries): counts that the timer process did not fetch in time.
     left: Py<PyAny>,
-    /// () -> guard: the one to go on with when a newer edition was published.
+    /// () -> guard: the one to go on with when a newer revision was published.
     follow: Py<PyAny>,
     /// (error) -> code: what becomes of a message on which the guard failed.
     broken: Py<PyAny>,
@@ -147,7 +147,7 @@ struct Work {
     handed_on: u64,
 }
 
-/// Decides on each message of one process, by one edition of policy and rules.
+/// Decides on each message of one process, by one revision of policy and rules.
 #[pyclass(unsendable, module = "sipsieve._core")]
 pub struct Guard {
     inspector: Py<Inspector>,
@@ -162,7 +162,7 @@ pub struct Guard {
     whole_message: Py<PyTuple>,
     /// Python's `Source`.
     source_class: Py<PyAny>,
-    /// The number of the newest edition, where all processes see it, and the one that this guard decides by.
+    /// The number of the newest revision, where all processes see it, and the one that this guard decides by.
     head: Py<Words>,
     number: u64,
     /// The scoreboard, and where this process's row begins in it; where records are counted in the row, by method and

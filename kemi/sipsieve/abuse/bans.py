@@ -1,0 +1,91 @@
+"""Who is shut out, for how long, and how that is written down."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from typing import Any, Final, NamedTuple
+
+from ..config.policy import Bans as BanPolicy
+
+#: Longest text kept as a ban's reason: a table's value lives in Kamailio's shared memory.
+_REASON: Final = 120
+
+#: Bytes that a state file may have: 100,000 bans of 300 bytes.
+MAX_STATE: Final = 32 * 1024 * 1024
+
+_KEY: Final = re.compile(r"[0-9a-f.:]{1,45}", re.ASCII)
+_RULE: Final = re.compile(r"[a-z0-9-]{1,48}", re.ASCII)
+_PLAIN: Final = re.compile(r"[^ -{}~]", re.ASCII)
+
+#: What a key may stand for when it is turned back into a network.
+_GROUPS: Final = 8
+
+
+class Entry(NamedTuple):
+    """A ban as it stands in the table `sipsieve_bans`.
+
+    `udp_only`: it rests on datagrams, which can be forged, so it shuts out datagrams only. Times are
+    seconds since the epoch. `offences`: the how-manieth ban in a row this is.
+    """
+
+    key: str
+    rule: str
+    since: int
+    until: int
+    offences: int = 1
+    udp_only: bool = False
+    reason: str = ""
+
+    @property
+    def value(self) -> str:
+        """As text for the table. The first byte is what sipsieve.cfg looks at for connections."""
+        scope = "u" if self.udp_only else "a"
+        return f"{scope}|{self.rule}|{self.since}|{self.until}|{self.offences}|{_PLAIN.sub('?', self.reason)[:_REASON]}"
+
+
+def entry(key: str, value: str) -> Entry | None:
+    """Reads a table's entry; None where it is not one of ours: another node, or an operator, may write there too."""
+    parts = value.split("|", 5)
+    if len(parts) != 6 or parts[0] not in ("u", "a") or not _KEY.fullmatch(key) or not _RULE.fullmatch(parts[1]):
+        return None
+    if not all(part.isascii() and part.isdigit() and len(part) <= 12 for part in parts[2:5]):
+        return None
+    since, until, offences = (int(part) for part in parts[2:5])
+    return Entry(key, parts[1], since, until, offences, parts[0] == "u", _PLAIN.sub("?", parts[5])[:_REASON])
+
+
+def seconds(policy: BanPolicy, offences: int, forgeable: bool) -> int:
+    """How long the `offences`-th ban lasts. On forgeable evidence never longer than `udp_max_seconds`."""
+    step = policy.steps[min(max(offences, 1), len(policy.steps)) - 1]
+    return min(step, policy.udp_max_seconds) if forgeable else step
+
+
+def network(key: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    """The addresses that a key stands for: the reverse of `network.key`; None for what is no key."""
+    try:
+        if "." in key or (":" not in key and key.isdigit()):
+            octets = key.split(".")
+            return ipaddress.IPv4Network(f"{'.'.join(octets + ['0'] * (4 - len(octets)))}/{8 * len(octets)}")
+        groups = key.split(":")
+        if not all(groups) or len(groups) > _GROUPS:
+            return None
+        return ipaddress.IPv6Network(f"{':'.join(groups + ['0'] * (_GROUPS - len(groups)))}/{16 * len(groups)}")
+    except ValueError:
+        return None
+
+
+def dump(entries: list[Entry], now: float) -> str:
+    """The bans as the text of a state file."""
+    return json.dumps({"format": 1, "written": int(now), "bans": {one.key: one.value for one in entries}}, indent=0)
+
+
+def restore(text: str, now: float, most: int) -> list[Entry]:
+    """The bans of a state file that still last, at most `most`, the longest first. Raises `ValueError`."""
+    decoded: Any = json.loads(text)
+    if not isinstance(decoded, dict) or decoded.get("format") != 1 or not isinstance(decoded.get("bans"), dict):
+        raise ValueError("not a state file of bans")
+    found = [entry(str(key), str(value)) for key, value in decoded["bans"].items()]
+    lasting = [one for one in found if one is not None and one.until > now]
+    return sorted(lasting, key=lambda one: -one.until)[:most]

@@ -1,0 +1,1 @@
+"""Reads and checks what an operator has decided: the policy file and values set on a running server."""

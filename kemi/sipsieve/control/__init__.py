@@ -1,0 +1,1 @@
+"""Runs beside the messages: reload, the timer's round, metrics, status, and the table by which operators ask."""

@@ -1,0 +1,125 @@
+"""Answers operators on the running server: status, what applies to a source, changes; and puts each on record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..abuse import bans
+from ..abuse.shared_counters import BANS, COUNTS, LIVE_BANS
+from ..decision.revision import Revision
+from ..model import Counters, Notice
+from . import rpc_table, status
+from .reload import Answer, Control
+from .scoreboard import Worker
+from .shared_memory import Shared
+
+
+class Place(NamedTuple):
+    """Where this server has its files, and since when it runs (seconds since the epoch)."""
+
+    policy_file: str
+    log: str
+    started: float
+
+    @property
+    def resolved(self) -> str:
+        """The policy's own path: what is installed is a link to it, which may be turned while the server runs."""
+        return str(Path(self.policy_file).resolve())
+
+
+class Server(NamedTuple):
+    """What an answer says of the server at hand. `get` reads an entry of an htable; `workers` with their memory."""
+
+    place: Place
+    shared: Shared
+    get: Callable[[str, str], object]
+    workers: Callable[[], list[tuple[Worker, int]]]
+    is_off: Callable[[], bool]
+    counters: Callable[[], Counters]
+
+
+class Administration:
+    """The process that does what operators ask for."""
+
+    def __init__(
+        self,
+        control: Control,
+        server: Server,
+        adopt: Callable[[Revision, float], None],
+        notice: Notice,
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        """`adopt` makes this process decide by a new revision; `failed` counts an error of the guard itself."""
+        self._control = control
+        self._server = server
+        self._adopt = adopt
+        self._notice = notice
+        self._failed = failed
+        self._unwritten: list[tuple[str, Mapping[str, Any], float]] = []
+
+    def round(self, table: rpc_table.Table, clock: Callable[[], float], steady: Callable[[], float]) -> None:
+        """Takes back what is over, answers what is asked, writes what was changed. `steady`: a clock never set."""
+        if over := self._control.expire(clock()):
+            self._note(over, clock())
+        rpc_table.serve(table, lambda asked: self.answer(asked, clock(), steady()))
+        self._write(clock())
+
+    def answer(self, asked: Mapping[str, Any], now: float, steady: float) -> Mapping[str, Any]:
+        """What to say to one request; an error of ours is an answer too."""
+        try:
+            if asked.get("do") == "status":
+                return self._status(now)
+            if asked.get("do") == "source":
+                return self._standing(str(asked.get("ip", "")), steady)
+            answer = self._control.handle(asked, now)
+        except Exception as error:
+            self._failed(error)
+            return {"ok": False, "error": f"{type(error).__name__}: {error}"}
+        self._note(answer, now)
+        return answer.content
+
+    def _note(self, answer: Answer, now: float) -> None:
+        """Every change is on record, refused ones too."""
+        self._unwritten += [(action, detail, now) for action, detail in answer.notices]
+        if answer.content["ok"]:
+            self._adopt(self._control.revision, now)
+
+    def _write(self, now: float) -> None:
+        # Left for the next round where the log can't be written; the record keeps the time of the change.
+        while self._unwritten:
+            action, detail, when = self._unwritten[0]
+            if not self._notice(action, when, detail):
+                break
+            del self._unwritten[0]
+
+    def _status(self, now: float) -> dict[str, Any]:
+        server = self._server
+        return {
+            "ok": True,
+            "now": now,
+            "started": server.place.started,
+            "revision": self._control.revision.versions,
+            "since": server.shared.broadcast.since or server.place.started,
+            "policy_file": server.place.resolved,
+            "log": server.place.log,
+            "inspection": "off" if server.is_off() else "on",
+            "set": {key: setting._asdict() for key, setting in self._control.set.items()},
+            "bans": server.get(COUNTS, LIVE_BANS) or 0,
+            "workers": [worker._asdict() | {"memory": memory} for worker, memory in server.workers()],
+            "totals": status.facts(server.shared.board.totals()),
+        }
+
+    def _standing(self, ip: str, steady: float) -> dict[str, Any]:
+        revision = self._control.revision
+        key = revision.networks.source(ip, 0, "udp").key
+        value = self._server.get(BANS, key)
+        ban = bans.entry(key, value) if isinstance(value, str) else None
+        return {
+            "ok": True,
+            "counters": revision.engine.standing(ip, steady, self._server.counters()),
+            "ban": ban._asdict() if ban else None,
+            "set": {name: setting.text for name, setting in self._control.set.items()},
+            "policy_file": self._server.place.resolved,
+        }

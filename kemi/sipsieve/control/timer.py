@@ -1,0 +1,135 @@
+"""What the timer process does once a second: counts, summaries, bans, the switch, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, NamedTuple
+
+from ..abuse.ban_table import BanTable
+from ..abuse.limits import WINDOW
+from ..abuse.shared_counters import COUNTS, KEPT, LIVE_BANS
+from ..decision.revision import Revision
+from ..decision_log.backlog import Backlog
+from ..decision_log.ledger import Entry
+from ..decision_log.writer import Journal
+from ..model import Notice
+from . import metrics
+from .killswitch import KillSwitch
+from .scoreboard import Worker
+from .shared_memory import Shared
+
+#: Seconds between exports of metrics: more often than Prometheus asks.
+_EXPORT_EVERY: Final = 5
+
+#: The htables of sipsieve.cfg in which the native ban check counts what it dropped, and reads who was seen.
+BANNED: Final = "sipsieve_banned"
+SEEN: Final = "sipsieve_seen"
+
+
+class Tables(NamedTuple):
+    """What housekeeping asks of Kamailio's htables, each by its name."""
+
+    entries: Callable[[str], Mapping[str, str]]
+    get: Callable[[str, str], object]
+    put: Callable[[str, str, int], object]
+    reset: Callable[[str], object]
+
+
+class Housekeeping:
+    """The timer process's round."""
+
+    def __init__(
+        self,
+        shared: Shared,
+        journal: Journal,
+        backlog: Backlog,
+        banlist: BanTable,
+        switch: KillSwitch,
+        tables: Tables,
+        workers: Callable[[], list[tuple[Worker, int]]],
+        notice: Notice,
+    ) -> None:
+        """`workers` with their memory in bytes."""
+        self._shared = shared
+        self._board = shared.board
+        self._journal = journal
+        self._backlog = backlog
+        self._ban_table = banlist
+        self._switch = switch
+        self._tables = tables
+        self._workers = workers
+        self._notice = notice
+        self._exporter = metrics.Exporter()
+        self._banned: dict[str, int] = {}
+        self._overflow = (0, 0)
+
+    def round(self, revision: Revision, now: float, steady: float) -> None:
+        """One second's work, but for the metrics. `steady`: the time of a clock that is never set."""
+        # Each part is kept before the next one can fail: what was taken is handed out once only.
+        self._take(self._shared.ledger.drain(now))
+        self._take(self._drops(now))
+        self._watch_bans(now, steady)
+        self._watch_counts()
+        self._take(self._switch.look(now, revision.policy.log.summary_seconds))
+        self._board.journal(self._journal.written, self._journal.lost)
+
+    def write(self, now: float) -> None:
+        """Writes what the round found, and what could not be written before."""
+        self._backlog.write(now)
+
+    def updates(self, revision: Revision, now: float, steady: float, is_off: bool) -> Iterable[metrics.Update]:
+        """What Prometheus is to be told: nothing but each five seconds."""
+        if int(now) % _EXPORT_EVERY:
+            return ()
+        window = int(steady) // WINDOW
+        for number in (window - 1, window):
+            self._exporter.overflowed(number, self._counter(f"overflow:{number}"))
+        state = {
+            metrics.BANS: self._counter(LIVE_BANS),
+            metrics.TRACKED: self._shared.counts.begun(window),
+            metrics.INSPECTION: int(not is_off),
+        }
+        return self._exporter.updates(self._board.totals(), self._workers(), revision.versions, state)
+
+    def _counter(self, name: str) -> int:
+        value = self._tables.get(COUNTS, name)
+        return value if isinstance(value, int) else 0
+
+    def _take(self, entries: list[Entry]) -> None:
+        self._backlog.add(entries)
+        for entry in entries:
+            self._board.count(entry.method, entry.verdict, entry.transport, entry.messages)
+
+    def _drops(self, now: float) -> list[Entry]:
+        """What the native ban check dropped since the last look."""
+        counts = {key: int(value) for key, value in self._tables.entries(BANNED).items()}
+        entries = []
+        for key, count in counts.items():
+            # An entry that expired and began anew stands lower than before.
+            before = self._banned.get(key, 0)
+            more = count - before if count >= before else count
+            if more:
+                entries.append(Entry(key, "", "banned", more, now - 1, now))
+                self._tables.put(SEEN, key, int(now))
+        self._banned = counts
+        return entries
+
+    def _watch_counts(self) -> None:
+        """`htable.flush sipsieve_counts` forgets the native counters too."""
+        if not self._counter(KEPT):
+            self._shared.counts.forget()
+        self._tables.put(COUNTS, KEPT, 1)
+
+    def _watch_bans(self, now: float, steady: float) -> None:
+        live, stepped = self._ban_table.look(now, steady)
+        if stepped:
+            # Counters would stay, or go, by as much as the clock was set.
+            self._tables.reset(COUNTS)
+        self._tables.put(COUNTS, LIVE_BANS, live)
+        window = int(steady) // WINDOW
+        shared_by = self._counter(f"overflow:{window}")
+        known = self._overflow[1] if self._overflow[0] == window else 0
+        if shared_by > known:
+            detail = {"requests": shared_by - known, "reason": "more sources than [limits] capacity share counters"}
+            self._notice("overflow", now, detail)
+        self._overflow = (window, shared_by)

@@ -1,0 +1,53 @@
+"""Looks over detection rules for what would make them wrong, slow, or impossible to maintain."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from .. import _core
+from .rule import Rule
+
+#: Repeats that are counted state by state: beyond this a pattern costs more than its worth.
+MAX_REPEAT: Final = 1024
+
+_REPEAT: Final = re.compile(r"(?<!\\)\{(\d{0,9}),?(\d{0,9})\}")
+
+
+def lint(rules: Iterable[Rule]) -> Iterator[str]:
+    """One sentence for each fault, beginning with the rule's id. Nothing: the rules are sound."""
+    seen: dict[str, str] = {}
+    for rule in rules:
+        twin = seen.setdefault(rule.pattern, rule.id)
+        if twin != rule.id:
+            yield f"{rule.id}: has the pattern of {twin}; keep one of them"
+        yield from lint_rule(rule)
+
+
+def lint_rule(rule: Rule) -> Iterator[str]:
+    """The faults of one rule: its pattern, cases, reason and scores."""
+    try:
+        matches = _core.Ruleset([rule.spec], []).match
+    except ValueError as error:
+        yield str(error)
+        return
+    for low, high in _REPEAT.findall(rule.pattern):
+        if int(high or low or 0) > MAX_REPEAT:
+            yield f"{rule.id}: pattern: repeats {high or low} times; at most {MAX_REPEAT} stay cheap"
+    if matches(b"Zq"):
+        yield f"{rule.id}: pattern: fires on any text"
+    if not rule.hits:
+        yield f"{rule.id}: hits: name at least one text that the rule is for"
+    if not rule.misses:
+        yield f"{rule.id}: misses: name at least one harmless text that comes close"
+    for text in rule.hits:
+        if not matches(text.encode()):
+            yield f"{rule.id}: hits: does not fire on {text!r}"
+    for text in rule.misses:
+        if matches(text.encode()):
+            yield f"{rule.id}: misses: fires on {text!r}"
+    if len(rule.reason.split()) < 2:
+        yield f"{rule.id}: reason: say in a few words what was seen"
+    if not rule.score and not rule.tight:
+        yield f"{rule.id}: score: 0 everywhere; such a rule says nothing"

@@ -1,0 +1,153 @@
+"""Loads detection rules from TOML, refuses broken ones, and hands them to the core, which compiles them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from .. import _core
+from ..model import PartKind
+from .lint import lint_rule
+from .rule import Rule
+
+__all__ = ["RULES_FOLDER", "Exempt", "Rule", "RuleError", "Ruleset", "load", "load_file"]
+
+RULES_FOLDER: Final = Path(__file__).with_name("rules")
+#: Where the rules of that folder do not count.
+EXCEPTIONS: Final = Path(__file__).with_name("exceptions.toml")
+
+
+class RuleError(ValueError):
+    """A rule that can't be used: names file and id, and what is wrong."""
+
+
+class _Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    id: Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)+$", max_length=64)]
+    pattern: str
+    score: Annotated[int, Meta(ge=0, le=10)]
+    reason: Annotated[str, Meta(min_length=3, max_length=200)]
+    hits: Annotated[tuple[str, ...], Meta(min_length=1)]
+    misses: Annotated[tuple[str, ...], Meta(min_length=1)]
+    parts: tuple[PartKind, ...] = ()
+    headers: tuple[str, ...] = ()
+    #: Of the version before: what to look for is derived from the pattern now.
+    prefilter: str = ""
+    tight: Annotated[int, Meta(ge=0, le=10)] | None = None
+    paranoia: Annotated[int, Meta(ge=1, le=3)] = 1
+    confidence: Literal["high", "medium", "low"] = "high"
+    as_sent: bool = False
+
+
+class _File(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    family: str
+    rule: tuple[_Rule, ...]
+
+
+class Exempt(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One exception: which rule does not count, where, and why. `*` stands for any text."""
+
+    rule: Annotated[str, Meta(min_length=1, max_length=64)]
+    reason: Annotated[str, Meta(min_length=3, max_length=200)]
+    #: As in the log: `from.display_name`, `x-customer`; empty for every field.
+    field: Annotated[str, Meta(max_length=128)] = ""
+
+
+class _Exceptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    exception: tuple[Exempt, ...]
+
+
+class Ruleset:
+    """Rules and their exceptions, compiled by the core. Immutable; built once, before Kamailio forks.
+
+    Raises `RuleError` for a pattern that can't be compiled.
+    """
+
+    def __init__(self, rules: Iterable[Rule], exceptions: Iterable[Exempt] = ()) -> None:
+        self.rules: tuple[Rule, ...] = tuple(rules)
+        if not self.rules:
+            raise RuleError("no rules")
+        self.exceptions: tuple[Exempt, ...] = tuple(exceptions)
+        # The same in every process: sets have another order in each.
+        content = msgspec.json.encode((self.rules, self.exceptions), order="deterministic")
+        self.version: str = hashlib.sha256(content).hexdigest()[:12]
+        try:
+            self.core = _core.Ruleset(
+                [rule.spec for rule in self.rules],
+                [(entry.rule, entry.field) for entry in self.exceptions],
+            )
+        except ValueError as error:
+            raise RuleError(str(error)) from None
+
+    def match(self, text: bytes) -> list[Rule]:
+        """The rules whose pattern is in `text`, whatever their parts; in linear time."""
+        return [self.rules[index] for index in self.core.match(text)]
+
+
+def load_file(path: Path) -> list[Rule]:
+    """Reads one rule file. Raises `RuleError`."""
+    try:
+        decoded = msgspec.toml.decode(path.read_bytes(), type=_File)
+    except OSError as error:
+        raise RuleError(f"{path}: cannot be read: {error.strerror}") from error
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise RuleError(f"{path}: {error}") from error
+    return [
+        Rule(
+            raw.id,
+            decoded.family,
+            raw.pattern,
+            raw.score,
+            raw.reason,
+            raw.hits,
+            raw.misses,
+            frozenset(raw.parts),
+            frozenset(raw.headers),
+            max(raw.score, 5) if raw.tight is None else raw.tight,
+            raw.paranoia,
+            raw.confidence,
+            raw.as_sent,
+        )
+        for raw in decoded.rule
+    ]
+
+
+def load_exceptions(path: Path) -> list[Exempt]:
+    """Reads one file of exceptions. Raises `RuleError`."""
+    try:
+        return list(msgspec.toml.decode(path.read_bytes(), type=_Exceptions).exception)
+    except OSError as error:
+        raise RuleError(f"{path}: cannot be read: {error.strerror}") from error
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise RuleError(f"{path}: {error}") from error
+
+
+def load(folder: Path = RULES_FOLDER, own: Iterable[str] = (), exceptions: Iterable[str] = ()) -> Ruleset:
+    """All rule files of a folder in the order of their names, then an operator's own files and exceptions.
+
+    Raises `RuleError` with the file, the rule's id and the reason.
+    """
+    rules: list[Rule] = []
+    owner: dict[str, Path] = {}
+    built_in = sorted(folder.glob("*.toml"))
+    for path in (*built_in, *map(Path, own)):
+        for rule in load_file(path):
+            if path not in built_in:
+                for fault in lint_rule(rule):
+                    raise RuleError(f"{path}: {fault}")
+            if rule.id in owner:
+                raise RuleError(f"{path}: {rule.id}: this id is already used in {owner[rule.id]}")
+            owner[rule.id] = path
+            rules.append(rule)
+    exempt: list[Exempt] = []
+    for path in (*((EXCEPTIONS,) if folder == RULES_FOLDER else ()), *map(Path, exceptions)):
+        for entry in load_exceptions(path):
+            if not any(fnmatchcase(rule_id, entry.rule) for rule_id in owner):
+                raise RuleError(f"{path}: {entry.rule}: no rule has this id")
+            exempt.append(entry)
+    return Ruleset(rules, exempt)

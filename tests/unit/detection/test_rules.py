@@ -1,0 +1,49 @@
+"""Every rule fires on its hits, in whatever part it is for, and keeps off its misses."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "detection"))
+
+from embed import message
+from evaluate import decide, engine
+from ordinary import ORDINARY_MESSAGES
+
+from sipsieve.detection import ruleset
+from sipsieve.model import Verdict
+
+RULES = ruleset.load()
+GUARD = engine()
+
+
+@pytest.mark.parametrize("rule", RULES.rules, ids=lambda rule: rule.id)
+def test_a_rule_hits_and_misses_what_it_says(rule: ruleset.Rule) -> None:
+    for text in rule.hits:
+        assert rule in RULES.match(text.encode()), text
+    for text in rule.misses:
+        assert rule not in RULES.match(text.encode()), text
+
+
+@pytest.mark.parametrize("raw", ORDINARY_MESSAGES, ids=range(len(ORDINARY_MESSAGES)))
+def test_what_phones_send_is_ordinary(raw: bytes) -> None:
+    assert decide(GUARD, raw).verdict is Verdict.ALLOW
+    assert not GUARD.inspector.inspect(raw).findings
+
+
+@pytest.mark.parametrize(
+    ("uri", "stopped"),
+    [
+        ("sip:annc@ms.example.net;play=file:///prompts/hello.wav;early=yes", False),
+        ("sip:dialog@ms.example.net;voicexml=file://ms.example.net/menu.vxml", False),
+        ("sip:annc@ms.example.net;play=file:///etc/passwd", True),
+        ("sip:annc@ms.example.net;other=file:///prompts/hello.wav", True),
+    ],
+)
+def test_a_media_server_s_file_is_no_attack(uri: str, stopped: bool) -> None:
+    """RFC 4240: announcements and scripts are named by URLs, of files of the media server too."""
+    verdict = decide(GUARD, message(uri=uri.encode())).verdict
+    assert (verdict is Verdict.REJECT) == stopped

@@ -35,6 +35,29 @@ def token(text: bytes) -> bytes:
     return b"".join(bytes((b,)) if b in _TOKEN else b"%%%02X" % b for b in text)
 
 
+def parameter(text: bytes) -> bytes:
+    """As the value of a URI parameter (paramchar of RFC 3261 25.1), escapes that are there kept."""
+    return userinfo(text).replace(b";", b"%3B").replace(b"?", b"%3F").replace(b"=", b"%3D").replace(b",", b"%2C")
+
+
+def bare_uri(text: bytes) -> bytes:
+    """As it stands between `<` and `>`: without what would end it or the line."""
+    return text.replace(b">", b"%3E").replace(b"\r", b"%0D").replace(b"\n", b"%0A")
+
+
+def _line(text: bytes) -> bytes:
+    """One line of SDP: a text's own line ends would begin others."""
+    return text.replace(b"\r", b" ").replace(b"\n", b" ")
+
+
+def _with_sdp(lines: bytes, origin: bytes = b"-") -> bytes:
+    body = (
+        b"v=0\r\no=" + origin + b" 1 1 IN IP4 192.0.2.4\r\n" + lines + b"\r\nc=IN IP4 192.0.2.4\r\nt=0 0\r\n"
+        b"m=audio 40000 RTP/AVP 0\r\n"
+    )
+    return message(more=b"Content-Type: application/sdp\r\n", body=body)
+
+
 def message(
     *,
     method: bytes = b"INVITE",
@@ -81,4 +104,18 @@ MORE_FIELDS: Final[dict[str, Callable[[bytes], bytes]]] = {
     "from.display.token": lambda t: message(from_=t.replace(b"<", b"%3C") + b" <sip:a@example.com>;tag=1"),
     "contact.second": lambda t: message(contact=b'<sip:a@192.0.2.4>, "' + quoted(t) + b'" <sip:b@192.0.2.4>'),
     "pai.display": lambda t: message(more=b'P-Asserted-Identity: "' + quoted(t) + b'" <sip:a@example.com>\r\n'),
+    "uri.parameter": lambda t: message(uri=b"sip:bob@example.com;x=" + parameter(t)),
+    "contact.uri.parameter": lambda t: message(contact=b"<sip:alice@192.0.2.4;x=" + parameter(t) + b">"),
+    "call-info": lambda t: message(more=b"Call-Info: <" + bare_uri(t) + b">;purpose=info\r\n"),
+    "digest.username": lambda t: message(
+        more=b'Authorization: Digest username="' + quoted(t) + b'", realm="a", nonce="b", uri="sip:c", response="d"\r\n'
+    ),
+    "sdp.s": lambda t: _with_sdp(b"s=" + _line(t)),
+    "sdp.i": lambda t: _with_sdp(b"s=-\r\ni=" + _line(t)),
+    "sdp.o": lambda t: _with_sdp(b"s=-", origin=_line(t)),
+    "message.body": lambda t: message(method=b"MESSAGE", more=b"Content-Type: text/plain;charset=UTF-8\r\n", body=t),
 }
+
+#: Fields in which prose stands, so that harmless texts are tried there.
+PROSE_FIELDS: Final = ("from.display", "to.display", "contact.display", "pai.display", "subject")
+BODY_PROSE_FIELDS: Final = ("sdp.s", "sdp.i")

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import argparse
-import base64
 import collections
-import hashlib
 import json
 import sys
 import time
-import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "kemi"), str(Path(__file__).parent)]
 
-from embed import FIELDS, MORE_FIELDS, message  # noqa: E402
+import corpora  # noqa: E402
+from corpora import Attack, Benign, own_attacks, own_benign  # noqa: E402
+from embed import BODY_PROSE_FIELDS, FIELDS, MORE_FIELDS, PROSE_FIELDS, message, parameter, quoted, token, userinfo  # noqa: E402
+from thresholds import Threshold, missed  # noqa: E402
 
 from sipsieve.config import policy  # noqa: E402
 from sipsieve.decision.engine import Engine  # noqa: E402
 from sipsieve.detection import ruleset  # noqa: E402
 from sipsieve.model import Decision, Source, Verdict  # noqa: E402
 
-CASES = Path(__file__).with_name("cases")
+__all__ = ["Attack", "Benign", "own_attacks", "own_benign"]
+
 SOURCE = Source("192.0.2.4", 5060, "udp", "192.0.2.4")
+EVERY_FIELD = {**FIELDS, **MORE_FIELDS}
+OUTCOMES = ("refused", "scrubbed", "passed")
 
 #: Kinds of harmless texts that are made to look like attacks; 2 % of them may be rejected.
 LOOKALIKES = ("text_fp_", "crs_negative")
@@ -47,20 +50,9 @@ class NoCounters:
         return False
 
 
-class Attack(NamedTuple):
-    family: str
-    text: bytes
-
-
-class Benign(NamedTuple):
-    kind: str
-    text: bytes
-    raw: bool = False  # a whole message
-
-
-def engine(paranoia: int = 1) -> Engine:
+def engine(paranoia: int = 1, text_bodies: bool = False) -> Engine:
     """An engine with the default policy, limits off, so that only content counts."""
-    text = f"[limits]\nenabled = false\n[detection]\nparanoia = {paranoia}\n"
+    text = f"[limits]\nenabled = false\n[detection]\nparanoia = {paranoia}\ntext_bodies = {str(text_bodies).lower()}\n"
     return Engine(policy.loads(text), ruleset.load())
 
 
@@ -68,86 +60,65 @@ def decide(guard: Engine, raw: bytes) -> Decision:
     return guard.decide(raw, SOURCE, 0.0, NoCounters())
 
 
-def stopped(decision: Decision, raw: bytes, text: bytes) -> bool:
-    """Whether the backend is spared the text: refused, or scrubbed and no longer there."""
+_CLEAN = message()
+
+
+def outcome(decision: Decision, text: bytes = b"") -> str:
+    """What became of a message: `refused`, `scrubbed` or `passed`. A scrub that leaves `text` in it, in any of the
+    forms in which a field carries it, is a pass."""
     if decision.verdict in (Verdict.REJECT, Verdict.DROP):
-        return True
+        return "refused"
     if decision.verdict is not Verdict.SCRUB or decision.replacement is None:
-        return False
-    clean = message()
-    return text not in decision.replacement or text in clean
-
-
-def held_back(text: bytes) -> bool:
-    """Three of ten texts are measured, never looked at."""
-    return hashlib.sha256(text).digest()[0] < 77
-
-
-def corpus_attacks(folder: Path) -> Iterator[Attack]:
-    for line in (folder / "attacks.jsonl").open():
-        row = json.loads(line)
-        level = row.get("crs_pl")
-        if row["strength"] == "strong" and row["scope"] == "core" and (level is None or int(level) <= 2):
-            yield Attack(row["family"], row["payload"].encode("utf-8", "surrogatepass"))
-
-
-def corpus_benign(folder: Path) -> Iterator[Benign]:
-    for line in (folder / "benign.jsonl").open():
-        row = json.loads(line)
-        if row.get("ambiguous") or row.get("unlabelled") or row.get("tier") == "unlabelled":
-            continue
-        yield Benign(row["kind"], row["text"].encode("utf-8", "surrogatepass"))
-
-
-def corpus_messages(folder: Path) -> Iterator[tuple[str, Any, bytes]]:
-    for line in (folder / "sip_messages.jsonl").open():
-        row = json.loads(line)
-        yield f"{row['file']} {row.get('rfc_section') or ''}", str(row["valid"]), base64.b64decode(row["raw_b64"])
-
-
-def own_attacks() -> Iterator[Attack]:
-    for path in sorted(CASES.glob("attacks*.toml")):
-        for family, texts in tomllib.loads(path.read_text()).items():
-            for text in texts:
-                yield Attack(family, text.encode())
-
-
-def own_benign() -> Iterator[Benign]:
-    for path in sorted(CASES.glob("benign*.toml")):
-        for kind, texts in tomllib.loads(path.read_text()).items():
-            for text in texts:
-                yield Benign(kind, text.encode())
+        return "passed"
+    for form in {text, quoted(text), userinfo(text), token(text), parameter(text)} if text else ():
+        if form in decision.replacement and form not in _CLEAN:
+            return "passed"
+    return "scrubbed"
 
 
 class Recall(NamedTuple):
-    total: dict[tuple[str, str], int]
-    caught: dict[tuple[str, str], int]
+    """Outcomes by family and field, and what passed."""
+
+    counts: dict[tuple[str, str], collections.Counter[str]]
     misses: list[tuple[str, str, bytes]]
 
-    def rate(self, family: str = "", field: str = "") -> float:
-        keys = [k for k in self.total if family in ("", k[0]) and field in ("", k[1])]
-        total = sum(self.total[k] for k in keys)
-        return sum(self.caught[k] for k in keys) / total if total else 1.0
+    def select(self, family: str = "", field: str = "") -> collections.Counter[str]:
+        """The outcomes of a family, a field, or all."""
+        total: collections.Counter[str] = collections.Counter()
+        for (its_family, its_field), counts in self.counts.items():
+            if family in ("", its_family) and field in ("", its_field):
+                total.update(counts)
+        return total
+
+    def rate(self, family: str = "", field: str = "", refused_only: bool = False) -> float:
+        """The share that is stopped: refused or scrubbed."""
+        counts = self.select(family, field)
+        good = counts["refused"] + (0 if refused_only else counts["scrubbed"])
+        return good / counts.total() if counts else 1.0
+
+    @property
+    def families(self) -> list[str]:
+        return sorted({family for family, _ in self.counts})
+
+    @property
+    def fields(self) -> list[str]:
+        return list(dict.fromkeys(field for _, field in self.counts))
 
 
-def recall(guard: Engine, attacks: Iterable[Attack], fields: dict[str, Any]) -> Recall:
-    """How many texts are stopped in each field."""
-    total: dict[tuple[str, str], int] = collections.Counter()
-    caught: dict[tuple[str, str], int] = collections.Counter()
-    misses = []
+def recall(guard: Engine, attacks: Iterable[Attack], fields: Mapping[str, Any]) -> Recall:
+    """What becomes of each text in each field."""
+    result = Recall(collections.defaultdict(collections.Counter), [])
     for attack in attacks:
         for field, place in fields.items():
-            raw = place(attack.text)
-            total[attack.family, field] += 1
-            if stopped(decide(guard, raw), raw, attack.text):
-                caught[attack.family, field] += 1
-            else:
-                misses.append((attack.family, field, attack.text))
-    return Recall(total, caught, misses)
+            what = outcome(decide(guard, place(attack.text)), attack.text)
+            result.counts[attack.family, field][what] += 1
+            if what == "passed":
+                result.misses.append((attack.family, field, attack.text))
+    return result
 
 
 #: In which fields a harmless text of a kind is tried.
-def benign_messages(case: Benign) -> Iterator[tuple[str, bytes]]:
+def benign_messages(case: Benign, prose: Iterable[str] = PROSE_FIELDS) -> Iterator[tuple[str, bytes]]:
     if case.kind in ("sip_user_agent", "user_agent"):
         yield "user-agent", FIELDS["user-agent"](case.text)
     elif case.kind in ("sip_uri_test_literal",):
@@ -165,133 +136,208 @@ def benign_messages(case: Benign) -> Iterator[tuple[str, bytes]]:
         yield "message", case.text
     elif case.kind == "user":
         for field in ("from.user", "to.user", "contact.user", "uri.user"):
-            yield field, {**FIELDS, **MORE_FIELDS}[field](case.text)
+            yield field, EVERY_FIELD[field](case.text)
     else:
-        for field in ("from.display", "to.display", "contact.display"):
-            yield field, FIELDS[field](case.text)
-        yield "subject", MORE_FIELDS["subject"](case.text)
+        for field in prose:
+            yield field, EVERY_FIELD[field](case.text)
 
 
-def summary_line(name: str, counts: collections.Counter[str]) -> str:
+class Harmless(NamedTuple):
+    """Outcomes of harmless texts by kind (the worst of the fields) and by field, and what was touched."""
+
+    kinds: dict[str, collections.Counter[str]]
+    fields: dict[str, collections.Counter[str]]
+    touched: list[tuple[str, str, str, bytes, str]]
+
+    def group(self, lookalikes: bool) -> collections.Counter[str]:
+        total: collections.Counter[str] = collections.Counter()
+        for kind, counts in self.kinds.items():
+            if kind.startswith(LOOKALIKES) == lookalikes:
+                total.update(counts)
+        return total
+
+
+def harmless(guard: Engine, cases: Iterable[Benign]) -> Harmless:
+    """What becomes of harmless texts."""
+    result = Harmless(collections.defaultdict(collections.Counter), collections.defaultdict(collections.Counter), [])
+    for case in cases:
+        worst, line = "passed", ("", "")
+        for field, raw in benign_messages(case, (*PROSE_FIELDS, *BODY_PROSE_FIELDS)):
+            decision = decide(guard, raw)
+            what = outcome(decision)
+            result.fields[field][what] += 1
+            if OUTCOMES.index(what) < OUTCOMES.index(worst):
+                worst, line = what, (field, ",".join(sorted({f.rule for f in decision.findings if f.score})))
+        result.kinds[case.kind][worst] += 1
+        if line[0]:
+            result.touched.append((case.kind, worst, line[0], case.text, line[1]))
+    return result
+
+
+def valid_messages(
+    guard: Engine, messages: Iterable[tuple[str, Any, bytes]]
+) -> tuple[collections.Counter[str], list[str]]:
+    """Outcomes of the valid messages. INVITE without a body is refused by policy, and not counted."""
+    counts: collections.Counter[str] = collections.Counter()
+    lines = []
+    for name, valid, raw in messages:
+        if valid != "True":
+            continue
+        decision = decide(guard, raw)
+        rules = {f.rule for f in decision.findings if f.score}
+        what = "passed" if rules == {"content-length-zero"} else outcome(decision)
+        counts[what] += 1
+        if what != "passed":
+            lines.append(f"{what} {name}: {', '.join(sorted(rules))} {decision.reason}")
+    return counts, lines
+
+
+def shares(counts: Mapping[str, int]) -> dict[str, float]:
+    """Outcomes as shares, and how many there are."""
     total = sum(counts.values())
-    return (
-        f"{name:28} {total:6} reject {100 * counts['reject'] / total:6.2f} %  "
-        f"scrub {100 * counts['scrub'] / total:6.2f} %"
-    )
+    return {"texts": total, **{name: counts.get(name, 0) / total if total else 0.0 for name in OUTCOMES}}
 
 
-def report_recall(title: str, result: Recall, fields: Iterable[str], show: int) -> None:
-    families = sorted({family for family, _ in result.total})
-    names = list(fields)
-    print(f"\n{title}: {100 * result.rate():.2f} % stopped")
-    print(f"{'':16}" + "".join(f"{name[:15]:>16}" for name in ["all", *names]))
-    for family in families:
-        row = [result.rate(family), *(result.rate(family, name) for name in names)]
-        print(f"{family:16}" + "".join(f"{100 * value:15.2f} " for value in row))
-    row = [result.rate(), *(result.rate("", name) for name in names)]
-    print(f"{'all':16}" + "".join(f"{100 * value:15.2f} " for value in row))
+def percents(name: str, counts: Mapping[str, int], width: int = 24) -> str:
+    found = shares(counts)
+    return f"  {name:{width}} {found['texts']:7.0f}" + "".join(f"{100 * found[what]:10.2f}" for what in OUTCOMES)
+
+
+HEADING = f"  {'':24} {'texts':>7}" + "".join(f"{what + ' %':>10}" for what in OUTCOMES)
+
+
+def report_recall(title: str, result: Recall, show: int) -> None:
+    """A table of outcomes by family and by field."""
+    print(f"\n{title}\n{HEADING}")
+    for family in result.families:
+        print(percents(family, result.select(family)))
+    print("  " + "-" * 62)
+    for field in result.fields:
+        print(percents(field, result.select(field=field)))
+    print("  " + "-" * 62)
+    print(percents("all", result.select()))
     if show:
         seen: dict[tuple[str, str], list[bytes]] = collections.defaultdict(list)
         for family, field, text in result.misses:
             seen[family, field].append(text)
         for (family, field), texts in sorted(seen.items()):
-            print(f"  missed {family} in {field}: {len(texts)}")
-            step = max(1, len(texts) // show)
-            for text in texts[::step][:show]:
+            print(f"  passed: {family} in {field}: {len(texts)}")
+            for text in texts[:: max(1, len(texts) // show)][:show]:
                 print(f"    {text[:200]!r}")
 
 
-def false_positives(guard: Engine, cases: Iterable[Benign], show: int) -> dict[str, collections.Counter[str]]:
-    """Verdicts on harmless texts by kind: worst of the fields."""
-    counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
-    examples: dict[tuple[str, str], list[str]] = collections.defaultdict(list)
-    rank = {"allow": 0, "scrub": 1, "drop": 2, "reject": 2}
-    for case in cases:
-        worst, line = "allow", ""
-        for field, raw in benign_messages(case):
-            decision = decide(guard, raw)
-            verdict = str(decision.verdict)
-            if rank[verdict] > rank[worst]:
-                worst = verdict
-                rules = ",".join(sorted({f.rule for f in decision.findings if f.score}))
-                line = f"{field}: {case.text[:120]!r} {rules}"
-        counts[case.kind]["reject" if worst == "drop" else worst] += 1
-        if line:
-            examples[case.kind, worst].append(line)
-    for kind in sorted(counts):
-        if counts[kind].total() != counts[kind]["allow"]:
-            print(summary_line(kind, counts[kind]))
-            for verdict in ("drop", "reject", "scrub"):
-                for line in examples.get((kind, verdict), ())[:show]:
-                    print(f"    {verdict} {line}")
-    ordinary: collections.Counter[str] = collections.Counter()
-    lookalike: collections.Counter[str] = collections.Counter()
-    for kind, count in counts.items():
-        (lookalike if kind.startswith(LOOKALIKES) else ordinary).update(count)
-    if ordinary:
-        print(summary_line("harmless", ordinary))
-    if lookalike:
-        print(summary_line("look-alikes", lookalike))
-    return counts
+def report_harmless(title: str, result: Harmless, show: int) -> None:
+    """A table of outcomes by kind (those that were touched) and by field."""
+    print(f"\n{title}\n{HEADING}")
+    for kind in sorted(result.kinds):
+        if result.kinds[kind].total() != result.kinds[kind]["passed"]:
+            print(percents(kind, result.kinds[kind]))
+    print(percents("ordinary, all kinds", result.group(False)))
+    print(percents("look-alikes", result.group(True)))
+    print("  " + "-" * 62)
+    for field in result.fields:
+        if result.fields[field].total() != result.fields[field]["passed"]:
+            print(percents("in " + field, result.fields[field]))
+    for kind, what, field, text, rules in result.touched[:: max(1, len(result.touched) // show)][:show] if show else ():
+        print(f"    {what} {kind} in {field}: {text[:120]!r} {rules}")
 
 
-def valid_messages(guard: Engine, messages: Iterable[tuple[str, Any, bytes]], show: int) -> int:
-    """How many valid messages are refused or changed."""
-    refused = total = 0
-    lines = []
-    for name, valid, raw in messages:
-        if valid != "True":
-            continue
-        total += 1
-        decision = decide(guard, raw)
-        rules = {f.rule for f in decision.findings if f.score}
-        if decision.verdict in (Verdict.REJECT, Verdict.DROP) and rules != {"content-length-zero"}:
-            refused += 1
-            lines.append(f"    {decision.verdict} {name}: {sorted(rules)} {decision.reason}")
-    print(f"\nvalid messages: {refused} of {total} refused")
-    for line in lines[:show]:
-        print(line)
-    return refused
+def as_json(result: Recall) -> dict[str, Any]:
+    return {
+        "all": shares(result.select()),
+        "families": {family: shares(result.select(family)) for family in result.families},
+        "fields": {field: shares(result.select(field=field)) for field in result.fields},
+    }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+def figures(attacks: Recall | None, texts: Harmless | None, valid: Mapping[str, int] | None) -> dict[str, float]:
+    """The figures that a threshold can name. A family's and a field's are those of the worst."""
+    found: dict[str, float] = {}
+    if attacks and attacks.counts:
+        found["stopped"] = attacks.rate()
+        found["refused"] = attacks.rate(refused_only=True)
+        found["family.stopped"] = min(attacks.rate(family) for family in attacks.families)
+        found["field.stopped"] = min(attacks.rate(field=field) for field in attacks.fields)
+        found |= {f"family.{family}.stopped": attacks.rate(family) for family in attacks.families}
+        found |= {f"field.{field}.stopped": attacks.rate(field=field) for field in attacks.fields}
+    if texts:
+        for name, group in (("ordinary", texts.group(False)), ("look-alikes", texts.group(True))):
+            found |= {f"{name}.{what}": shares(group)[what] for what in ("refused", "scrubbed")}
+    if valid:
+        found |= {f"valid.{what}": shares(valid)[what] for what in ("refused", "scrubbed")}
+    return found
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="Exit code: 0, or 1 if a figure given by --at-least or --at-most is not held, 2 if the call is wrong.",
+    )
     parser.add_argument("--corpora", type=Path, default=ROOT.parent / "shared" / "corpora", help="folder of the texts")
     parser.add_argument("--own", action="store_true", help="only the project's own cases")
-    parser.add_argument("--part", choices=("develop", "held-back", "all"), default="develop", help="which texts")
-    parser.add_argument("--show", type=int, default=0, metavar="N", help="N examples of each miss")
+    parser.add_argument(
+        "--part", choices=corpora.PARTS, default="develop", help="the sources that rules are made on, or the others"
+    )
+    parser.add_argument("--show", type=int, default=0, metavar="N", help="N examples of each miss (none of held-back)")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth text")
     parser.add_argument("--family", default="", help="only one family of attacks")
     parser.add_argument("--fields", default="", help="comma-separated fields instead of all")
-    parser.add_argument("--more", action="store_true", help="more fields")
     parser.add_argument("--paranoia", type=int, default=1)
-    parser.add_argument("--no-benign", action="store_true")
-    parser.add_argument("--no-attacks", action="store_true")
+    parser.add_argument("--no-benign", action="store_true", help="no harmless texts")
+    parser.add_argument("--no-attacks", action="store_true", help="no attacks")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
+    Threshold.add_arguments(parser)
     options = parser.parse_args()
-    guard = engine(options.paranoia)
-    fields = {**FIELDS, **MORE_FIELDS} if options.more or options.fields else FIELDS
-    if options.fields:
-        fields = {name: fields[name] for name in options.fields.split(",")}
+    unknown = [name for name in options.fields.split(",") if name and name not in EVERY_FIELD]
+    if unknown:
+        parser.error(f"no field {', '.join(unknown)}: there are {', '.join(EVERY_FIELD)}")
+    if not options.own and not (options.corpora / "attacks.jsonl").exists():
+        parser.error(f"no attacks.jsonl in {options.corpora}: name the folder with --corpora, or use --own")
+    return options
+
+
+def main() -> int:
+    options = arguments()
+    guard = engine(options.paranoia, text_bodies=True)
+    fields = {name: EVERY_FIELD[name] for name in options.fields.split(",")} if options.fields else EVERY_FIELD
+    show = 0 if options.part == "held-back" and not options.own else options.show
     started = time.monotonic()
-    report_recall("own cases", recall(guard, own_attacks(), fields), fields, options.show)
-    false_positives(guard, own_benign(), options.show)
-    if not options.own and (options.corpora / "attacks.jsonl").exists():
-
-        def wanted(text: bytes) -> bool:
-            return options.part == "all" or held_back(text) == (options.part == "held-back")
-
-        show = 0 if options.part == "held-back" else options.show
-        if not options.no_attacks:
-            attacks = [
-                a for a in corpus_attacks(options.corpora) if wanted(a.text) and options.family in ("", a.family)
-            ][:: options.every]
-            report_recall(f"corpus, {options.part}, {len(attacks)} texts", recall(guard, attacks, fields), fields, show)
-        if not options.no_benign:
-            print("\nharmless texts")
-            false_positives(guard, (b for b in corpus_benign(options.corpora) if wanted(b.text)), show)
-            valid_messages(guard, corpus_messages(options.corpora), options.show)
-    print(f"\n{time.monotonic() - started:.1f} s")
-    return 0
+    attacks: Recall | None = None
+    texts: Harmless | None = None
+    valid: collections.Counter[str] | None = None
+    lines: list[str] = []
+    if not options.no_attacks:
+        chosen = list(own_attacks()) if options.own else corpora.attacks(options.corpora, options.part)
+        chosen = [attack for attack in chosen if options.family in ("", attack.family)][:: options.every]
+        attacks = recall(guard, chosen, fields)
+        title = (
+            f"attacks: {'own' if options.own else options.part}, {len(chosen)} texts, {corpora.authors(chosen)} authors"
+        )
+    if not options.no_benign:
+        cases = list(own_benign()) if options.own else corpora.benign(options.corpora, options.part)[:: options.every]
+        texts = harmless(guard, cases)
+        if not options.own:
+            valid, lines = valid_messages(guard, corpora.messages(options.corpora))
+    found = figures(attacks, texts, valid)
+    if options.json:
+        document: dict[str, Any] = {"part": "own" if options.own else options.part, "figures": found}
+        if attacks:
+            document["attacks"] = as_json(attacks)
+        if texts:
+            document["harmless"] = {kind: shares(counts) for kind, counts in sorted(texts.kinds.items())}
+        if valid:
+            document["valid"] = shares(valid)
+        print(json.dumps(document, indent=1))
+    else:
+        if attacks:
+            report_recall(title, attacks, show)
+        if texts:
+            report_harmless("harmless texts (worst of their fields)", texts, show)
+        if valid:
+            print(percents("valid messages", valid))
+            print("".join(f"    {line}\n" for line in lines[: options.show]), end="")
+        print(f"\n{time.monotonic() - started:.1f} s")
+    return missed(options, found)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 //! Formats the record of one message.
 
+use super::fingerprint;
 use super::indicators::of_texts;
 use super::json;
 use super::mask::Mask;
 use super::time::Clock;
-use crate::sip::{Kind, Message};
+use crate::sip::{Kind, Message, names};
 
 /// Findings written of one message.
 pub const MAX_FINDINGS: usize = 8;
@@ -248,6 +249,16 @@ impl Recorder {
                 self.sent(out, value, MAX_VALUE, maskable.then_some(""));
                 out.push(b'"');
             }
+        }
+        if (message.headers.iter())
+            .any(|header| matches!(header.name.id, names::AUTHORIZATION | names::PROXY_AUTHORIZATION))
+        {
+            out.extend_from_slice(b",\"authorization\":true");
+        }
+        if let Some(client) = fingerprint::of(message) {
+            out.extend_from_slice(b",\"client\":\"");
+            out.extend_from_slice(&client);
+            out.push(b'"');
         }
         if self.raw_bytes > 0 {
             out.extend_from_slice(b",\"raw\":\"");
@@ -507,7 +518,7 @@ mod tests {
                 r#""reason":""},"rule":{"id":[],"version":"0123456789ab"},"policy":{"version":"ba9876543210","#,
                 r#""mode":"enforce","enforced":true},"counters":{"invite":1},"sip":{"type":"request","#,
                 r#""method":"INVITE","bytes":700,"uri":"sip:b@example.nl","call_id":"a84b4c76e66710@192.0.2.7","#,
-                r#""cseq":"314159","from":"sip:alice@example.com","to":"sip:bob@example.com;user=phone"},"#,
+                r#""cseq":"314159","from":"sip:alice@example.com","to":"sip:bob@example.com;user=phone","client":"1i07_f3fca6a5f0_e0a59f1131"},"#,
                 r#""user_agent":{"original":"Example/1.0"}}"#,
                 "\n"
             )

@@ -69,6 +69,8 @@ pub static FIELDS: &[Field] = &[
     field("event", "sip.cseq", "string", "where it has one", "The CSeq's number.", "314159"),
     field("event", "sip.from", "string", "where it has one", "The URI in From, with its parameters, as Kamailio's $fu shows it.", "sip:alice@example.com"),
     field("event", "sip.to", "string", "where it has one", "The URI in To, with its parameters, as Kamailio's $tu shows it.", "sip:bob@example.com"),
+    field("event", "sip.authorization", "boolean", "where it carries credentials", "That it has an Authorization or Proxy-Authorization; their contents are never written.", "true"),
+    field("event", "sip.client", "string:26", "of what is no reply and has header fields", "How its client writes, whatever it calls itself: header order and forms of Via, tags and Call-ID, hashed. Two that are equal come from the same program.", "1i09_5f0c9a1b22_03bd41c6e7"),
     field("event", "sip.raw", "string", "where log.raw_bytes asks for it", "The message itself.", ""),
     field("event", "user_agent", "object", "where it names one", "What sent it.", ""),
     field("event", "user_agent.original", "string", "", "User-Agent or Server.", "Example/1.0"),

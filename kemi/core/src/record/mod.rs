@@ -5,6 +5,7 @@
 
 mod decision;
 pub mod fields;
+pub mod fingerprint;
 pub mod indicators;
 pub mod json;
 mod mask;

@@ -6,7 +6,8 @@ VENV ?= .venv
 PYTHON := $(VENV)/bin/python
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-APT_PACKAGES := kamailio kamailio-python3-modules kamailio-extra-modules sipsak sip-tester python3-venv
+APT_PACKAGES := kamailio kamailio-python3-modules kamailio-extra-modules kamailio-tls-modules \
+	kamailio-websocket-modules openssl sipsak sip-tester python3-venv
 
 help: ## this list
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  %-16s %s\n", $$1, $$2 }'

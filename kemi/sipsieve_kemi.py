@@ -426,7 +426,8 @@ class Sipsieve:
                 self._ban(decision, source, now)
             self._allowed += 1
             every = _one_in(self._policy.log.allow)
-            if every and self._allowed % every == 0:
+            # HTTP is counted only: it is not for this log to say who loads which page.
+            if every and decision.kind is not model.Kind.MALFORMED and self._allowed % every == 0:
                 self._accounting.record(decision, raw, source, now)
             else:
                 self._accounting.count(source, decision.method, "allow", now)

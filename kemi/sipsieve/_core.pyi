@@ -92,6 +92,10 @@ class Inspection:
     @property
     def to_tag(self) -> bool: ...
     @property
+    def http(self) -> bool:
+        """Not SIP but an HTTP request."""
+
+    @property
     def unparsable(self) -> bool:
         """What the server's parser refused."""
 

@@ -18,7 +18,7 @@ WINDOW: Final = 60
 
 #: The limits by name, as in the policy. The first four are rates of everyday requests.
 NAMES: Final = (
-    "invite", "register", "other", "dialog", "targets", "auth_failures", "malformed", "findings", "source_ports",
+    "invite", "register", "other", "dialog", "http", "targets", "auth_failures", "malformed", "findings", "source_ports",
 )  # fmt: skip
 
 #: Distinct values counted of one source, as a multiple of what it may have: more tell nothing new.
@@ -124,6 +124,12 @@ class Limits:
             excess = self._target(seen.target, source, now, counters) or excess
         return name, abs(count), excess
 
+    def http(self, source: Source, now: float, counters: Counters) -> tuple[int, Excess | None]:
+        """Counts an HTTP request: the count in this window (0: does not count), and what was passed."""
+        if not self.row("http", source).per_minute:
+            return 0, None
+        return self._add("http", 1, source, now, counters)
+
     def suspicious(
         self, source: Source, now: float, counters: Counters, malformed: bool, weight: int
     ) -> tuple[dict[str, int], Excess | None]:
@@ -179,6 +185,9 @@ class Limits:
         if row.name in ("invite", "register", "other", "dialog", "targets"):
             # Too many calls are refused; who goes on and on is shut out.
             ban = ban and 0 < self._factor * (row.per_minute + row.burst) < estimate
+        elif row.name == "http":
+            # Any web page makes its visitors' browsers send these: they tell nothing about the phones beside them.
+            ban = False
         rule = f"limit-{row.name.replace('_', '-')}"
         return Excess(rule, row.name, estimate, allowed, ban, source.cell.endswith(":u"))
 

@@ -106,6 +106,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     invite: Limit = Limit(per_minute=120, burst=120)
     register: Limit = Limit(per_minute=240, burst=240)
     other: Limit = Limit(per_minute=600, burst=600)
+    http: Limit = Limit(per_minute=240, burst=240)
     dialog: Limit = Limit(per_minute=1200, burst=1200)
     targets: Limit = Limit(per_minute=120)
     auth_failures: Limit = Limit(per_minute=20)
@@ -120,6 +121,7 @@ class LimitChanges(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     invite: Limit | None = None
     register: Limit | None = None
     other: Limit | None = None
+    http: Limit | None = None
     dialog: Limit | None = None
     targets: Limit | None = None
     auth_failures: Limit | None = None

@@ -9,7 +9,7 @@ from typing import Final
 from .._core import Inspection, Inspector
 from ..abuse import auth_failures, bans
 from ..abuse.limits import WINDOW, Excess, Limits
-from ..abuse.sources import Networks
+from ..abuse.sources import CONNECTED, Networks
 from ..config.policy import Policy
 from ..detection.ruleset import Ruleset
 from ..model import FINDING_PARTS, STRUCTURE, Ban, Counters, Decision, Finding, Kind, PartKind, Source, Verdict
@@ -30,6 +30,9 @@ _FAILURES: Final = frozenset({400, 403, 404, 405, 406, 410, 414, 416, 420, 484, 
 _MAX_WEIGHT: Final = 10
 
 _KINDS: Final = tuple(Kind)
+
+#: The method under which HTTP requests are counted, whatever theirs is.
+HTTP: Final = "HTTP"
 
 
 def _unknown() -> bool | None:
@@ -93,6 +96,8 @@ class Engine:
         in_transaction: Callable[[], bool | None] = _unknown,
     ) -> Decision:
         """Decides on a message that was looked at; see `decide`."""
+        if seen.http and source.transport in CONNECTED and not seen.unparsable:
+            return self._http(source, now, counters)
         kind, method = _KINDS[seen.kind], seen.method
         findings: list[Finding] = seen.findings
         verdict, status, phrase, reason = _ALLOW, 0, "", ""
@@ -156,6 +161,20 @@ class Engine:
         name, count, excess = self.limits.counted(name, count, seen, source, now, counters)
         decision = Decision(_ALLOW, Kind.REQUEST, seen.method, counters={name: count})
         return decision if excess is None else self._over(decision, excess, source, now, counters)
+
+    def _http(self, source: Source, now: float, counters: Counters) -> Decision:
+        """Decides on what is not SIP but HTTP: a handshake of WebSocket, or for the host's `xhttp`. It is not looked into."""
+        decision = Decision(_ALLOW, Kind.MALFORMED, HTTP)
+        if source.trusted or not self.limits.enabled:
+            return decision
+        count, excess = self.limits.http(source, now, counters)
+        decision = decision._replace(counters={"http": count} if count else _NO_COUNTS)
+        if excess is None:
+            return decision
+        finding = Finding(excess.rule, "limits", 5, "source", excess.reason)
+        enforced = self._enforces(source) and excess.rule not in self._observed
+        # An answer would be SIP, which no browser reads.
+        return decision._replace(verdict=Verdict.DROP, reason=excess.reason, enforced=enforced, findings=(finding,))
 
     def _is_clean(self, scrubbed: bytes) -> bool:
         """Whether nothing is left: where grammar is broken, a placeholder may make another part of what stands beside it."""

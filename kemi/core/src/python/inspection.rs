@@ -8,7 +8,7 @@ use pyo3::types::{PyBytes, PyList, PyString};
 use crate::detect::{Finding, Scratch, Settings};
 use crate::engine::{Engine, Seen};
 use crate::python::detect::Ruleset;
-use crate::sip::{Kind, dialog, grammar};
+use crate::sip::{Kind, dialog, grammar, http};
 use crate::state::region::SECRET;
 use crate::structure;
 
@@ -58,6 +58,9 @@ pub struct Inspection {
     /// What the server's parser refused.
     #[pyo3(get)]
     unparsable: bool,
+    /// Not SIP but an HTTP request.
+    #[pyo3(get)]
+    http: bool,
     /// The dialog's identity (Call-ID and both tags), the same from either side; 0 without one.
     #[pyo3(get)]
     dialog: u64,
@@ -110,6 +113,7 @@ impl Inspection {
             has_body: structure::has_body(message),
             to_tag: dialog::to_tag(message).is_some(),
             unparsable,
+            http: message.kind == Kind::Malformed && http::is_request(message.raw),
             dialog: dialog_identity(seen),
             transaction,
             offers_credentials: transaction != 0 && dialog::credentials(message).is_some(),

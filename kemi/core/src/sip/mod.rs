@@ -2,6 +2,7 @@
 
 pub mod dialog;
 pub mod grammar;
+pub mod http;
 pub mod model;
 pub mod names;
 pub mod parser;

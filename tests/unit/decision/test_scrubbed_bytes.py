@@ -78,7 +78,7 @@ def test_a_scrubbed_message_is_well_formed_and_clean() -> None:
 
 
 def test_what_a_placeholder_makes_of_broken_grammar_is_refused() -> None:
-    """With the markup replaced, what was text beside it is a host with a quote in it."""
+    """With the markup replaced, what was text beside it is a host with a bracket in it."""
     actions = "".join(f'{family} = "scrub"\n' for family in ("xss", "shell", "sql", "code", "sip"))
     engine = Engine(policy.loads(f"[limits]\nenabled = false\n[actions]\n{actions}"), ruleset.load())
     source = engine.networks.source("192.0.2.4", 5060, "udp")
@@ -87,5 +87,5 @@ def test_what_a_placeholder_makes_of_broken_grammar_is_refused() -> None:
         return engine.decide(invite(headers=(f"Remote-Party-ID: {value}",)), source, 0.0, MemoryCounters()).verdict
 
     assert verdict('"<img src=x onerror=alert(1)>" <sip:a@example.com>;party=calling') is Verdict.SCRUB
-    broken = '"<img src=x onerror=ale "<img src=x onerror=alert(1)>" <sip:a@exa "<example.com>;party=calling'
+    broken = '"<img src=x onerror=ale "<img src=x onerror=alert(1)>" <sip:a@exa(example.com>;party=calling'
     assert verdict(broken) is Verdict.REJECT

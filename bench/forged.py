@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import socket
 import statistics
 import struct
@@ -16,7 +15,7 @@ from typing import Any, Final
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from harness import Server, exchange, request, status
-from sipsieve_analysis.operate.rpc import Rpc, RpcError
+from sipsieve_analysis.operate.running import Running
 
 #: Addresses in 127.64.0.0/10, all of them loopback's.
 _FIRST: Final = 0x7F400000
@@ -38,23 +37,15 @@ def forge(port: int, first: int, count: int, message: bytes | None = None) -> No
                 time.sleep(0.001)
 
 
-def _of_two_windows(rpc: Rpc, name: str) -> int:
-    """What is counted of the running window and the one before; their numbers are minutes of the steady clock."""
-    window = int(time.monotonic()) // 60
-    found = 0
-    for number in (window - 1, window):
-        with contextlib.suppress(RpcError):
-            found += int(rpc.call("htable.get", "sipsieve_counts", f"{name}:{number}")["item"]["value"])
-    return found
-
-
 def shape(server: Server) -> dict[str, Any]:
     """Shared memory in use, counters, those among them that are shared by many sources, and bans."""
-    rpc = Rpc(str(server.folder / "sipsieve_rpc.fifo"))
+    running = Running(str(server.folder / "sipsieve_rpc.fifo"))
+    rpc = running.rpc
+    counters = running.ask("status")["counters"]
     return {
         "shm_used": rpc.call("core.shmmem")["used"],
-        "counters": _of_two_windows(rpc, "cells"),
-        "without_own_counter": _of_two_windows(rpc, "overflow"),
+        "counters": counters["begun"],
+        "without_own_counter": counters["sharing"],
         "bans": len(rpc.table("sipsieve_bans")),
     }
 

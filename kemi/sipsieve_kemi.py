@@ -86,13 +86,6 @@ SWITCH_BY: Final = "sipsieve_off_by"
 _TURNS: Final = 16
 _TURN: Final = 0.04
 
-_ALLOW: Final = model.Verdict.ALLOW
-_NOTHING: Final = (b"", "")
-
-#: What the core gives a number of its own on the scoreboard.
-_METHODS: Final = scoreboard.METHODS
-_TRANSPORTS: Final = scoreboard.TRANSPORTS
-
 
 class _Table:
     """One of Kamailio's htables as a whole."""
@@ -172,11 +165,8 @@ class Sipsieve:
         self._turn = 0.0
         self._administration: admin.Administration | None = None
         self._housekeeping = self._made_for_housekeeping()
-        self._allowed = 0
-        self._result = 0
-        self._asked = (b"", "")
-        self._scrubbed: tuple[model.Decision, bytes, model.Source, float] | None = None
         self._failures = 0
+        self._errors = fail_mode.Errors()
         with ownership.owner_of(os.path.dirname(self._log_path) or "."):
             self._say_start()
         # With an exception pending from the host's last call, Python finds what an object holds itself, but
@@ -260,44 +250,15 @@ class Sipsieve:
     def sipsieve_again(self, msg: Any, where: str = "") -> int:
         """Asked when `sipsieve_message` gave no usable code: an exception that the host's last call left
         pending makes the interpreter report ours as failed, though it had done its work."""
-        try:
-            if self._result and self._asked == (_raw(), where):
-                return self._result
-        except BaseException as error:
-            self._failed(error)
-        return self.sipsieve_message(msg, where)
+        return (self._guard or self._arm()).again(msg, where)
 
     def sipsieve_replaced(self, msg: Any, where: str = "") -> int:
         """Asked after sipsieve.cfg put the scrubbed bytes in place: looks whether they are, and records."""
-        try:
-            scrubbed, self._scrubbed = self._scrubbed, None
-            if scrubbed is None:
-                raise RuntimeError("asked about a scrub that was not begun")
-            decision, raw, source, now = scrubbed
-            if _raw() == decision.replacement:
-                self._accounting.record(decision, raw, source, now)
-                result = PASS
-            else:
-                result = self._finish(_unscrubbed(decision), raw, source, now)
-        except BaseException as error:
-            result = self._broken(error)
-        self._result = result
-        return result
+        return (self._guard or self._arm()).replaced(msg, where)
 
     def sipsieve_unparsable(self, msg: Any, where: str = "") -> int:
         """Records a message that Kamailio's parser refused. Never answers: that would crash the server."""
-        try:
-            now = time.time()
-            if self._newest[0] != self._number:
-                self._follow(now)
-            raw = _raw()
-            source = self._source(where)
-            decision = self._engine.decide(raw, source, time.monotonic(), self._counters, unparsable=True)
-            self._ban(decision, source, now)
-            self._accounting.record(decision, raw, source, now)
-        except BaseException as error:
-            self._failed(error)
-        return PASS
+        return (self._guard or self._arm()).unparsable(msg, where)
 
     def ksr_request_route(self, msg: Any) -> int:
         """For `cfgengine "python"` without own routing: decides, then lets `sipsieve_accepted` go on."""
@@ -333,29 +294,19 @@ class Sipsieve:
         """Lets the core take each message first, by the revision in force."""
         live, engine = self._revision, self._engine
         plan = {
-            "inspector": engine.inspector,
-            "networks": self._networks.core,
+            "judge": engine.judge,
             "recorder": live.recorder.core,
             "memory": self._shared.memory,
             "journal": self._journal,
             "sequence": self._accounting.sequence,
+            "spent": self._shared.spent,
+            "budget": live.policy.log.bytes_per_second,
             "head": self._newest,
             "number": self._number,
-            "board": self._board.words,
-            "row": self._board.row,
-            "cell": self._board.cell,
-            "methods": _METHODS,
-            "transports": _TRANSPORTS,
-            "written": scoreboard.WRITTEN,
-            "short": scoreboard.SHORT,
-            "quiet": engine.limits.quiet_parts,
-            "limited": engine.limits.enabled,
             "every": _one_in(live.policy.log.allow),
             "prefix": f"{self._accounting.prefix}-",
-            "source": model.Source,
+            **self._board.plan,
             "get": self._get,
-            "judge": self._judged,
-            "over": self._counted,
             "left": self._accounting.left,
             "follow": self._followed,
             "broken": self._broken,
@@ -363,6 +314,11 @@ class Sipsieve:
             "in_transaction": _in_transaction,
             "pending": _say_pending,
             "took": self._board.took,
+            "offence": self._offence,
+            "ban": self._ban,
+            "answerable": _answerable,
+            "answer": _answer,
+            "replace": _replace,
         }
         self._guard = guard = _core.Guard(plan)
         if type(self).sipsieve_message is Sipsieve.sipsieve_message:
@@ -404,74 +360,12 @@ class Sipsieve:
             self._failed(error)
             return False
 
-    def _judged(self, where: str, seen: _core.Inspection, source: model.Source, steady: float) -> int:
-        """Decides on a message in which something is odd, and carries that out."""
-        self._result, self._asked = 0, (seen.raw, where)
-        decision = self._engine.judge(seen, source, steady, self._counters, _in_transaction)
-        self._result = self._carry_out(decision, seen.raw, source, where, time.time())
-        return self._result
+    def _offence(self, key: str, forgeable: bool) -> int:
+        """Notes that a source is to be banned: for the how-manieth time; 0 where it is, or must not be."""
+        return 0 if self._networks.never_banned(key) else self._counters.offence(key, forgeable)
 
-    def _counted(
-        self, where: str, seen: _core.Inspection, source: model.Source, name: str, count: int, steady: float
-    ) -> int:
-        """Goes on with an ordinary message that was counted: more than the quiet part of its limit."""
-        self._result, self._asked = 0, (seen.raw, where)
-        decision = self._engine.counted(seen, name, count, source, steady, self._counters)
-        self._result = self._carry_out(decision, seen.raw, source, where, time.time())
-        return self._result
-
-    def _carry_out(self, decision: model.Decision, raw: bytes, source: model.Source, where: str, now: float) -> int:
-        if decision.verdict is _ALLOW and not decision.findings:
-            if decision.ban is not None:
-                self._ban(decision, source, now)
-            self._allowed += 1
-            every = _one_in(self._policy.log.allow)
-            # HTTP is counted only: it is not for this log to say who loads which page.
-            if every and decision.kind is not model.Kind.MALFORMED and self._allowed % every == 0:
-                self._accounting.record(decision, raw, source, now)
-            else:
-                self._accounting.count(source, decision.method, "allow", now)
-            return PASS
-        if decision.enforced and decision.verdict is model.Verdict.SCRUB:
-            replacement = decision.replacement or b""
-            if _is_text(replacement):
-                if KSR.textopsx.msg_set_buffer(replacement.decode()) < 0:
-                    decision = _unscrubbed(decision)
-            elif where:
-                # Only native code can set bytes that are not UTF-8: it decodes this and asks again.
-                KSR.pv.sets("$var(sipsieve_new)", base64.b64encode(replacement).decode())
-                self._scrubbed = (decision, raw, source, now)
-                return REPLACE
-            else:
-                decision = _unscrubbed(decision)
-        return self._finish(decision, raw, source, now)
-
-    def _finish(self, decision: model.Decision, raw: bytes, source: model.Source, now: float) -> int:
-        """Bans, records and answers, in this order: what was answered is in the log, whoever is killed when."""
-        result = PASS
-        self._ban(decision, source, now)
-        if decision.enforced and decision.verdict in (model.Verdict.REJECT, model.Verdict.DROP):
-            result = STOP
-            if decision.status and not _answerable():
-                decision = decision._replace(
-                    verdict=model.Verdict.DROP, status=0, reason=f"{decision.reason}; no answer could be built"
-                )
-        self._accounting.record(decision, raw, source, now)
-        if result == STOP and decision.status:
-            if decision.retry_after:
-                KSR.hdr.append_to_reply(f"Retry-After: {decision.retry_after}\r\n")
-            KSR.sl.sl_send_reply(decision.status, decision.phrase)
-        return result
-
-    def _source(self, where: str) -> model.Source:
-        if not where:
-            where = f"{KSR.pv.get('$proto')}|{KSR.pv.get('$si')}|{KSR.pv.get('$sp')}"
-        proto, ip, port = where.split("|")
-        return self._networks.source(ip, int(port), proto.lower())
-
-    def _ban(self, decision: model.Decision, source: model.Source, now: float) -> None:
-        if decision.ban is not None:
-            self._ban_table.impose(decision.ban, now)
+    def _ban(self, key: str, seconds: int, rule: str, offences: int, udp_only: bool, reason: str, now: float) -> None:
+        self._ban_table.impose(model.Ban(key, seconds, rule, offences, udp_only, reason), now)
 
     def _never_banned(self, key: str) -> bool:
         return self._networks.never_banned(key) or _OWN.hold(key)
@@ -553,11 +447,13 @@ class Sipsieve:
         """A message on which the guard itself failed: `[failure]` says what becomes of it."""
         self._failed(error)
         try:
-            now = time.time()
             raw = _raw()
-            source = self._source("")
-            decision = fail_mode.decision(error, raw, source.trusted, self._policy)
-            return self._finish(decision, raw, source, now)
+            where = f"{KSR.pv.get('$proto')}|{KSR.pv.get('$si')}|{KSR.pv.get('$sp')}"
+            proto, ip, port = where.split("|")
+            trusted = self._networks.source(ip, int(port), proto.lower()).trusted
+            decided = fail_mode.decision(error, raw, trusted, self._policy)
+            passes = decided.verdict is model.Verdict.ALLOW
+            return (self._guard or self._arm()).fail(where, raw, passes, decided.status, decided.reason)
         except BaseException as second:
             self._failed(second)
         return STOP
@@ -566,7 +462,9 @@ class Sipsieve:
         self._failures += 1
         try:
             self._board.failed()
-            KSR.err(f"sipsieve: {fail_mode.line(error)}\n")
+            line = self._errors.line(error, time.monotonic())
+            if line:
+                KSR.err(f"sipsieve: {line}\n")
         except BaseException:
             self._failures += 1
 
@@ -640,18 +538,33 @@ def _is_text(value: bytes) -> bool:
     return True
 
 
-_unscrubbed: Final = fail_mode.unscrubbed
-
-
 def _is_off() -> bool:
     """Whether the kill switch is thrown."""
     return bool(KSR.pvx.shv_get(SWITCH) == 1)
 
 
 def _answerable() -> bool:
-    """Whether Kamailio can answer the request at hand. A reply to a message without a Via crashes Kamailio
-    5.6; None may also mean that an earlier header could not be read, and then no reply can be built either."""
-    return KSR.hdr.get("Via") is not None and KSR.hdr.get("To") is not None
+    """Whether Kamailio can answer the request at hand: a reply to a message without a Via crashes Kamailio 5.6. Where a
+    header field could not be read, those before it are not present either, and no reply could be built."""
+    return bool(KSR.hdr.is_present("Via") > 0 and KSR.hdr.is_present("To") > 0)
+
+
+def _answer(status: int, phrase: str, retry_after: int) -> None:
+    """Answers the request at hand; `retry_after` in seconds, 0 for none."""
+    if retry_after:
+        KSR.hdr.append_to_reply(f"Retry-After: {retry_after}\r\n")
+    KSR.sl.sl_send_reply(status, phrase)
+
+
+def _replace(new: bytes, by_route: bool) -> int:
+    """Puts new bytes in the message's place: 0 done, 1 can't be done, 2 sipsieve.cfg does it, which asks again then."""
+    if _is_text(new):
+        return 0 if KSR.textopsx.msg_set_buffer(new.decode()) > 0 else 1
+    if not by_route:
+        return 1
+    # Only native code can set bytes that are not UTF-8: it decodes this.
+    KSR.pv.sets("$var(sipsieve_new)", base64.b64encode(new).decode())
+    return 2
 
 
 @functools.cache

@@ -181,8 +181,8 @@ class Counts:
         """Raises a counter and returns it; 0 where no place is left."""
 
     def get(self, name: str, window: int) -> int: ...
-    def admits(self, name: str, before: str, window: int) -> bool:
-        """Whether a name may have a counter of its own; `before`: its name in the window before."""
+    def of(self, cell: str, limit: str, window: int, running: int) -> int:
+        """What is counted of a source by one of `LIMITS`; `running` is the window that runs."""
 
     def begun(self, window: int) -> int:
         """How many counters began in that window."""
@@ -281,6 +281,11 @@ class Memory:
     def ledger(self) -> Ledger: ...
     @property
     def damaged(self) -> int: ...
+    def shared_by(self, window: int) -> int:
+        """How often sources found no counter of their own in a window."""
+
+    def forget(self) -> None:
+        """All counters begin anew."""
 
 # Writing; times are seconds since the epoch.
 
@@ -355,6 +360,36 @@ def masked(key: bytes, every_user: bool, text: str, field: str = "") -> str: ...
 def record_fields() -> list[tuple[str, str, str, str, str, str]]:
     """The fields of all records: record, path, type, when present, what it holds, example."""
 
+# Judging.
+
+#: The limits by name, and the length of their window in seconds.
+LIMITS: list[str]
+WINDOW: int
+
+@final
+class Judge:
+    """Decides on messages by one revision of policy, rules and networks. `plan`: see `sipsieve.decision.engine`."""
+
+    def __new__(cls, inspector: Inspector, networks: Networks, plan: dict[str, Any]) -> Judge: ...
+    def decide(
+        self,
+        raw: bytes,
+        source: tuple[Any, ...],
+        now: float,
+        counters: Any,
+        offence: Callable[[str, bool], int],
+        in_transaction: Callable[[], bool | None],
+        unparsable: bool = False,
+    ) -> tuple[Any, ...]:
+        """Decides by a server's `Memory`, or by counters that Python keeps (`model.Counters`).
+
+        Returns verdict, kind (0 a request, 1 a reply, 2 neither), method, enforced, status, phrase, retry_after, reason,
+        findings, counts by name, ban or None, replacement or None. Never raises on input.
+        """
+
+    def counted(self, findings: Sequence[tuple[str, str, int, bytes]]) -> list[int]:
+        """The findings whose scores add up, by their place; each given as rule, family, score, excerpt."""
+
 # The way of each message inside Kamailio.
 
 @final
@@ -365,5 +400,17 @@ class Guard:
     def message(self, msg: Any = None, where: str | None = None) -> int:
         """1 where the host's routing goes on, 2 where the message ends here, 3 where new bytes are to be put in place."""
 
+    def again(self, msg: Any = None, where: str | None = None) -> int:
+        """Asked where `message` gave no usable code."""
+
+    def replaced(self, msg: Any = None, where: str | None = None) -> int:
+        """Asked after new bytes were put in place: looks whether they are, and records."""
+
+    def unparsable(self, msg: Any = None, where: str | None = None) -> int:
+        """Records a message that Kamailio's parser refused; 1."""
+
+    def fail(self, place: str, raw: bytes, passes: bool, status: int, reason: str, /) -> int:
+        """Records a message on which the guard failed, and answers it; 1 or 2."""
+
     def counts(self) -> tuple[int, int]:
-        """How many messages passed here, and how many were handed on."""
+        """How many messages passed here, and how many were odd."""

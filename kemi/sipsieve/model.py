@@ -200,6 +200,14 @@ class Decision(NamedTuple):
     error: bool = False
 
 
+class Standings(Protocol):
+    """What can be asked how it stands."""
+
+    def get(self, key: str) -> int:
+        """The value of `key`, 0 where it was never added to."""
+        ...
+
+
 class Counters(Protocol):
     """What the engine counts with. Shared by all workers, exact, and bounded by whoever implements it."""
 

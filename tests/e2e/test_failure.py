@@ -13,22 +13,25 @@ from harness import KEMI, Server, exchange, free_port, invite, request, status
 SCRIPT = f"""
 import sys
 sys.path.insert(1, {str(KEMI)!r})
+import sipsieve_kemi
 from sipsieve_kemi import Sipsieve
+
+answer = sipsieve_kemi._answer
+
+
+def breaking(*arguments):
+    import KSR
+    if str(KSR.hdr.get("X-Break")) == "answer":
+        raise OSError("broken on purpose")
+    return answer(*arguments)
+
+
+sipsieve_kemi._answer = breaking
 
 
 class Broken(Sipsieve):
     def __init__(self):
         super().__init__()
-        record = self._accounting.record
-
-        def breaking(*arguments):
-            import KSR
-            if str(KSR.hdr.get("X-Break")) == "record":
-                raise OSError("broken on purpose")
-            return record(*arguments)
-
-        self._accounting.record = breaking
-
         self._get = breaks
 
 
@@ -107,10 +110,13 @@ def test_open_lets_strangers_pass(tmp_path: Path) -> None:
         assert server.record_of("break-raise-OPTIONS")["event"]["action"] == "error"
 
 
-def test_a_record_that_fails_ends_no_worker(tmp_path: Path) -> None:
+def test_what_can_not_be_answered_is_on_record_and_ends_no_worker(tmp_path: Path) -> None:
     with broken(tmp_path) as server:
-        for _ in range(6):
-            exchange(server, breaking("record"), source="127.8.0.1", seconds=0.3)
+        for number in range(6):
+            attack = request(headers=("X-Break: answer", "Subject: $(id)"), call_id=f"silent-{number}")
+            assert exchange(server, attack, source="127.8.0.1", seconds=0.3) is None
+            assert server.record_of(f"silent-{number}")["event"]["action"] == "reject"
+        assert server.text().count("OSError at") <= 2, "a line a minute from each worker"
         server.assert_healthy()
 
 

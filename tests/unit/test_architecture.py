@@ -33,10 +33,7 @@ FLOORS = (
 #: What a decision is made with. From left to right: a module imports from the right of itself only.
 DECIDING = (
     "decision.engine",
-    "decision.scoring",
     "abuse.limits",
-    "abuse.auth_failures",
-    "decision.scrub",
     "detection.ruleset",
     "detection.structure",
     "detection.message",

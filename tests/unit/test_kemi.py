@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +16,18 @@ import pytest
 from harness import KEMI, invite, request
 
 
+def passed_on(text: str) -> str:
+    """What Kamailio's C code takes as a string. Raises as the real one does: for what is no text, no UTF-8, or has a NUL."""
+    if not isinstance(text, str):
+        raise TypeError(f"argument must be str, not {type(text).__name__}")
+    text.encode()
+    if "\0" in text:
+        raise ValueError("embedded null character")
+    return text
+
+
 class Kamailio(ModuleType):
-    """Stands in for the module KSR: one message at a time, htables as dictionaries."""
+    """Stands in for the module KSR: one message at a time, htables as dictionaries. What raises in the real one does here."""
 
     def __init__(self) -> None:
         super().__init__("KSR")
@@ -24,9 +36,15 @@ class Kamailio(ModuleType):
         self.said: list[str] = []
         self.fail = False
         self.tables: dict[str, dict[str, Any]] = {}
-        self.pv = SimpleNamespace(get=self._get, sets=lambda name, value: 1)
-        self.hdr = SimpleNamespace(get=self._header, append_to_reply=lambda text: 1)
-        self.sl = SimpleNamespace(sl_send_reply=lambda code, phrase: self.sent.append((code, phrase)) or 1)
+        self.added: list[str] = []
+        self.taken = 1
+        self.pv = SimpleNamespace(get=self._get, sets=lambda name, value: self._put("pv", name, passed_on(value)))
+        self.hdr = SimpleNamespace(
+            get=self._header,
+            is_present=lambda name: 1 if self._line(passed_on(name)) is not None else -1,
+            append_to_reply=lambda text: self.added.append(passed_on(text)) or 1,
+        )
+        self.sl = SimpleNamespace(sl_send_reply=lambda code, phrase: self.sent.append((code, passed_on(phrase))) or 1)
         self.textopsx = SimpleNamespace(msg_set_buffer=self._set)
         self.htable = SimpleNamespace(
             sht_inc=self._inc, sht_get=lambda table, key: self._table(table).get(key),
@@ -34,6 +52,7 @@ class Kamailio(ModuleType):
             sht_setxi=lambda t, k, v, s: self._put(t, k, v), sht_rm=lambda t, k: 1,
             sht_iterator_start=lambda *a: 1, sht_iterator_next=lambda *a: -1, sht_iterator_end=lambda *a: 1,
         )  # fmt: skip
+        self.is_myself = lambda address: -1
         self.err = self.warn = self.info = self.notice = lambda text: self.said.append(text) or 1
 
     def _table(self, name: str) -> dict[str, Any]:
@@ -54,11 +73,24 @@ class Kamailio(ModuleType):
         # Strict UTF-8, as the real one.
         return self.raw.decode() if name == "$mb" else values.get(name)
 
+    def _line(self, name: str) -> bytes | None:
+        """A header field's value; None too where an earlier line has no colon."""
+        for line in self.raw.split(b"\r\n\r\n")[0].split(b"\r\n")[1:]:
+            if b":" not in line:
+                return None
+            if line.partition(b":")[0] == name.encode():
+                return line.partition(b":")[2]
+        return None
+
     def _header(self, name: str) -> str | None:
-        return "there" if f"\r\n{name}:".encode() in self.raw else None
+        value = self._line(passed_on(name))
+        return None if value is None else value.decode()
 
     def _set(self, text: str) -> int:
-        self.raw = text.encode()
+        new = passed_on(text).encode()
+        if self.taken < 0:
+            return self.taken
+        self.raw = new
         return 1
 
 
@@ -143,6 +175,90 @@ def test_an_answer_of_another_message_is_not_given_again(kamailio: Kamailio) -> 
     assert guard.sipsieve_message(None, WHERE) == 1
     kamailio.raw = invite(from_='"$(id)" <sip:a@example.com>;tag=1')
     assert guard.sipsieve_again(None, WHERE) == 2
+
+
+def records(tmp_path: Path) -> list[dict[str, Any]]:
+    """What is in the decision log about single messages."""
+    lines = (tmp_path / "decisions.jsonl").read_text().splitlines()
+    return [one for one in map(json.loads, lines) if one["event"]["kind"] == "event"]
+
+
+def latin(raw: bytes, header: bytes) -> bytes:
+    """The message with a caller's name in Latin-1 in that header field."""
+    return raw.replace(b"\r\n" + header + b": ", b"\r\n" + header + b': "Jos\xe9" ', 1)
+
+
+@pytest.mark.parametrize("header", [b"From", b"To"])
+def test_who_has_a_latin_1_name_and_is_over_a_limit_is_told_so(
+    kamailio: Kamailio, tmp_path: Path, header: bytes
+) -> None:
+    (tmp_path / "policy.toml").write_text("[limits.other]\nper_minute = 1\n")
+    guard = handler(kamailio)
+    for number in range(3):
+        kamailio.raw = latin(request("OPTIONS", call_id=f"l{number}", branch=f"z9hG4bKl{number}"), header)
+        guard.sipsieve_message(None, WHERE)
+    assert [code for code, _ in kamailio.sent] == [503, 503]
+    assert kamailio.added and all(text.startswith("Retry-After: ") for text in kamailio.added)
+    assert [one["event"]["action"] for one in records(tmp_path)] == ["allow", "reject", "reject"]
+    assert not [text for text in kamailio.said if "Error" in text]
+
+
+@pytest.mark.parametrize("header", [b"From", b"To", b"Via", b"Call-ID", b"CSeq"])
+def test_an_attack_beside_a_byte_that_is_not_utf8_is_on_record_and_answered(
+    kamailio: Kamailio, tmp_path: Path, header: bytes
+) -> None:
+    guard = handler(kamailio)
+    raw = request("OPTIONS", headers=("Subject: x' UNION SELECT password FROM users --",))
+    kamailio.raw = raw.replace(b"\r\n" + header + b": ", b"\r\n" + header + b": \xff", 1)
+    assert guard.sipsieve_message(None, WHERE) == 2
+    assert [one["event"]["action"] for one in records(tmp_path)] in (["reject"], ["drop"])
+    assert not [text for text in kamailio.said if "Error" in text]
+
+
+SCRUBBED = b"SIP/2.0 200 OK\r\n" + b"\r\n".join(
+    line for line in invite().split(b"\r\n")[1:8]
+) + b"\r\nServer: x' UNION SELECT 1 --%s\r\nContent-Length: 0\r\n\r\n"  # fmt: skip
+
+
+@pytest.mark.parametrize("beside", [b"", b"\xff"])
+@pytest.mark.parametrize("works", [True, False])
+def test_a_reply_whose_new_bytes_can_not_be_put_in_place_is_on_record(
+    kamailio: Kamailio, tmp_path: Path, beside: bytes, works: bool
+) -> None:
+    guard = handler(kamailio)
+    kamailio.raw, kamailio.taken = SCRUBBED % beside, 1 if works else -1
+    if beside:
+        kamailio.raw = kamailio.raw.replace(b"Server:", b"X-Note: \xff\r\nServer:")
+    code = guard.sipsieve_message(None, WHERE)
+    assert code == (3 if beside else 1)
+    if code == 3:
+        # sipsieve.cfg puts them in place, or tries to.
+        if works:
+            kamailio.raw = base64.b64decode(kamailio.tables["pv"]["$var(sipsieve_new)"])
+        assert guard.sipsieve_replaced(None, WHERE) == 1
+    found = records(tmp_path)
+    assert [one["event"]["action"] for one in found] == (["scrub"] if works else ["allow"])
+    assert works or found[0]["event"]["reason"].endswith("could not be scrubbed")
+
+
+def test_a_scrub_that_nobody_asked_about_again_is_on_record_with_the_next_message(
+    kamailio: Kamailio, tmp_path: Path
+) -> None:
+    guard = handler(kamailio)
+    kamailio.raw = (SCRUBBED % b"").replace(b"Server:", b"X-Note: \xff\r\nServer:")
+    assert guard.sipsieve_message(None, WHERE) == 3
+    kamailio.raw = invite()
+    assert guard.sipsieve_message(None, WHERE) == 1
+    assert [one["event"]["action"] for one in records(tmp_path)] == ["allow", "allow"]
+    assert records(tmp_path)[0]["sip"]["type"] == "reply"
+
+
+def test_an_error_that_repeats_is_said_once_a_minute(kamailio: Kamailio) -> None:
+    guard = handler(kamailio)
+    kamailio.fail = True
+    for _ in range(50):
+        guard.sipsieve_message(None, WHERE)
+    assert 0 < len([text for text in kamailio.said if "RuntimeError" in text]) <= 3
 
 
 def test_a_wrong_policy_is_said_in_one_line(kamailio: Kamailio, tmp_path: Path) -> None:

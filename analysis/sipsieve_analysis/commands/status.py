@@ -66,7 +66,7 @@ def _print(status: dict[str, Any], behind: list[dict[str, Any]]) -> None:
     )
     lines += [
         f"{totals['messages']} messages: {_counts(totals['decisions'])}{timed}",
-        f"passed without Python: {totals['short_way']}",
+        f"passed with nothing found: {totals['short_way']}",
         f"methods: {_counts(totals['methods'])}; transports: {_counts(totals['transports'])}",
         f"findings: {_counts(totals['families'])}; bans: {status['bans']}",
         f"records: {totals['records_written']} written to {status['log']}, {totals['records_lost']} lost; errors: {totals['errors']}",

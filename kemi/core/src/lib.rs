@@ -1,11 +1,12 @@
-//! What sipsieve does to each SIP message: it is read, looked at, counted and written down.
+//! What sipsieve does to each SIP message: it is read, looked at, judged, counted and written down.
 //!
-//! Nothing here has a policy of its own: rules, thresholds and limits come from Python, where they are judged.
+//! Nothing here has a policy of its own: rules, thresholds and limits come from Python, which reads and checks them.
 //! Without the feature `python` this is a plain library.
 
 pub mod detect;
 pub mod engine;
 pub mod journal;
+pub mod judge;
 pub mod record;
 pub mod sip;
 pub mod sources;

@@ -7,8 +7,6 @@ import json
 import re
 from typing import Any, Final, NamedTuple
 
-from ..config.policy import Bans as BanPolicy
-
 #: Longest text kept as a ban's reason: a table's value lives in Kamailio's shared memory.
 _REASON: Final = 120
 
@@ -54,12 +52,6 @@ def entry(key: str, value: str) -> Entry | None:
         return None
     since, until, offences = (int(part) for part in parts[2:5])
     return Entry(key, parts[1], since, until, offences, parts[0] == "u", _PLAIN.sub("?", parts[5])[:_REASON])
-
-
-def seconds(policy: BanPolicy, offences: int, forgeable: bool) -> int:
-    """How long the `offences`-th ban lasts. On forgeable evidence never longer than `udp_max_seconds`."""
-    step = policy.steps[min(max(offences, 1), len(policy.steps)) - 1]
-    return min(step, policy.udp_max_seconds) if forgeable else step
 
 
 def network(key: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:

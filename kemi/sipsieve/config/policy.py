@@ -164,6 +164,8 @@ class Log(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     summary_seconds: Annotated[int, Meta(ge=1, le=3600)] = 10
     excerpt_bytes: Annotated[int, Meta(ge=16, le=4096)] = 256
     raw_bytes: Annotated[int, Meta(ge=0, le=8192)] = 0
+    #: Of records of suspicious messages, over all workers; what is more is folded. 0: no bound.
+    bytes_per_second: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 1_000_000
 
 
 class Privacy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

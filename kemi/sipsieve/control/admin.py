@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..abuse import bans
+from ..abuse.limits import WINDOW
 from ..abuse.shared_counters import BANS, COUNTS, LIVE_BANS
 from ..decision.revision import Revision
-from ..model import Counters, Notice
+from ..model import Notice, Standings
 from . import rpc_table, status
 from .reload import Answer, Control
 from .scoreboard import Worker
@@ -37,7 +38,7 @@ class Server(NamedTuple):
     get: Callable[[str, str], object]
     workers: Callable[[], list[tuple[Worker, int]]]
     is_off: Callable[[], bool]
-    counters: Callable[[], Counters]
+    counters: Callable[[], Standings]
 
 
 class Administration:
@@ -70,7 +71,7 @@ class Administration:
         """What to say to one request; an error of ours is an answer too."""
         try:
             if asked.get("do") == "status":
-                return self._status(now)
+                return self._status(now, steady)
             if asked.get("do") == "source":
                 return self._standing(str(asked.get("ip", "")), steady)
             answer = self._control.handle(asked, now)
@@ -94,8 +95,10 @@ class Administration:
                 break
             del self._unwritten[0]
 
-    def _status(self, now: float) -> dict[str, Any]:
+    def _status(self, now: float, steady: float) -> dict[str, Any]:
         server = self._server
+        # Of the running window and the one before.
+        windows = (int(steady) // WINDOW - 1, int(steady) // WINDOW)
         return {
             "ok": True,
             "now": now,
@@ -106,6 +109,10 @@ class Administration:
             "log": server.place.log,
             "inspection": "off" if server.is_off() else "on",
             "set": {key: setting._asdict() for key, setting in self._control.set.items()},
+            "counters": {
+                "begun": sum(server.shared.counts.begun(window) for window in windows),
+                "sharing": sum(server.shared.memory.shared_by(window) for window in windows),
+            },
             "bans": server.get(COUNTS, LIVE_BANS) or 0,
             "workers": [worker._asdict() | {"memory": memory} for worker, memory in server.workers()],
             "totals": status.facts(server.shared.board.totals()),

@@ -67,7 +67,7 @@ class Totals(NamedTuple):
     written: int
     lost: int
     errors: int
-    #: Messages that passed without Python.
+    #: Messages that passed with nothing found.
     short: int = 0
 
 
@@ -125,10 +125,22 @@ class Scoreboard:
         self.words[self.row + WRITTEN] = written
         self.words[self.row + _LOST] = lost
 
-    @staticmethod
-    def cell(method: str, action: str, transport: str) -> int:
-        """Where in a row these messages are counted."""
-        return _place(method, action, transport)
+    @property
+    def plan(self) -> dict[str, object]:
+        """Where the core counts in this process's row."""
+        return {
+            "board": self.words,
+            "row": self.row,
+            "methods": METHODS,
+            "actions": ACTIONS,
+            "transports": TRANSPORTS,
+            "messages_at": _MESSAGES,
+            "families": FAMILIES,
+            "families_at": _FAMILY,
+            "written": WRITTEN,
+            "lost": _LOST,
+            "short": SHORT,
+        }
 
     def failed(self) -> None:
         """Counts an error of the guard itself."""

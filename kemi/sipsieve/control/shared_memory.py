@@ -31,6 +31,8 @@ class Shared:
         self.durable: bool = self.ledger.durable
         #: Whether the log may end in half a line.
         self.torn = _core.Words(1)
+        #: Bytes of records in the running second.
+        self.spent = _core.Words(1)
         self.board = Scoreboard(WORKERS)
         # Only pages that are written take memory, so the room for a revision costs nothing until a reload.
         self.broadcast = Broadcast(memoryview(mmap.mmap(-1, Broadcast.bytes_for())))

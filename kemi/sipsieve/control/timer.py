@@ -83,7 +83,7 @@ class Housekeeping:
             return ()
         window = int(steady) // WINDOW
         for number in (window - 1, window):
-            self._exporter.overflowed(number, self._counter(f"overflow:{number}"))
+            self._exporter.overflowed(number, self._shared.memory.shared_by(number))
         state = {
             metrics.BANS: self._counter(LIVE_BANS),
             metrics.TRACKED: self._shared.counts.begun(window),
@@ -117,7 +117,7 @@ class Housekeeping:
     def _watch_counts(self) -> None:
         """`htable.flush sipsieve_counts` forgets the native counters too."""
         if not self._counter(KEPT):
-            self._shared.counts.forget()
+            self._shared.memory.forget()
         self._tables.put(COUNTS, KEPT, 1)
 
     def _watch_bans(self, now: float, steady: float) -> None:
@@ -127,7 +127,7 @@ class Housekeeping:
             self._tables.reset(COUNTS)
         self._tables.put(COUNTS, LIVE_BANS, live)
         window = int(steady) // WINDOW
-        shared_by = self._counter(f"overflow:{window}")
+        shared_by = self._shared.memory.shared_by(window)
         known = self._overflow[1] if self._overflow[0] == window else 0
         if shared_by > known:
             detail = {"requests": shared_by - known, "reason": "more sources than [limits] capacity share counters"}

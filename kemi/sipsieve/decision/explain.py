@@ -10,7 +10,6 @@ from .. import _core
 from ..detection.message import parts
 from ..model import Decision, Finding, Part, PartKind, Source
 from .engine import Engine
-from .scoring import Scale
 
 #: Transforms in a row that are tried to name how a form came about.
 _DEPTH: Final = 8
@@ -106,7 +105,7 @@ def explain(engine: Engine, raw: bytes, source: Source, now: float) -> Explanati
             names = chains(part.value, values)
             forms = tuple(Form(value, names.get(value, ())) for value in values)
             readings.append(Reading(part, forms, found))
-    counted = Scale(engine.policy).counted(decision.findings)
+    counted = engine.counted(decision.findings)
     return Explanation(raw, source, tuple(readings), decision, tuple(counted))
 
 

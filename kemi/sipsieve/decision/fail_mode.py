@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from ..config.policy import Policy
 from ..model import Decision, Kind, Verdict
+
+#: Seconds between two lines about errors of one kind, and kinds that are told apart.
+_SILENT: Final = 60
+_KINDS: Final = 256
 
 
 def decision(error: BaseException, raw: bytes, trusted: bool, policy: Policy) -> Decision:
@@ -26,14 +31,6 @@ def decision(error: BaseException, raw: bytes, trusted: bool, policy: Policy) ->
     )
 
 
-def unscrubbed(decided: Decision) -> Decision:
-    """What becomes of a message whose bytes could not be replaced: a request is refused, a reply passes."""
-    reason = f"{decided.reason}; could not be scrubbed"
-    if decided.kind is Kind.REPLY:
-        return decided._replace(verdict=Verdict.ALLOW, reason=reason, replacement=None)
-    return decided._replace(verdict=Verdict.REJECT, status=403, phrase="Forbidden", reason=reason, replacement=None)
-
-
 def line(error: BaseException) -> str:
     """An error for syslog. Text from the wire does not belong there: the type and place suffice."""
     frame = error.__traceback__
@@ -41,3 +38,23 @@ def line(error: BaseException) -> str:
         frame = frame.tb_next
     place = f"{Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno}" if frame else "?"
     return f"{type(error).__name__} at {place}"
+
+
+class Errors:
+    """Errors for syslog, each kind once a minute with how many there were: whoever can cause one can cause thousands."""
+
+    def __init__(self) -> None:
+        #: By line: since when it is silent, and how often it came meanwhile.
+        self._said: dict[str, tuple[float, int]] = {}
+
+    def line(self, error: BaseException, now: float) -> str:
+        """What to say of an error; "" for nothing. `now` in seconds of a clock that never steps."""
+        text = line(error)
+        since, more = self._said.get(text, (-_SILENT, 0))
+        if now - since < _SILENT:
+            self._said[text] = since, more + 1
+            return ""
+        if len(self._said) >= _KINDS:
+            self._said.clear()
+        self._said[text] = now, 0
+        return f"{text} ({more} more of these since the last one was said)" if more else text

@@ -9,18 +9,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness import request
 from sipsieve.abuse import bans, sources
 from sipsieve.abuse.ban_audit import BanAudit
 from sipsieve.config import policy
-from sipsieve.decision_log.throttle import Throttle
+from sipsieve.decision.engine import Engine
+from sipsieve.detection import ruleset
+from sipsieve_analysis.readers.replayed import MemoryCounters
 
 ONE = bans.Entry("192.0.2.1", "limit-invite", 1000, 1600, 2, True, "481 invite in a minute")
 
 
 def test_lengths_rise_and_forgeable_evidence_stops_at_the_cap() -> None:
-    plain = policy.loads("").bans
-    assert [bans.seconds(plain, n, False) for n in (1, 2, 3, 4, 5, 99)] == [60, 600, 3600, 86400, 86400, 86400]
-    assert [bans.seconds(plain, n, True) for n in (1, 2, 3, 4)] == [60, 600, 600, 600]
+    engine = Engine(policy.loads("[limits.other]\nper_minute = 1"), ruleset.load())
+
+    def lengths(transport: str, offences: list[int]) -> list[int]:
+        source = engine.networks.source("192.0.2.1", 5060, transport)
+        found = []
+        for number in offences:
+            counters = MemoryCounters()
+            counters._offences[source.key] = number - 1
+            decided = [engine.decide(request("OPTIONS"), source, 60.0, counters) for _ in range(3)]
+            ban = decided[-1].ban
+            assert ban is not None
+            found.append(ban.seconds)
+        return found
+
+    assert lengths("tcp", [1, 2, 3, 4, 5, 99]) == [60, 600, 3600, 86400, 86400, 86400]
+    assert lengths("udp", [1, 2, 3, 4]) == [60, 600, 600, 600]
 
 
 def test_an_entry_survives_the_table() -> None:
@@ -113,11 +129,3 @@ class TestWarden:
         audit = BanAudit(lambda key: False)
         audit.look({}, 1000.0, 5.0)
         assert not audit.look({}, 1001.9, 6.0)[2]
-
-
-def test_a_flood_folds_and_what_is_new_is_written_still() -> None:
-    throttle = Throttle(budget=3)
-    kind = ("192.0.2.1", "INVITE", "reject", "limit-invite")
-    assert [throttle.writes(kind, 10.0) for _ in range(6)] == [True, True, True, True, False, False]
-    assert throttle.writes((*kind[:3], "sql-update-set"), 10.5)
-    assert throttle.writes(kind, 11.0)

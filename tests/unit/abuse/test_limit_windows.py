@@ -2,42 +2,59 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pytest
 
 from harness import request
 from sipsieve._core import Inspection
-from sipsieve.abuse.limits import Excess, Limits
 from sipsieve.abuse.sources import Networks
 from sipsieve.config import policy
 from sipsieve.decision.engine import Engine
 from sipsieve.detection import ruleset
-from sipsieve.model import Source
+from sipsieve.model import Ban, Decision, Source
 from sipsieve_analysis.readers.replayed import MemoryCounters
 
 NOON = 60 * 1000.0
 
-INSPECTOR = Engine(policy.loads(""), ruleset.load()).inspector
+RULES = ruleset.load()
+INSPECTOR = Engine(policy.loads(""), RULES).inspector
 
 
 def seen(raw: bytes) -> Inspection:
     return INSPECTOR.inspect(raw)
 
 
+class Excess(NamedTuple):
+    """A limit that was passed: its rule, what was counted, and whether that bans."""
+
+    rule: str
+    seen: int
+    ban: Ban | None
+
+
 class Sender:
     """One source before the limits of a policy."""
 
     def __init__(self, text: str, ip: str = "192.0.2.1", transport: str = "udp") -> None:
-        loaded = policy.loads(text)
-        self.limits = Limits(loaded)
+        self.engine = Engine(policy.loads(f'{text}\n[content_length_zero]\ninvite = "allow"'), RULES)
         self.counters = MemoryCounters()
-        self.source: Source = Networks(loaded).source(ip, 5060, transport)
+        self.source: Source = self.engine.networks.source(ip, 5060, transport)
+
+    def decides(self, raw: bytes, now: float) -> Decision:
+        return self.engine.decide(raw, self.source, now, self.counters)
 
     def sends(self, count: int, now: float, method: str = "INVITE", **changes: str) -> list[Excess | None]:
         """What each of `count` different requests passes."""
-        return [
-            self.limits.request(seen(request(method, **changes)), False, self.source, now, self.counters)[2]
-            for _ in range(count)
-        ]
+        return [excess(self.decides(request(method, **changes), now)) for _ in range(count)]
+
+
+def excess(decision: Decision) -> Excess | None:
+    """The limit that a message passed."""
+    for finding in decision.findings:
+        if finding.family == "limits":
+            return Excess(finding.rule, int(finding.reason.split()[0]), decision.ban)
+    return None
 
 
 def passed(found: list[Excess | None]) -> int:
@@ -81,7 +98,7 @@ def test_a_steady_sender_at_the_limit_is_never_refused() -> None:
 def test_a_retransmission_counts_once_and_twelve_copies_are_none() -> None:
     sender = Sender("[limits.invite]\nper_minute = 10")
     same = request("INVITE")
-    counted = [sender.limits.request(seen(same), False, sender.source, NOON, sender.counters)[1] for _ in range(13)]
+    counted = [sender.decides(same, NOON).counters.get("invite", 0) for _ in range(13)]
     assert counted == [1] + [0] * 10 + [2, 3]
 
 
@@ -104,9 +121,10 @@ def test_factor_0_never_bans_for_volume() -> None:
 
 @pytest.mark.parametrize(("transport", "forgeable"), [("udp", True), ("tcp", False), ("tls", False), ("wss", False)])
 def test_only_datagrams_can_be_forged(transport: str, forgeable: bool) -> None:
-    found = Sender("[limits.invite]\nper_minute = 1", transport=transport).sends(2, NOON)[1]
+    found = Sender("[limits.invite]\nper_minute = 1", transport=transport).sends(3, NOON)[2]
     assert found is not None
-    assert found.forgeable is forgeable
+    assert found.ban is not None
+    assert found.ban.udp_only is forgeable
 
 
 def test_datagrams_and_connections_are_counted_apart() -> None:

@@ -20,7 +20,7 @@ from sipsieve.control.scoreboard import Worker
 from sipsieve.control.shared_memory import Shared
 from sipsieve.decision import fail_mode
 from sipsieve.detection import ruleset
-from sipsieve.model import Decision, Kind, Verdict
+from sipsieve.model import Verdict
 from sipsieve.posix import process
 
 NOW = 1_000_000.0
@@ -186,13 +186,6 @@ def test_a_failure_becomes_what_the_policy_says(
 ) -> None:
     decided = fail_mode.decision(RuntimeError("x" * 500), raw, trusted, policy.loads(text))
     assert (decided.verdict, decided.status, decided.error, len(decided.reason)) == (verdict, status, True, 200)
-
-
-def test_what_could_not_be_scrubbed_is_refused_and_a_reply_passes() -> None:
-    request = Decision(Verdict.SCRUB, Kind.REQUEST, "INVITE", reason="why", replacement=b"x")
-    assert fail_mode.unscrubbed(request)[:1] == (Verdict.REJECT,)
-    reply = fail_mode.unscrubbed(request._replace(kind=Kind.REPLY))
-    assert (reply.verdict, reply.replacement, reply.reason) == (Verdict.ALLOW, None, "why; could not be scrubbed")
 
 
 def test_an_error_is_said_by_type_and_place_without_foreign_text() -> None:

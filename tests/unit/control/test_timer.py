@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -168,6 +169,11 @@ class House:
         self.keeper = timer.Housekeeping(self.shared, journal, backlog, banlist, switch, tables, list, self.notices)
         self.shared.board.attach(0, 1, 1, NOW)
 
+    def shares(self, counts: dict[int, int]) -> None:
+        """By window, how often sources found no counter of their own."""
+        memory = SimpleNamespace(shared_by=lambda window: counts.get(window, 0), forget=lambda: None)
+        self.shared.memory = memory  # type: ignore[assignment]
+
     def table(self, name: str) -> dict[str, Any]:
         return self.tables.setdefault(name, {})
 
@@ -232,13 +238,14 @@ def test_bans_are_counted_and_a_set_clock_empties_the_counters(house: House) -> 
 
 def test_shared_counters_are_told_of_by_what_came_since(house: House) -> None:
     for shared_by, steady in ((4, 60), (4, 61), (6, 62), (1, 120)):
-        house.table(COUNTS)[f"overflow:{steady // 60}"] = shared_by
+        house.shares({steady // 60: shared_by})
         house.round(NOW + steady, steady)
     assert [detail["requests"] for action, detail in house.notices if action == "overflow"] == [4, 2, 1]
 
 
 def test_metrics_are_exported_each_five_seconds(house: House) -> None:
-    house.table(COUNTS).update({LIVE_BANS: 2, "overflow:1": 3})
+    house.table(COUNTS)[LIVE_BANS] = 2
+    house.shares({1: 3})
     for number in range(8):
         house.shared.counts.increase(f"192.0.2.{number}:u:invite:1", 1)
     assert list(house.keeper.updates(house.revision, NOW + 1, 60, False)) == []

@@ -6,15 +6,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import SDP, invite
+from sipsieve import _core
 from sipsieve.config import policy
 from sipsieve.decision.engine import Engine
-from sipsieve.decision.scrub import PLACEHOLDER, can_scrub, scrub
 from sipsieve.detection import ruleset
 from sipsieve.detection.message import parse, parts
 from sipsieve.model import Finding, PartKind, Verdict
 from sipsieve_analysis.readers.replayed import MemoryCounters
 
+#: What stands where a value was taken out.
+PLACEHOLDER = b"removed"
+
 INSPECTOR = Engine(policy.loads(""), ruleset.load()).inspector
+
+
+def can_scrub(findings: list[Finding]) -> bool:
+    return all(finding.removable for finding in findings)
+
+
+def scrub(raw: bytes, findings: list[Finding]) -> bytes:
+    return _core.scrub(raw, [finding.span for finding in findings if finding.removable])
 
 
 def found(raw: bytes) -> list[Finding]:

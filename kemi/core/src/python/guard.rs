@@ -1,5 +1,4 @@
-//! The way of each message inside Kamailio: looked at, and passed, counted and written down where nothing is odd; else
-//! handed to Python, which judges.
+//! The way of each message inside Kamailio: looked at, judged, written down, and carried out.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -12,181 +11,99 @@ use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
 use crate::detect::Scratch;
 use crate::engine::Seen;
-use crate::python::inspection::{Inspection, Inspector, dialog_identity};
-use crate::python::journal::Journal;
-use crate::python::network::Networks;
-use crate::python::record::Recorder;
+use crate::judge::counters::{Shared, WINDOW};
+use crate::judge::limits::Counts;
+use crate::judge::{self, Answer, Decision, Verdict};
+use crate::python::account::{Account, ERROR, Entry};
+use crate::python::judge::Judge;
 use crate::python::state::Memory;
 use crate::python::words::Words;
-use crate::record;
-use crate::sip::{Kind, dialog};
+use crate::sip::Kind;
 use crate::sources::Source;
-use crate::state::memory::Memory as Tables;
+use crate::state::clock;
 use crate::state::region::SECRET;
-use crate::state::{clock, tallies};
 
-/// What Kamailio's script is told: the host's routing goes on; the message ends here.
+/// What Kamailio's script is told: the host's routing goes on; the message ends here; new bytes are to be put in place.
 const PASS: i64 = 1;
 const STOP: i64 = 2;
+const REPLACE: i64 = 3;
 
-/// Length of a window of the limits in seconds; the policy speaks of minutes.
-const WINDOW: u64 = 60;
-
-/// Copies of one message that RFC 3261 17.1 lets a client send in 32 s (11: timers E and F at T1 = 500 ms, T2 = 4 s).
-const RETRANSMISSIONS: u64 = 11;
-
-/// Senders known at a time, some 700 bytes each.
+/// Senders known at a time, some 400 bytes each.
 const MOST_SENDERS: usize = 4096;
 
 /// One decision in 64 is timed: two looks at the clock cost more than the rest of the account.
 const TIMED: u64 = 63;
 
-/// Counters of requests, by their place in `Sender::counters`.
-const INVITE: usize = 0;
-const REGISTER: usize = 1;
-const OTHER: usize = 2;
-const DIALOG: usize = 3;
-const COUNTERS: [&str; 4] = ["invite", "register", "other", "dialog"];
-
-/// Seconds for which a nonce is remembered; servers' nonces live for 30 to 300 s.
-const NONCE_LIFE: u64 = 300;
-
-/// What is remembered of credentials: who sent them is not shown, or is.
-const CLAIMED: u32 = 1;
-const PROVEN: u32 = 2;
-
-/// Final answers to an INVITE or to credentials may tell against whoever sent the request: from here on Python learns.
-const FIRST_FAILURE: u16 = 400;
-
-/// Who sends: what is the same for all messages of an address, port and transport.
-struct Sender {
-    source: Source,
-    /// Python's `Source`, made when Python is first asked.
-    python: Option<Py<PyAny>>,
-    /// Its counters in the window that was asked for last.
-    counters: [Option<Counter>; 4],
-    /// Counts up to these need no second look; -1: not counted.
-    quiet: [i64; 4],
-    limited: bool,
-    /// What makes the same bytes another message: the port and the address that they come from.
-    salt: u64,
-    /// Its number among transports on the scoreboard.
-    transport: usize,
-}
-
-/// What a counter is known by in a window, and in the one before.
-#[derive(Clone, Copy)]
-struct Counter {
-    window: u64,
-    identity: u64,
-    before: u64,
-}
-
-/// What was counted of a message that is passed.
-struct Counted {
-    counter: usize,
-    count: u64,
-}
-
-/// What becomes of a message that the core has looked at.
-enum Way {
-    Passed(Option<Counted>),
-    /// Counted, and more than quiet; a count of 0 found no room.
-    Over(Counted),
-    /// Python judges.
-    Judged,
-}
-
-impl Sender {
-    /// What one of its counters is known by in a window.
-    fn counter(&mut self, counter: usize, window: u64) -> Counter {
-        if let Some(known) = self.counters[counter].filter(|known| known.window == window) {
-            return known;
-        }
-        let name = |window: u64| format!("{}:{}:{window}", self.source.cell, COUNTERS[counter]);
-        let identity = |window| SECRET.identity(&[name(window).as_bytes()]);
-        let made = Counter {
-            window,
-            identity: identity(window),
-            before: identity(window.wrapping_sub(1)),
-        };
-        self.counters[counter] = Some(made);
-        made
-    }
-}
-
 /// The calls that the adapter gives; see `sipsieve_kemi`.
 struct Calls {
     /// Reads one of Kamailio's pseudo-variables.
     get: Py<PyAny>,
-    /// (where, inspection, source, steady) -> code: decides on a message and carries it out.
-    judge: Py<PyAny>,
-    /// (where, inspection, source, counter, count, steady) -> code: goes on with a message that was counted.
-    over: Py<PyAny>,
-    /// (entries): counts that the timer process did not fetch in time.
-    left: Py<PyAny>,
     /// () -> guard: the one to go on with when a newer revision was published.
     follow: Py<PyAny>,
     /// (error) -> code: what becomes of a message on which the guard failed.
     broken: Py<PyAny>,
-    /// (error): counts and logs a failure that changes nothing for the message.
-    failed: Py<PyAny>,
     /// () -> bool | None: whether the reply at hand belongs to a transaction of this server.
     in_transaction: Py<PyAny>,
     /// (): an exception was left pending by the host's last call.
     pending: Py<PyAny>,
     /// (seconds): how long one decision in 64 took.
     took: Py<PyAny>,
+    /// (key, forgeable) -> for the how-manieth time a source is to be banned; 0: it is not.
+    offence: Py<PyAny>,
+    /// (key, seconds, rule, offences, udp_only, reason, now): shuts a source out.
+    ban: Py<PyAny>,
+    /// () -> bool: whether Kamailio can answer the request at hand.
+    answerable: Py<PyAny>,
+    /// (status, phrase, seconds): answers the request at hand; seconds: after which to try again, 0 for nothing of that.
+    answer: Py<PyAny>,
+    /// (bytes, by_route) -> 0: they are in place, 1: they can't be put there, 2: sipsieve.cfg does it and asks again.
+    replace: Py<PyAny>,
 }
 
+/// A scrubbed message that sipsieve.cfg puts in place.
+struct Scrubbed {
+    raw: Vec<u8>,
+    replacement: Vec<u8>,
+    source: Source,
+    enforced: bool,
+    reason: String,
+    counts: Counts,
+    ban: Option<judge::Ban>,
+    now: f64,
+}
+
+#[derive(Default)]
 struct Work {
     scratch: Scratch,
-    senders: HashMap<String, Sender>,
-    line: Vec<u8>,
+    /// By `proto|address|port`.
+    senders: HashMap<String, Source>,
+    scrubbed: Option<Scrubbed>,
+    /// What the last odd message and its place are known by, and what became of it.
+    last: (u64, i64),
     passed: u64,
-    handed_on: u64,
+    odd: u64,
 }
 
 /// Decides on each message of one process, by one revision of policy and rules.
 #[pyclass(unsendable, module = "sipsieve._core")]
 pub struct Guard {
-    inspector: Py<Inspector>,
-    networks: Arc<crate::sources::Networks>,
-    recorder: Py<Recorder>,
+    judge: Arc<judge::Judge>,
     memory: Py<Memory>,
-    journal: Py<Journal>,
-    /// The number of this process's last record, which Python's own records share.
-    sequence: Py<Words>,
+    account: Account,
     calls: Calls,
     /// ("$mb",)
     whole_message: Py<PyTuple>,
-    /// Python's `Source`.
-    source_class: Py<PyAny>,
     /// The number of the newest revision, where all processes see it, and the one that this guard decides by.
     head: Py<Words>,
     number: u64,
-    /// The scoreboard, and where this process's row begins in it; where records are counted in the row, by method and
-    /// transport; the cells of records written and of messages passed here.
-    board: Py<Words>,
-    row: usize,
-    cells: Vec<Vec<usize>>,
-    methods: Vec<String>,
-    transports: Vec<String>,
-    written: usize,
-    short: usize,
-    /// By network of the policy, the last for addresses in none: see `Sender::quiet`.
-    quiet: Vec<[i64; 4]>,
-    limited: bool,
     /// One in so many passed messages gets a record; 0 none.
     every: u64,
-    /// How this process's records are named, before their number.
-    prefix: String,
     work: RefCell<Work>,
 }
 
 #[pymethods]
 impl Guard {
-    /// `plan` holds by name what is described at the fields and at `Calls`.
+    /// `plan` holds by name what is described at the fields, at `Calls` and at `Account`.
     #[new]
     fn new(plan: &Bound<'_, PyDict>) -> PyResult<Self> {
         let py = plan.py();
@@ -195,63 +112,28 @@ impl Guard {
                 .ok_or_else(|| PyValueError::new_err(format!("{name}: not in the plan")))
         };
         let call = |name: &str| of(name).map(Bound::unbind);
-        let methods: Vec<String> = of("methods")?.extract()?;
-        let transports: Vec<String> = of("transports")?.extract()?;
-        let cell = of("cell")?;
-        let mut cells = Vec::with_capacity(methods.len());
-        for method in &methods {
-            let row = transports
-                .iter()
-                .map(|transport| cell.call1((method, "allow", transport))?.extract());
-            cells.push(row.collect::<PyResult<Vec<usize>>>()?);
-        }
-        let quiet: Vec<[i64; 4]> = of("quiet")?.extract()?;
-        if quiet.is_empty() || methods.is_empty() || transports.is_empty() {
-            return Err(PyValueError::new_err(
-                "quiet, methods and transports have at least one entry each",
-            ));
-        }
         Ok(Self {
-            inspector: of("inspector")?.cast::<Inspector>()?.clone().unbind(),
-            networks: Arc::clone(&of("networks")?.cast::<Networks>()?.get().inner),
-            recorder: of("recorder")?.cast::<Recorder>()?.clone().unbind(),
+            judge: Arc::clone(&of("judge")?.cast::<Judge>()?.get().inner),
             memory: of("memory")?.cast::<Memory>()?.clone().unbind(),
-            journal: of("journal")?.cast::<Journal>()?.clone().unbind(),
-            sequence: of("sequence")?.cast::<Words>()?.clone().unbind(),
+            account: Account::new(plan)?,
             calls: Calls {
                 get: call("get")?,
-                judge: call("judge")?,
-                over: call("over")?,
-                left: call("left")?,
                 follow: call("follow")?,
                 broken: call("broken")?,
-                failed: call("failed")?,
                 in_transaction: call("in_transaction")?,
                 pending: call("pending")?,
                 took: call("took")?,
+                offence: call("offence")?,
+                ban: call("ban")?,
+                answerable: call("answerable")?,
+                answer: call("answer")?,
+                replace: call("replace")?,
             },
             whole_message: PyTuple::new(py, ["$mb"])?.unbind(),
-            source_class: call("source")?,
             head: of("head")?.cast::<Words>()?.clone().unbind(),
             number: of("number")?.extract()?,
-            board: of("board")?.cast::<Words>()?.clone().unbind(),
-            cells,
-            methods,
-            transports,
-            row: of("row")?.extract()?,
-            written: of("written")?.extract::<usize>()? + of("row")?.extract::<usize>()?,
-            short: of("short")?.extract::<usize>()? + of("row")?.extract::<usize>()?,
-            quiet,
-            limited: of("limited")?.extract()?,
             every: of("every")?.extract()?,
-            prefix: of("prefix")?.extract()?,
-            work: RefCell::new(Work {
-                scratch: Scratch::default(),
-                senders: HashMap::new(),
-                line: Vec::with_capacity(2048),
-                passed: 0,
-                handed_on: 0,
-            }),
+            work: RefCell::default(),
         })
     }
 
@@ -264,8 +146,79 @@ impl Guard {
         if PyErr::take(py).is_some() {
             let _ = self.calls.pending.call0(py);
         }
-        let decided = catch_unwind(AssertUnwindSafe(|| self.decide(py, r#where)));
-        let error = match decided {
+        self.guarded(py, || self.decide(py, r#where, false))
+    }
+
+    /// Asked where `message` gave no usable code: an exception that the host's last call left pending makes the
+    /// interpreter report it as failed, though it had done its work.
+    #[pyo3(signature = (msg=None, r#where=None))]
+    fn again(&self, py: Python<'_>, msg: Option<&Bound<'_, PyAny>>, r#where: Option<&Bound<'_, PyString>>) -> i64 {
+        let known = self.at_hand(py, r#where, |place, raw| Ok(SECRET.identity(&[place.as_bytes(), raw])));
+        PyErr::take(py);
+        match (known, self.work.try_borrow().map(|work| work.last)) {
+            (Ok(known), Ok((last, code))) if known == last && code != 0 => code,
+            _ => self.message(py, msg, r#where),
+        }
+    }
+
+    /// Asked after sipsieve.cfg put scrubbed bytes in place: looks whether they are, and records.
+    #[pyo3(signature = (msg=None, r#where=None))]
+    fn replaced(&self, py: Python<'_>, msg: Option<&Bound<'_, PyAny>>, r#where: Option<&Bound<'_, PyString>>) -> i64 {
+        let _ = msg;
+        self.guarded(py, || {
+            let missing = || PyRuntimeError::new_err("asked about a scrub that was not begun");
+            let scrubbed = self.work.borrow_mut().scrubbed.take().ok_or_else(missing)?;
+            let there = self.at_hand(py, r#where, |_, raw| Ok(raw == scrubbed.replacement));
+            let code = self.settle(py, scrubbed, there.unwrap_or(false));
+            self.work.borrow_mut().last.1 = code;
+            Ok(code)
+        })
+    }
+
+    /// Records a message that Kamailio's parser refused. Never answers: that would crash the server.
+    #[pyo3(signature = (msg=None, r#where=None))]
+    fn unparsable(&self, py: Python<'_>, msg: Option<&Bound<'_, PyAny>>, r#where: Option<&Bound<'_, PyString>>) -> i64 {
+        let _ = msg;
+        let decided = catch_unwind(AssertUnwindSafe(|| self.decide(py, r#where, true)));
+        let decided = decided.unwrap_or_else(|_| Err(PyRuntimeError::new_err("a panic of the core")));
+        if self.account.report(py, decided).is_none() {
+            let place = r#where
+                .and_then(|place| place.to_str().ok())
+                .filter(|place| !place.is_empty());
+            self.fail(
+                py,
+                place.unwrap_or("udp|0.0.0.0|0"),
+                b"",
+                true,
+                0,
+                "could not be looked at",
+            );
+        }
+        PASS
+    }
+
+    /// Records a message on which the guard failed: `reason`, whether it passes, and the answer, 0 for none.
+    fn fail(&self, py: Python<'_>, place: &str, raw: &[u8], passes: bool, status: u16, reason: &str) -> i64 {
+        let recorded = catch_unwind(AssertUnwindSafe(|| {
+            self.failed_on(py, place, &crate::sip::parse(raw), passes, status, reason)
+        }));
+        if !matches!(recorded, Ok(Ok(()))) {
+            // It can't even be read: what it was is not on record, but that it was.
+            let _ = self.failed_on(py, place, &crate::sip::parse(b""), passes, 0, reason);
+        }
+        if passes { PASS } else { STOP }
+    }
+
+    /// How many messages passed here, and how many were odd.
+    fn counts(&self) -> (u64, u64) {
+        self.work.try_borrow().map_or((0, 0), |work| (work.passed, work.odd))
+    }
+}
+
+impl Guard {
+    /// The code that `work` gives; what it fails with becomes what the policy says.
+    fn guarded(&self, py: Python<'_>, work: impl FnOnce() -> PyResult<i64>) -> i64 {
+        let error = match catch_unwind(AssertUnwindSafe(work)) {
             Ok(Ok(code)) => return code,
             Ok(Err(error)) => error,
             Err(_) => PyRuntimeError::new_err("a panic of the core"),
@@ -280,27 +233,13 @@ impl Guard {
         code.unwrap_or(STOP)
     }
 
-    /// How many messages passed here, and how many were handed on.
-    fn counts(&self) -> (u64, u64) {
-        self.work
-            .try_borrow()
-            .map_or((0, 0), |work| (work.passed, work.handed_on))
-    }
-}
-
-impl Guard {
-    fn decide(&self, py: Python<'_>, place: Option<&Bound<'_, PyString>>) -> PyResult<i64> {
-        if self.head.get().read(0) != self.number {
-            let other = self.calls.follow.call0(py)?;
-            let other = other.bind(py).cast::<Self>()?.clone();
-            if !std::ptr::eq(self, &*other.borrow()) {
-                return other.borrow().decide_here(py, place);
-            }
-        }
-        self.decide_here(py, place)
-    }
-
-    fn decide_here(&self, py: Python<'_>, place: Option<&Bound<'_, PyString>>) -> PyResult<i64> {
+    /// Reads the message at hand, and where it came from.
+    fn at_hand<T>(
+        &self,
+        py: Python<'_>,
+        place: Option<&Bound<'_, PyString>>,
+        work: impl FnOnce(&str, &[u8]) -> PyResult<T>,
+    ) -> PyResult<T> {
         let asked;
         let place = match place.map(|place| place.to_str()).transpose()? {
             Some(place) if !place.is_empty() => place,
@@ -312,12 +251,12 @@ impl Guard {
         match self.calls.get.bind(py).call1(self.whole_message.bind(py)) {
             Ok(text) => {
                 let text = text.cast_into::<PyString>()?;
-                self.look(py, place, text.to_str()?.as_bytes())
+                work(place, text.to_str()?.as_bytes())
             }
             // A byte that is not UTF-8: the exception holds the message as received.
             Err(error) if error.is_instance_of::<PyUnicodeDecodeError>(py) => {
                 let object = error.value(py).getattr("object")?.cast_into::<PyBytes>()?;
-                self.look(py, place, object.as_bytes())
+                work(place, object.as_bytes())
             }
             Err(error) => Err(error),
         }
@@ -332,10 +271,34 @@ impl Guard {
         Ok(found.join("|"))
     }
 
-    fn look(&self, py: Python<'_>, place: &str, raw: &[u8]) -> PyResult<i64> {
+    fn decide(&self, py: Python<'_>, place: Option<&Bound<'_, PyString>>, unparsable: bool) -> PyResult<i64> {
+        if self.head.get().read(0) != self.number {
+            let other = self.calls.follow.call0(py)?;
+            let other = other.bind(py).cast::<Self>()?.clone();
+            if !std::ptr::eq(self, &*other.borrow()) {
+                return other.borrow().decide_here(py, place, unparsable);
+            }
+        }
+        self.decide_here(py, place, unparsable)
+    }
+
+    fn decide_here(&self, py: Python<'_>, place: Option<&Bound<'_, PyString>>, unparsable: bool) -> PyResult<i64> {
+        // One whose new bytes sipsieve.cfg never asked about again has its record now.
+        let left = self
+            .work
+            .try_borrow_mut()
+            .ok()
+            .and_then(|mut work| work.scrubbed.take());
+        if let Some(scrubbed) = left {
+            self.settle_record(py, &scrubbed, false, Answer::NONE);
+        }
+        let by_route = place.is_some_and(|place| !place.is_empty().unwrap_or(true));
+        self.at_hand(py, place, |place, raw| self.look(py, place, raw, by_route, unparsable))
+    }
+
+    fn look(&self, py: Python<'_>, place: &str, raw: &[u8], by_route: bool, unparsable: bool) -> PyResult<i64> {
         let began = clock::wall();
-        let steady = clock::steady();
-        let inspector = self.inspector.get();
+        let now = clock::steady() as u64;
         let mut work = self
             .work
             .try_borrow_mut()
@@ -343,138 +306,203 @@ impl Guard {
         let Work {
             scratch,
             senders,
-            line,
             passed,
-            handed_on,
+            odd,
+            ..
         } = &mut *work;
-        let seen = inspector.engine.look(raw, false, scratch);
+        let mut seen = self.judge.engine.look(raw, unparsable, scratch);
         if !senders.contains_key(place) {
             if senders.len() >= MOST_SENDERS {
                 senders.clear();
             }
             senders.insert(place.to_owned(), self.meet(place)?);
         }
-        let Some(sender) = senders.get_mut(place) else {
+        let Some(source) = senders.get(place) else {
             return Err(PyRuntimeError::new_err("a sender that was just met is gone"));
         };
-        let memory = &self.memory.get().tables;
-        let way = match seen.message.kind {
-            _ if !seen.findings.is_empty() || seen.malformed => Way::Judged,
-            Kind::Request => self.request(&seen, sender, memory, steady),
-            Kind::Reply => self.reply(py, &seen, memory, steady)?,
-            Kind::Malformed => Way::Judged,
+        let tables = &self.memory.get().tables;
+        let counters = Shared {
+            tables,
+            window: now / WINDOW,
+            offence: |key: &str, forgeable: bool| self.offence(py, key, forgeable),
         };
-        match way {
-            Way::Passed(counted) => {
-                *passed += 1;
-                let number = *passed;
-                self.board.get().bump(self.short, 1);
-                if self.every > 0 && number % self.every == 0 {
-                    self.record(py, &seen, sender, line, counted.as_ref(), began);
-                } else {
-                    self.tally(py, &seen, sender, began);
-                }
-                if number & TIMED == 0 {
-                    let _ = self.calls.took.call1(py, (clock::wall() - began,));
-                }
-                Ok(PASS)
+        let in_transaction = || self.in_transaction(py);
+        let mut decision = self
+            .judge
+            .decide(&mut seen, source, now, &counters, &in_transaction, unparsable);
+        if decision.verdict == Verdict::Allow && decision.findings.is_empty() {
+            if let Some(ban) = &decision.ban {
+                self.impose(py, ban, began);
             }
-            Way::Over(_) | Way::Judged => {
-                *handed_on += 1;
-                let source = self.python_source(py, sender)?;
-                let bytes = PyBytes::new(py, raw).unbind();
-                let inspection = Inspection::of(py, &inspector.maker, &seen, bytes, false)?;
-                // Python may ask for other messages to be looked at, and for this guard's counts.
-                drop(work);
-                let code = match way {
-                    Way::Over(Counted { counter, count }) => self
-                        .calls
-                        .over
-                        .call1(py, (place, inspection, source, COUNTERS[counter], count, steady))?,
-                    _ => self.calls.judge.call1(py, (place, inspection, source, steady))?,
-                };
-                code.extract(py)
+            *passed += 1;
+            let number = *passed;
+            self.account.passed();
+            let entry = entry(&decision, source, &seen, began);
+            // HTTP is counted only: it is not for this log to say who loads which page.
+            if self.every > 0 && number % self.every == 0 && seen.message.kind != Kind::Malformed {
+                self.account.decision(py, &entry);
+            } else {
+                self.account.count(py, &entry);
             }
+            if number & TIMED == 0 {
+                let _ = self.calls.took.call1(py, (clock::wall() - began,));
+            }
+            return Ok(PASS);
         }
+        *odd += 1;
+        let timed = *odd & TIMED == 0;
+        let source = source.clone();
+        // Kamailio may call back into Python while it answers.
+        drop(work);
+        let code = self.carry_out(py, &mut decision, &seen, &source, began, by_route, unparsable);
+        if let Ok(mut work) = self.work.try_borrow_mut() {
+            work.last = (SECRET.identity(&[place.as_bytes(), raw]), code);
+        }
+        if timed {
+            let _ = self.calls.took.call1(py, (clock::wall() - began,));
+        }
+        Ok(code)
     }
 
-    /// A request in which nothing is odd: counted.
-    fn request(&self, seen: &Seen<'_>, sender: &mut Sender, memory: &Tables, steady: f64) -> Way {
-        let message = &seen.message;
-        if message.method == b"INVITE" && message.body().is_empty() {
-            // Whether it may be without an offer is the policy's to say.
-            return Way::Judged;
+    /// Replaces, bans, records and answers, in this order: what was answered is in the log, whoever is killed when, and nothing
+    /// that fails keeps a record from being written.
+    #[allow(clippy::too_many_arguments)]
+    fn carry_out(
+        &self,
+        py: Python<'_>,
+        decision: &mut Decision<'_>,
+        seen: &Seen<'_>,
+        source: &Source,
+        now: f64,
+        by_route: bool,
+        unparsable: bool,
+    ) -> i64 {
+        if let Some(ban) = &decision.ban {
+            self.impose(py, ban, now);
         }
-        if !sender.limited {
-            return Way::Passed(None);
+        if unparsable {
+            self.account.decision(py, &entry(decision, source, seen, now));
+            return PASS;
         }
-        let now = steady as u64;
-        if let Some(offer) = dialog::credentials(message) {
-            self.offered(seen, &offer, sender, memory, now);
+        if decision.enforced && decision.verdict == Verdict::Scrub {
+            let made = decision.replacement.take().unwrap_or_default();
+            let replaced = self.calls.replace.call1(py, (PyBytes::new(py, &made), by_route));
+            let replaced = replaced.and_then(|code| code.extract::<i64>(py));
+            match self.account.report(py, replaced) {
+                Some(0) => {}
+                Some(2) => {
+                    let scrubbed = Scrubbed {
+                        raw: seen.message.raw.to_vec(),
+                        replacement: made,
+                        source: source.clone(),
+                        enforced: decision.enforced,
+                        reason: std::mem::take(&mut decision.reason),
+                        counts: std::mem::take(&mut decision.counts),
+                        ban: decision.ban.take(),
+                        now,
+                    };
+                    if let Ok(mut work) = self.work.try_borrow_mut() {
+                        work.scrubbed = Some(scrubbed);
+                    }
+                    return REPLACE;
+                }
+                _ => {
+                    unscrubbed(&mut decision.reason);
+                    (decision.verdict, decision.answer) = instead(seen.message.kind);
+                }
+            }
         }
-        let mut counter = match message.method {
-            b"CANCEL" => return Way::Passed(None),
-            b"INVITE" => INVITE,
-            b"REGISTER" => REGISTER,
-            _ => OTHER,
-        };
-        let identity = dialog_identity(seen);
-        if identity != 0 && memory.dialogs.knows(identity, now) {
-            counter = DIALOG;
+        let ends = decision.enforced && decision.verdict.ends();
+        if ends && decision.answer.status > 0 && !self.answerable(py) {
+            (decision.verdict, decision.answer) = (Verdict::Drop, Answer::NONE);
+            decision.reason.push_str("; no answer could be built");
         }
-        let quiet = sender.quiet[counter];
-        if quiet < 0 {
-            return Way::Passed(None);
+        self.account.decision(py, &entry(decision, source, seen, now));
+        if !ends {
+            return PASS;
         }
-        let copies = memory
-            .retransmissions
-            .copies(SECRET.identity(&[message.raw]) ^ sender.salt, now);
-        if 1 < copies && copies <= RETRANSMISSIONS {
-            return Way::Passed(None);
+        self.answer(py, decision.answer);
+        STOP
+    }
+
+    /// What becomes of a scrubbed message whose bytes are in place, or could not be put there.
+    fn settle(&self, py: Python<'_>, scrubbed: Scrubbed, in_place: bool) -> i64 {
+        let (verdict, mut answer) = instead(crate::sip::parse(&scrubbed.raw).kind);
+        let refused = !in_place && verdict.ends();
+        if !refused || !self.answerable(py) {
+            answer = Answer::NONE;
         }
-        let window = now / WINDOW;
-        let Counter { identity, before, .. } = sender.counter(counter, window);
-        let count = if memory.counters.admits(identity, || before, window) {
-            memory.counters.increase(identity, window, 1)
-        } else {
+        self.settle_record(py, &scrubbed, in_place, answer);
+        if !refused {
+            return PASS;
+        }
+        self.answer(py, answer);
+        STOP
+    }
+
+    fn settle_record(&self, py: Python<'_>, scrubbed: &Scrubbed, in_place: bool, answer: Answer) {
+        let seen = self.judge.engine.look(&scrubbed.raw, false, &mut Scratch::default());
+        let mut verdict = Verdict::Scrub;
+        let mut reason = scrubbed.reason.clone();
+        if !in_place {
+            verdict = instead(seen.message.kind).0;
+            if verdict == Verdict::Reject && answer.status == 0 {
+                verdict = Verdict::Drop;
+            }
+            unscrubbed(&mut reason);
+        }
+        self.account.decision(
+            py,
+            &Entry {
+                now: scrubbed.now,
+                source: &scrubbed.source,
+                action: verdict.name(),
+                enforced: scrubbed.enforced,
+                reason: reason.as_bytes(),
+                status: answer.status,
+                counts: &scrubbed.counts,
+                ban: scrubbed.ban.as_ref(),
+                findings: &seen.findings,
+                message: &seen.message,
+            },
+        );
+    }
+
+    fn failed_on(
+        &self,
+        py: Python<'_>,
+        place: &str,
+        message: &crate::sip::Message<'_>,
+        passes: bool,
+        status: u16,
+        reason: &str,
+    ) -> PyResult<()> {
+        let source = self.meet(place)?;
+        let status = if passes || status == 0 || !self.answerable(py) {
             0
+        } else {
+            status
         };
-        if count == 0 || count > quiet as u64 {
-            return Way::Over(Counted { counter, count });
-        }
-        Way::Passed(Some(Counted { counter, count }))
+        self.account.decision(
+            py,
+            &Entry {
+                now: clock::wall(),
+                source: &source,
+                action: ERROR,
+                enforced: true,
+                reason: reason.as_bytes(),
+                status,
+                counts: &Counts::new(),
+                ban: None,
+                findings: &[],
+                message,
+            },
+        );
+        self.answer(py, Answer::new(status, "Service Unavailable"));
+        Ok(())
     }
 
-    /// As `challenge.offered`: remembers that a request carries credentials, and whether they come from where they say.
-    fn offered(&self, seen: &Seen<'_>, offer: &dialog::Offer<'_>, sender: &Sender, memory: &Tables, now: u64) {
-        let Some((call_id, number)) = dialog::transaction(&seen.message) else {
-            return;
-        };
-        let known = |nonce: &[u8]| {
-            let identity = SECRET.identity(&[nonce, sender.source.key.as_bytes()]);
-            memory.marks.marked(identity, now, NONCE_LIFE) > 0
-        };
-        let proven = sender.source.connected || offer.nonce.as_deref().is_some_and(known);
-        let value = if proven { PROVEN } else { CLAIMED };
-        memory.marks.mark(SECRET.identity(&[call_id, number]), value, now);
-    }
-
-    /// A reply in which nothing is odd: a dialog that it sets up is remembered.
-    fn reply(&self, py: Python<'_>, seen: &Seen<'_>, memory: &Tables, steady: f64) -> PyResult<Way> {
-        let message = &seen.message;
-        if message.status >= FIRST_FAILURE {
-            return Ok(Way::Judged);
-        }
-        if message.method == b"INVITE" && (200..300).contains(&message.status) {
-            let identity = dialog_identity(seen);
-            if identity != 0 && self.calls.in_transaction.call0(py)?.extract::<Option<bool>>(py)? != Some(false) {
-                memory.dialogs.remember(identity, steady as u64);
-            }
-        }
-        Ok(Way::Passed(None))
-    }
-
-    fn meet(&self, place: &str) -> PyResult<Sender> {
+    fn meet(&self, place: &str) -> PyResult<Source> {
         let mut words = place.splitn(3, '|');
         let (Some(transport), Some(ip), Some(port)) = (words.next(), words.next(), words.next()) else {
             return Err(PyValueError::new_err("where a message came from is proto|address|port"));
@@ -482,113 +510,69 @@ impl Guard {
         let port: u16 = port
             .parse()
             .map_err(|_| PyValueError::new_err("a port is a number up to 65535"))?;
-        let source = self.networks.source(ip, port, transport);
-        let place = usize::try_from(source.network).unwrap_or(usize::MAX);
-        let quiet = *self.quiet.get(place).or(self.quiet.last()).unwrap_or(&[0; 4]);
-        let last = self.transports.len() - 1;
-        Ok(Sender {
-            python: None,
-            counters: [None; 4],
-            quiet,
-            limited: self.limited && !source.trusted,
-            salt: SECRET.identity(&[&port.to_be_bytes(), source.key.as_bytes()]),
-            transport: self
-                .transports
-                .iter()
-                .position(|name| *name == source.transport)
-                .unwrap_or(last),
-            source,
-        })
+        Ok(self.judge.networks.source(ip, port, transport))
     }
 
-    fn python_source(&self, py: Python<'_>, sender: &mut Sender) -> PyResult<Py<PyAny>> {
-        if let Some(known) = &sender.python {
-            return Ok(known.clone_ref(py));
-        }
-        let made = self
-            .source_class
-            .call1(py, crate::python::network::fields(&sender.source))?;
-        sender.python = Some(made.clone_ref(py));
-        Ok(made)
+    fn offence(&self, py: Python<'_>, key: &str, forgeable: bool) -> u64 {
+        let asked = self.calls.offence.call1(py, (key, forgeable));
+        (self.account.report(py, asked.and_then(|count| count.extract(py)))).unwrap_or(0)
     }
 
-    /// Counts a passed message for its summary record.
-    fn tally(&self, py: Python<'_>, seen: &Seen<'_>, sender: &Sender, now: f64) {
-        let key = tallies::Key {
-            ip: sender.source.ip.as_bytes(),
-            method: seen.message.method,
-            verdict: b"allow",
-            transport: sender.source.transport.as_bytes(),
-            rule: b"",
-        };
-        let mut left = Vec::new();
-        if let Ok(mut ledger) = self.memory.get().ledger.try_borrow_mut(py) {
-            if let Some(writer) = ledger.writer.as_mut() {
-                writer.tally(key, now, &mut left);
-            }
-        }
-        if !left.is_empty() {
-            let left = crate::python::state::entries(left);
-            self.report(py, self.calls.left.call1(py, (left,)));
+    fn in_transaction(&self, py: Python<'_>) -> Option<bool> {
+        let asked = self.calls.in_transaction.call0(py);
+        (self.account.report(py, asked.and_then(|answer| answer.extract(py)))).flatten()
+    }
+
+    fn answerable(&self, py: Python<'_>) -> bool {
+        let asked = self.calls.answerable.call0(py);
+        (self.account.report(py, asked.and_then(|answer| answer.extract(py)))).unwrap_or(false)
+    }
+
+    fn answer(&self, py: Python<'_>, answer: Answer) {
+        if answer.status > 0 {
+            let told = (answer.status, answer.phrase, answer.retry_after);
+            self.account.report(py, self.calls.answer.call1(py, told));
         }
     }
 
-    /// Writes a passed message's own record; what can't be written is tallied.
-    fn record(
-        &self,
-        py: Python<'_>,
-        seen: &Seen<'_>,
-        sender: &Sender,
-        line: &mut Vec<u8>,
-        counted: Option<&Counted>,
-        now: f64,
-    ) {
-        let counters = counted.map(|counted| (COUNTERS[counted.counter], counted.count));
-        let sequence = self.sequence.get();
-        sequence.bump(0, 1);
-        let number = sequence.read(0);
-        line.clear();
-        let (Ok(mut recorder), Ok(mut journal)) = (self.recorder.try_borrow_mut(py), self.journal.try_borrow_mut(py))
-        else {
-            return self.tally(py, seen, sender, now);
-        };
-        recorder.inner.decision(
-            line,
-            &record::Decision {
-                now,
-                ip: &sender.source.ip,
-                port: sender.source.port,
-                transport: &sender.source.transport,
-                action: "allow",
-                id: &self.prefix,
-                number: Some(number),
-                reason: b"",
-                status: 0,
-                enforced: true,
-                counters: counters.as_slice(),
-                ban: None,
-                findings: &[],
-                message: &seen.message,
-            },
+    fn impose(&self, py: Python<'_>, ban: &judge::Ban, now: f64) {
+        let told = (
+            &ban.key,
+            ban.seconds,
+            ban.rule,
+            ban.offences,
+            ban.udp_only,
+            &ban.reason,
+            now,
         );
-        if journal.write(line, now) {
-            let method = self
-                .methods
-                .iter()
-                .position(|name| name.as_bytes() == seen.message.method);
-            let cell = self.cells[method.unwrap_or(self.methods.len() - 1)][sender.transport];
-            self.board.get().bump(self.row + cell, 1);
-            self.board.get().put(self.written, journal.inner.written);
-        } else {
-            drop((recorder, journal));
-            self.tally(py, seen, sender, now);
-        }
+        self.account.report(py, self.calls.ban.call1(py, told));
     }
+}
 
-    fn report(&self, py: Python<'_>, result: PyResult<Py<PyAny>>) {
-        if let Err(error) = result {
-            let _ = self.calls.failed.call1(py, (error.into_value(py),));
-        }
+/// What becomes of a message whose bytes could not be replaced: a request is refused, a reply passes.
+fn instead(kind: Kind) -> (Verdict, Answer) {
+    match kind {
+        Kind::Reply => (Verdict::Allow, Answer::NONE),
+        _ => (Verdict::Reject, Answer::FORBIDDEN),
+    }
+}
+
+fn unscrubbed(reason: &mut String) {
+    reason.push_str("; could not be scrubbed");
+}
+
+fn entry<'e, 'a>(decision: &'e Decision<'a>, source: &'e Source, seen: &'e Seen<'a>, now: f64) -> Entry<'e, 'a> {
+    Entry {
+        now,
+        source,
+        action: decision.verdict.name(),
+        enforced: decision.enforced,
+        reason: decision.reason.as_bytes(),
+        status: decision.answer.status,
+        counts: &decision.counts,
+        ban: decision.ban.as_ref(),
+        findings: &decision.findings,
+        message: &seen.message,
     }
 }
 

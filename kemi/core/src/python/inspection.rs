@@ -7,6 +7,7 @@ use pyo3::types::{PyBytes, PyList, PyString};
 
 use crate::detect::{Finding, Scratch, Settings};
 use crate::engine::{Engine, Seen};
+use crate::judge::dialog_identity;
 use crate::python::detect::Ruleset;
 use crate::sip::{Kind, dialog, grammar, http};
 use crate::state::region::SECRET;
@@ -119,11 +120,6 @@ impl Inspection {
             offers_credentials: transaction != 0 && dialog::credentials(message).is_some(),
         })
     }
-}
-
-/// The dialog's identity; 0 without one.
-pub fn dialog_identity(seen: &Seen<'_>) -> u64 {
-    dialog::identity(&seen.message).map_or(0, |parts| SECRET.identity(&[parts.call_id, parts.one, parts.other]))
 }
 
 #[pymethods]

@@ -1,9 +1,11 @@
 //! The Python module `sipsieve._core`: types and errors at the border, nothing else.
 
+mod account;
 mod detect;
 mod guard;
 mod inspection;
 mod journal;
+mod judge;
 mod network;
 mod record;
 mod sip;
@@ -19,6 +21,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     guard::register(module)?;
     inspection::register(module)?;
     journal::register(module)?;
+    judge::register(module)?;
     network::register(module)?;
     sip::register(module)?;
     detect::register(module)?;

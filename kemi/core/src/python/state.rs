@@ -8,6 +8,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 
+use crate::judge::counters::{Name, overflow};
 use crate::state::region::SECRET;
 use crate::state::{counters, dialogs, marks, memory, retransmissions, tallies};
 
@@ -76,10 +77,15 @@ impl Counts {
             .get(SECRET.identity(&[name.to_string_lossy().as_bytes()]), window)
     }
 
-    /// admits(name, before, window): whether a name may have a counter of its own; `before`: its name in the window before.
-    fn admits(&self, name: &Bound<'_, PyString>, before: &Bound<'_, PyString>, window: u64) -> bool {
-        let of = |name: &Bound<'_, PyString>| SECRET.identity(&[name.to_string_lossy().as_bytes()]);
-        self.0.admits(of(name), || of(before), window)
+    /// of(cell, limit, window, running): what is counted of a source by one of `LIMITS`, 0 where nothing is.
+    fn of(&self, cell: &str, limit: &str, window: u64, running: u64) -> u64 {
+        let name = Name {
+            cell,
+            limit,
+            value: None,
+            window,
+        };
+        self.0.get(name.identity(), running)
     }
 
     /// begun(window): how many counters began in that window.
@@ -374,6 +380,17 @@ impl Memory {
             )?,
             tables,
         })
+    }
+
+    /// shared_by(window): how often sources found no counter of their own in that window.
+    fn shared_by(&self, window: u64) -> u64 {
+        self.tables.together.get(overflow(window), window)
+    }
+
+    /// forget(): all counters begin anew.
+    fn forget(&self) {
+        self.tables.counters.forget();
+        self.tables.together.forget();
     }
 
     /// How many ledgers were damaged, and set aside, when this was made.

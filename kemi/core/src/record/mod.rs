@@ -11,6 +11,7 @@ pub mod json;
 mod mask;
 mod summary;
 mod text;
+pub mod throttle;
 mod time;
 
 pub use decision::{Ban, Decision, Finding, MAX_FINDINGS, MAX_VALUE, Recorder, Settings};

@@ -14,10 +14,15 @@ pub const MARKS: usize = 65_536;
 /// Dialogs remembered: 4 MiB, half a day of twelve answered calls a second. Only what is written takes memory.
 pub const DIALOGS: usize = 524_288;
 
+/// Counters that sources share: 256 of each of nine limits, with room to spare.
+pub const TOGETHER: usize = 4096;
+
 /// All tables of a server, to be made before Kamailio forks.
 pub struct Memory {
     pub secret: Arc<hash::Secret>,
     pub counters: Arc<counters::Counters>,
+    /// What the sources share which find no room among `counters`.
+    pub together: Arc<counters::Counters>,
     pub retransmissions: Arc<retransmissions::Retransmissions>,
     pub dialogs: Arc<dialogs::Dialogs>,
     pub marks: Arc<marks::Marks>,
@@ -36,6 +41,7 @@ impl Memory {
         Ok(Memory {
             secret: region::SECRET.clone(),
             counters: Arc::new(counters::Counters::new(capacity)?),
+            together: Arc::new(counters::Counters::new(TOGETHER)?),
             retransmissions: Arc::new(retransmissions::Retransmissions::new(RETRANSMISSIONS)?),
             dialogs: Arc::new(dialogs::Dialogs::new(DIALOGS)?),
             marks: Arc::new(marks::Marks::new(MARKS)?),

@@ -1,0 +1,148 @@
+//! What is counted of sources by the minute, and remembered of messages, in the tables that all workers share.
+
+use crate::state::memory::Memory;
+use crate::state::region::SECRET;
+
+/// Length of a window of the limits in seconds; the policy speaks of minutes.
+pub const WINDOW: u64 = 60;
+
+/// Counters that the sources share which find no room for their own.
+const BUCKETS: u64 = 256;
+
+/// A counter's name: whose, of what, of which value where distinct ones are counted, in which window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Name<'a> {
+    /// See `Source::cell`.
+    pub cell: &'a str,
+    /// A limit's name, as in the policy.
+    pub limit: &'a str,
+    pub value: Option<u64>,
+    pub window: u64,
+}
+
+impl Name<'_> {
+    /// What it is known by in a table.
+    pub fn identity(&self) -> u64 {
+        let window = self.window.to_le_bytes();
+        match self.value {
+            None => SECRET.identity(&[self.cell.as_bytes(), self.limit.as_bytes(), &window]),
+            Some(value) => SECRET.identity(&[
+                self.cell.as_bytes(),
+                self.limit.as_bytes(),
+                &window,
+                &value.to_le_bytes(),
+            ]),
+        }
+    }
+
+    /// The same in the window before.
+    pub fn before(mut self) -> Self {
+        self.window = self.window.wrapping_sub(1);
+        self
+    }
+}
+
+/// As it is written for Python's counters: `192.0.2.1:u:invite:7`, `192.0.2.1:u:targets=5f:7`.
+impl std::fmt::Display for Name<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.value {
+            None => write!(out, "{}:{}:{}", self.cell, self.limit, self.window),
+            Some(value) => write!(out, "{}:{}={value:x}:{}", self.cell, self.limit, self.window),
+        }
+    }
+}
+
+/// What messages are judged with. Times are seconds of a clock that never steps.
+pub trait Counters {
+    /// Adds to a counter and returns it; negative where it is shared with other sources.
+    fn add(&self, name: Name<'_>, amount: u64) -> i64;
+    /// A counter as it stands, 0 where there is none.
+    fn get(&self, name: Name<'_>) -> u64;
+    /// Notes that a source is to be banned: for the how-manieth time; 0 where it is, must not be, or no room is left.
+    fn offence(&self, key: &str, forgeable: bool) -> u64;
+    /// Remembers a fact about a short-lived thing: `value` from 1 on.
+    fn mark(&self, identity: u64, value: u32, now: u64);
+    /// The fact remembered within `life` seconds, else 0.
+    fn marked(&self, identity: u64, now: u64, life: u64) -> u32;
+    /// How often this message was seen within a transaction's life, this time included.
+    fn copies(&self, identity: u64, now: u64) -> u64;
+    fn remember_dialog(&self, identity: u64, now: u64);
+    fn knows_dialog(&self, identity: u64, now: u64) -> bool;
+}
+
+/// The counters of a running server: exact over all workers, and bounded.
+///
+/// When as many counters began in a window as the policy's capacity, new names share `BUCKETS` of them; who had a counter in
+/// the window before still gets one, so that a flood of forged sources does not push out those who were there.
+pub struct Shared<'a, F: Fn(&str, bool) -> u64> {
+    pub tables: &'a Memory,
+    /// The running window.
+    pub window: u64,
+    /// See `Counters::offence`.
+    pub offence: F,
+}
+
+impl<F: Fn(&str, bool) -> u64> Counters for Shared<'_, F> {
+    fn add(&self, name: Name<'_>, amount: u64) -> i64 {
+        let identity = name.identity();
+        let counters = &self.tables.counters;
+        if counters.admits(identity, || name.before().identity(), self.window) {
+            let count = counters.increase(identity, self.window, amount);
+            if count > 0 {
+                return count as i64;
+            }
+        }
+        let together = &self.tables.together;
+        together.increase(overflow(self.window), self.window, 1);
+        if name.value.is_some() {
+            // A distinct value counts by being new, which can't be known here.
+            return 0;
+        }
+        let bucket = SECRET.identity(&[name.cell.as_bytes()]) % BUCKETS;
+        let bucket = Name {
+            cell: "",
+            value: Some(bucket),
+            ..name
+        };
+        -(together.increase(bucket.identity(), self.window, amount).max(1) as i64)
+    }
+
+    fn get(&self, name: Name<'_>) -> u64 {
+        self.tables.counters.get(name.identity(), self.window)
+    }
+
+    fn offence(&self, key: &str, forgeable: bool) -> u64 {
+        (self.offence)(key, forgeable)
+    }
+
+    fn mark(&self, identity: u64, value: u32, now: u64) {
+        self.tables.marks.mark(identity, value, now);
+    }
+
+    fn marked(&self, identity: u64, now: u64, life: u64) -> u32 {
+        self.tables.marks.marked(identity, now, life)
+    }
+
+    fn copies(&self, identity: u64, now: u64) -> u64 {
+        self.tables.retransmissions.copies(identity, now)
+    }
+
+    fn remember_dialog(&self, identity: u64, now: u64) {
+        self.tables.dialogs.remember(identity, now);
+    }
+
+    fn knows_dialog(&self, identity: u64, now: u64) -> bool {
+        self.tables.dialogs.knows(identity, now)
+    }
+}
+
+/// What is counted under shared counters in a window, by its name in `Memory::together`.
+pub fn overflow(window: u64) -> u64 {
+    Name {
+        cell: "",
+        limit: "overflow",
+        value: None,
+        window,
+    }
+    .identity()
+}

@@ -19,7 +19,7 @@ _AUTH: Final = {
 }  # fmt: skip
 _RELAYS: Final = {"t_relay", "t_relay_to", "t_relay_to_udp", "t_relay_to_tcp", "forward", "forward_udp", "t_relay_cell"}
 _FLOOD_MODULES: Final = {"pike", "ratelimit", "pipelimit"}
-_SECRET: Final = re.compile(r"\w+://[^:/@\s]+:([^@/\s]+)@")
+_SECRET: Final = re.compile(r"://[^:/@\s]++:([^@/\s]++)@")
 _LOOPBACK: Final = re.compile(r"127\.|localhost|\[::1\]|^unix|^/|^unixs:|^fifo")
 
 

@@ -47,6 +47,9 @@ class Finding:
     cwe: int = 0
     #: For the proof: what to look for.
     kind: str = ""
+    taint: Taint | None = None
+    #: "" where no proof was asked for.
+    proof: str = ""
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -116,8 +119,8 @@ class Collector:
         value = about.exploit if at.quote else about.unquoted
         return Finding(
             f"{kind}-{'quoted' if at.quote else 'bare'}", severity, place, what, why, function, written,
-            taint.source.what, (*taint.steps, Step(place, f"{function}(…)")), message(taint, value), corrected,
-            advice, self.variant, about.cwe, kind,
+            taint.source.what, (*taint.steps, Step(place, f"{function}(…)")), message_for(taint, value), corrected,
+            advice, self.variant, about.cwe, kind, taint,
         )  # fmt: skip
 
 
@@ -151,7 +154,7 @@ def around(written: str, transformation: str) -> str:
     return f"$({written[1:]}{{{transformation}}})"
 
 
-def message(taint: Taint, value: str) -> str:
+def message_for(taint: Taint, value: str) -> str:
     """The SIP message that brings a value there."""
     template = taint.source.message.replace("{inner}", taint.inner or "X-Header")
     if taint.source.quoted:

@@ -166,6 +166,9 @@ def _pieces(text: str, at: int) -> Iterator[tuple[Piece, int]]:
                 kind = _WORDS.get(said.lower(), "ID")
             elif kind == "SHIFT":
                 kind = "BIT"
+        elif one in "\"'":
+            # It does not close, and so nothing behind it is read: what is no string can't be told from what is one.
+            end, kind, said = len(text), "trouble", one
         else:
             end, kind, said = at + 1, "trouble", one
         if kind != "SPACE":

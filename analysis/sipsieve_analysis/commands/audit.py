@@ -15,6 +15,7 @@ import click
 from ..audit.audit import AuditError, Report, audit
 from ..audit.catalogue import SEVERITIES
 from ..audit.findings import Finding
+from ..audit.proof import prove
 from ..audit.sarif import document
 from ..operate.harmless import harmless
 
@@ -36,16 +37,27 @@ Exit codes: 0 nothing at or above --fail-on, 1 something, 2 a file can't be read
 )  # fmt: skip
 @click.option("--all", "everything", is_flag=True, help="Show notes too: text of senders in the log, in header fields.")
 @click.option("--kamailio-version", "version", metavar="X.Y.Z", help="For known faults. Default: the installed one's.")
+@click.option(
+    "--prove", "proven", is_flag=True,
+    help="Fire each SQL or shell finding's message at a scratch Kamailio that runs the configuration, cut off from the "
+    "network and with nothing to write to. Needs root, and kamailio-sqlite-modules.",
+)  # fmt: skip
 @click.option("--sarif", type=click.Path(dir_okay=False, path_type=Path), metavar="OUT", help="Also write SARIF 2.1.0.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def command(
-    files: tuple[Path, ...], fail_on: str, everything: bool, version: str | None, sarif: Path | None, as_json: bool
+    files: tuple[Path, ...],
+    fail_on: str,
+    everything: bool,
+    version: str | None,
+    proven: bool,
+    sarif: Path | None,
+    as_json: bool,
 ) -> None:
     """Audit Kamailio configurations and KEMI scripts for SIP data that reaches code.
 
     Follows what a sender writes (From, User-Agent, any header field, the body) through variables, routes and functions into
     SQL, shells, URLs, JSON, Redis, LDAP and scripts. Each finding has the way with file and line, the message that exploits
-    it and the corrected line. Includes are read, and every #!ifdef both ways. Nothing is run.
+    it and the corrected line. Includes are read, and every #!ifdef both ways. Nothing is run but with --prove.
     """
     installed = version if version is not None else _installed()
     reports: list[Report] = []
@@ -57,6 +69,12 @@ def command(
     if not everything:
         for report in reports:
             report.findings = [finding for finding in report.findings if finding.severity != "note"]
+    if proven:
+        for report in reports:
+            try:
+                report.findings = prove(Path(report.file), report.findings)
+            except AuditError as error:
+                raise click.UsageError(str(error)) from None
     if sarif is not None:
         try:
             sarif.write_text(json.dumps(document(reports), indent=1) + "\n")
@@ -99,7 +117,7 @@ def _data(reports: list[Report], version: str) -> dict[str, Any]:
 
 def _facts(finding: Finding) -> dict[str, Any]:
     facts = dataclasses.asdict(finding)
-    del facts["kind"], facts["place"]
+    del facts["kind"], facts["place"], facts["taint"]
     return facts | {
         "file": finding.place.file,
         "line": finding.place.line,
@@ -125,6 +143,8 @@ def _show(report: Report) -> None:
             click.echo(harmless(f"    write: {finding.corrected}"))
         if finding.advice:
             click.echo(harmless(f"    {'or ' if finding.corrected else ''}{finding.advice}"))
+        if finding.proof:
+            click.echo(harmless(f"    proof: {finding.proof}"))
         click.echo("")
     for place, what in report.unread:
         click.echo(harmless(f"{place}: not read: {what}"), err=True)

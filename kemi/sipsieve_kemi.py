@@ -86,6 +86,9 @@ SWITCH_BY: Final = "sipsieve_off_by"
 _TURNS: Final = 16
 _TURN: Final = 0.04
 
+#: Seconds between two lines in syslog about a log that can't be written.
+_SILENT: Final = 60.0
+
 
 class _Table:
     """One of Kamailio's htables as a whole."""
@@ -152,9 +155,9 @@ class Sipsieve:
             )
         self._journal = writer.Journal(self._log_path, self._shared.torn)
         self._accounting = accounting.Accounting(self._shared, self._journal, self._revision.recorder)
-        self._backlog = backlog.Backlog(self._accounting.summary, self._accounting.notice)
+        self._backlog = backlog.Backlog(self._shared.ledger, self._accounting.summary)
         # Counts that a killed server left behind, written at once; what can't be, with the timer's ticks.
-        self._backlog.add(self._shared.ledger.drain(time.time(), everything=True))
+        self._shared.ledger.collect(time.time(), everything=True)
         self._shared.ledger.attach(0)
         self._counters = _counters(self._shared, loaded)
         self._ban_table = ban_table.BanTable(_BANS, self._never_banned, self._accounting.notice)
@@ -166,6 +169,7 @@ class Sipsieve:
         self._administration: admin.Administration | None = None
         self._housekeeping = self._made_for_housekeeping()
         self._failures = 0
+        self._lost, self._lost_said = 0, -_SILENT
         self._errors = fail_mode.Errors()
         with ownership.owner_of(os.path.dirname(self._log_path) or "."):
             self._say_start()
@@ -301,13 +305,13 @@ class Sipsieve:
             "sequence": self._accounting.sequence,
             "spent": self._shared.spent,
             "budget": live.policy.log.bytes_per_second,
+            "max_bytes": live.policy.log.max_bytes,
             "head": self._newest,
             "number": self._number,
             "every": _one_in(live.policy.log.allow),
             "prefix": f"{self._accounting.prefix}-",
             **self._board.plan,
             "get": self._get,
-            "left": self._accounting.left,
             "follow": self._followed,
             "broken": self._broken,
             "failed": self._failed,
@@ -392,7 +396,18 @@ class Sipsieve:
         if (prometheus := getattr(KSR, "xhttp_prom", None)) is not None:
             for update in self._housekeeping.updates(self._revision, now, steady, _is_off()):
                 getattr(prometheus, update.call)(*update.arguments)
-        self._housekeeping.write(now)
+        lost = self._board.lost()
+        if lost > self._lost and steady - self._lost_said >= _SILENT:
+            more = lost - self._lost
+            self._lost, self._lost_said = lost, steady
+            KSR.err(
+                f"sipsieve: {self._log_path}: the decision log can't be written: {more} records became counts, which are kept "
+                "until it can. Is the disk full, or the folder gone?\n"
+            )
+        try:
+            self._housekeeping.write(now)
+        except OSError as error:
+            self._failed(error)
 
     def _workers(self) -> list[tuple[scoreboard.Worker, int]]:
         """The workers with their memory in bytes; not the two timer processes of ours."""
@@ -479,7 +494,7 @@ class Sipsieve:
             )
         if not self._shared.durable:
             KSR.warn(
-                f"sipsieve: {self._log_path}.ledger: no such file can be kept; what summaries count does not "
+                f"sipsieve: {self._log_path}.ledger: no such file, or memory, can be kept; what summaries count does not "
                 "survive a kill. Its folder must be writable for Kamailio's user, with 13 MB left.\n"
             )
         if self._shared.memory.damaged:
@@ -488,6 +503,13 @@ class Sipsieve:
                 ".ledger.damaged; what it counted since the last summaries is not in the log. It can be deleted.\n"
             )
         self._backlog.write(now)
+        if os.path.isdir(os.path.dirname(self._log_path) or "."):
+            try:
+                self._backlog.save(now)
+            except OSError as error:
+                KSR.warn(
+                    f"sipsieve: {self._log_path}.ledger: cannot be written: {error.strerror}; counts do not survive a stop of the machine\n"
+                )
         # Each process opens the log for itself.
         self._journal.close()
 

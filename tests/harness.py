@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
 import os
@@ -52,6 +53,18 @@ def as_documented(record: dict[str, Any]) -> None:
         raise AssertionError(f"not as in docs/decision-log.schema.json: {error}: {record}") from None
 
 
+#: The logs of all servers of this process: the memory of their counts outlives them, as it should.
+_logs: set[str] = set()
+
+
+@atexit.register
+def _give_back() -> None:
+    from sipsieve._core import remove_ledger
+
+    for log in _logs:
+        remove_ledger(f"{log}.ledger")
+
+
 class Server:
     """One Kamailio, with sipsieve or without, in a folder of its own."""
 
@@ -99,6 +112,7 @@ class Server:
 
     def start(self) -> Server:
         """Starts and waits until the socket is bound."""
+        _logs.add(self.environment.get("SIPSIEVE_LOG", str(self.log)))
         try:
             self._kamailio.start()
         except (StartError, TimeoutError) as error:

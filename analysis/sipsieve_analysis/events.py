@@ -136,7 +136,7 @@ class Store:
                 sip.excerpt,
                 CASE WHEN findings IS NULL AND len(rule.id) > 0
                      THEN list_transform(rule.id, lambda r: {{'rule': r, 'family': '', 'score': 5, 'field': sip.field, 'excerpt': sip.excerpt}})
-                     ELSE findings END,
+                     ELSE list_transform(findings, lambda f: {{'rule': f.rule, 'family': f.family, 'score': f.score, 'field': f.field, 'excerpt': coalesce(f.excerpt, sip.excerpt)}}) END,
                 CASE WHEN indicators IS NULL THEN NULL ELSE indicators::VARCHAR END
             FROM {source}
             """  # noqa: S608 (every inserted text is ours or quoted)

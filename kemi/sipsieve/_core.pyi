@@ -258,11 +258,26 @@ class Ledger:
     def attach(self, worker: int) -> None:
         """Makes this process the writer of a worker's pages. Raises ValueError for a worker too many."""
 
-    def tally(self, ip: str, method: str, verdict: str, now: float, transport: str = "", rule: str = "") -> list[Entry]:
-        """Counts one message. Returns entries that nobody drained in time, nearly always none."""
+    def tally(self, ip: str, method: str, verdict: str, now: float, transport: str = "", rule: str = "") -> None:
+        """Counts one message. Raises ValueError before `attach`."""
 
-    def drain(self, now: float, everything: bool = False) -> list[Entry]:
-        """The entries of all finished intervals, each handed out once."""
+    def collect(self, now: float, everything: bool = False) -> list[Entry]:
+        """Moves the counts of finished intervals to those that wait, and returns them; for the timer process alone."""
+
+    def put(self, entry: Entry) -> bool:
+        """Adds a count from elsewhere to those that wait. False: there was no room."""
+
+    def waiting(self) -> list[tuple[int, Entry]]:
+        """The counts that wait to be written, by their place, the oldest first."""
+
+    def written(self, place: int, messages: int) -> None:
+        """So many of a count that waited are in the log."""
+
+    def save(self) -> None:
+        """Writes the file of counts anew where they changed. Raises OSError where it can't be."""
+
+def remove_ledger(path: str) -> bool:
+    """Gives back the memory that outlives a server whose file of counts this is. False: there was none."""
 
 @final
 class Memory:
@@ -322,6 +337,7 @@ class Recorder:
         raw_bytes: int = 0,
         mask_mode: str = "off",
         mask_key: bytes = b"",
+        record_bytes: int = 2048,
     ) -> Recorder: ...
     def decision(
         self,

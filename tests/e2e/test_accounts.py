@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -150,6 +153,73 @@ def test_a_full_disk_loses_nothing_and_tears_no_line(tmp_path: Path) -> None:
             os.truncate(server.log, 0)
             sent += send(server, 5)
             wait_for(lambda: accounted(server, kept) == sent, "all are accounted for")
+
+
+def test_a_full_disk_and_a_kill_cost_no_count(tmp_path: Path) -> None:
+    policy = f'{NO_LIMITS}[log]\nallow = "summary"\nsummary_seconds = 1\n'
+    with small_disk(tmp_path / "disk") as disk:
+        server = Server(tmp_path / "run", policy)
+        server.log = disk / "decisions.jsonl"
+        server.environment["SIPSIEVE_LOG"] = str(server.log)
+        filler = disk / "filler"
+        with server:
+            sent = send(server, 20)
+            wait_for(lambda: accounted(server) == sent, "what came before is in the log")
+            with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+                while True:
+                    file.write(b"x" * 512)
+            # For longer than the timer process waits, and the workers have two pages.
+            end = time.monotonic() + 4
+            while time.monotonic() < end:
+                sent += send(server, 40, attacks=5)
+            server.assert_healthy()
+            sent += 1
+            os.kill(server.children()[0], signal.SIGKILL)
+            server.stop(signal.SIGKILL)
+        filler.unlink()
+        # Half a line at the log's end is not a record.
+        kept = tmp_path / "kept.jsonl"
+        kept.write_bytes(b"".join(b"%s\n" % line for line in server.log.read_bytes().split(b"\n") if is_whole(line)))
+        os.truncate(server.log, 0)
+        second = Server(tmp_path / "run", policy)
+        second.log = server.log
+        second.environment["SIPSIEVE_LOG"] = str(server.log)
+        with second:
+            wait_for(lambda: accounted(second, kept) == sent, "all are accounted for")
+
+
+@pytest.mark.parametrize("size", [0, 60, 4096])
+def test_cutting_the_file_of_counts_kills_nobody_and_costs_no_count(tmp_path: Path, size: int) -> None:
+    policy = f'{NO_LIMITS}[log]\nallow = "summary"\nsummary_seconds = 60\n'
+    first = Server(tmp_path, policy)
+    ledger = tmp_path / "decisions.jsonl.ledger"
+    with first:
+        sent = send(first, 30, sources=200)
+        wait_for(ledger.exists, "the file of counts")
+        os.truncate(ledger, size)
+        sent += send(first, 60, sources=200)
+        first.assert_healthy()
+        sent += 1
+        first.stop(signal.SIGKILL)
+    os.truncate(ledger, size)
+    with Server(tmp_path, policy) as second:
+        wait_for(lambda: accounted(second) == sent, "the counts of the run before")
+
+
+def test_a_folder_that_is_deleted_swallows_no_record(tmp_path: Path) -> None:
+    server = Server(tmp_path, f"{NO_LIMITS}[log]\nsummary_seconds = 1\n")
+    server.log = tmp_path / "logs" / "decisions.jsonl"
+    server.log.parent.mkdir()
+    server.environment["SIPSIEVE_LOG"] = str(server.log)
+    with server:
+        sent = send(server, 20)
+        wait_for(lambda: accounted(server) == sent, "what came before is in the log")
+        shutil.rmtree(server.log.parent)
+        sent = send(server, 40, attacks=4)
+        wait_for(lambda: "the decision log can't be written" in server.text(), "that it is said")
+        server.log.parent.mkdir()
+        sent += send(server, 10)
+        wait_for(lambda: accounted(server) == sent, "all are accounted for")
 
 
 def test_rotation_under_load_loses_no_line(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +15,7 @@ from harness import ROOT, Server, exchange, invite, request, status, wait_for
 
 sys.path.insert(0, str(ROOT / "bench"))
 
+import meter
 from forged import forge, shape
 
 POLICY = """
@@ -67,6 +71,60 @@ def test_forged_garbage_cannot_fill_the_table_of_bans(tmp_path: Path) -> None:
         wait_for(lambda: shape(server)["bans"] > 40, "bans")
         assert shape(server)["bans"] <= 55
         assert status(exchange(server, request("OPTIONS"), source="127.20.0.1")) == 200
+
+
+def test_forged_attacks_take_no_more_of_the_log_than_their_budget_and_add_up(tmp_path: Path) -> None:
+    budget = 30_000
+    policy = f"[log]\nsummary_seconds = 1\nbytes_per_second = {budget}\n"
+    with Server(tmp_path, policy) as server:
+        attack = request(from_='"x\' UNION SELECT password FROM users --" <sip:a@example.com>;tag=1')
+        forge(server.port, 0, 4000, attack)
+        # On a busy machine some do not get as far as the server.
+        arrived = 4000 - meter.drained(server.port).dropped
+        assert arrived > 500
+
+        def mine() -> list[dict[str, Any]]:
+            """What is in the log of them; those that share a count have no address of their own."""
+            return [r for r in server.records("") if r["event"].get("action") == "reject"]
+
+        def accounted() -> int:
+            return sum(r["event"].get("count", 1) for r in mine())
+
+        wait_for(lambda: accounted() == arrived, "every message accounted for")
+        of_second: Counter[str] = Counter()
+        for line in server.log.read_bytes().splitlines():
+            record = json.loads(line)
+            if record["event"]["kind"] == "event" and record["event"]["action"] == "reject":
+                of_second[record["@timestamp"][:19]] += len(line)
+        # Each worker may begin one more record while the last of the budget is taken, and one of what is new.
+        assert max(of_second.values()) <= budget + 8 * 2048
+        assert sum(of_second.values()) >= budget // 2
+        # A clean call is on record meanwhile.
+        assert status(exchange(server, invite(call_id="clean"), source="127.20.0.1")) == 200
+        assert server.record_of("clean")["event"]["action"] == "allow"
+
+
+def test_a_log_that_is_full_takes_counts_only_until_it_is_rotated(tmp_path: Path) -> None:
+    policy = "[limits]\nenabled = false\n[log]\nsummary_seconds = 1\nmax_bytes = 20000\n"
+    with Server(tmp_path, policy) as server:
+
+        def send(count: int) -> None:
+            for _ in range(count):
+                assert status(exchange(server, request("OPTIONS"), source="127.20.0.1")) == 200
+
+        def accounted(*more: Path) -> int:
+            return sum(r["event"].get("count", 1) for r in server.records("", *more) if r["event"]["kind"] != "state")
+
+        send(200)
+        wait_for(lambda: accounted() == 200, "every message accounted for")
+        full = server.records()
+        assert 20 < len(full) < 150
+        assert server.log.stat().st_size < 20_000 + 200 * 1000
+        moved = tmp_path / "decisions.jsonl.1"
+        server.log.rename(moved)
+        wait_for(lambda: send(1) or server.log.exists(), "the new log")
+        send(5)
+        wait_for(lambda: len(server.records()) > 3, "records again")
 
 
 def test_a_flood_of_like_decisions_is_folded_and_adds_up(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from harness import KEMI, invite, request
+from sipsieve._core import remove_ledger
 
 
 def passed_on(text: str) -> str:
@@ -105,6 +106,7 @@ def kamailio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kamail
     monkeypatch.delitem(sys.modules, "sipsieve_kemi", raising=False)
     yield made
     sys.modules.pop("sipsieve_kemi", None)
+    remove_ledger(str(tmp_path / "decisions.jsonl.ledger"))
 
 
 def handler(kamailio: Kamailio) -> Any:

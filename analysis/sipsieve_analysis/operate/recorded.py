@@ -71,8 +71,8 @@ def text_of_record(record: Record, rules: Ruleset) -> list[str]:
     for entry in found:
         name = str(entry.get("rule"))
         lines.append(f"  + {entry.get('score')}  {harmless(name, 64)}  {harmless(str(entry.get('field')), 40)}")
-        lines.append(f"        {harmless(defang(str(entry.get('excerpt', '')), record), 120)}")
-        lines += [f"        {form}" for form in _forms(str(entry.get("excerpt", "")))]
+        lines.append(f"        {harmless(defang(str(entry.get('excerpt', sip.get('excerpt', ''))), record), 120)}")
+        lines += [f"        {form}" for form in _forms(str(entry.get("excerpt", sip.get("excerpt", ""))))]
         rule = known.get(name)
         if rule is not None and str(rule.score) != str(entry.get("score")):
             lines.append(f"        (with today's rules it adds {rule.score})")

@@ -24,6 +24,8 @@ pub struct Journal {
     /// Lines that this process has written, and those it could not write.
     pub written: u64,
     pub lost: u64,
+    /// Bytes that the file had when it was looked at, and what this process has written since.
+    pub size: u64,
     line: Vec<u8>,
 }
 
@@ -37,6 +39,7 @@ impl Journal {
             looked: f64::NEG_INFINITY,
             written: 0,
             lost: 0,
+            size: 0,
             line: Vec::new(),
         }
     }
@@ -45,7 +48,7 @@ impl Journal {
     /// half a line. False: it could not be written, and was counted.
     pub fn append(&mut self, line: &[u8], now: f64, torn: &AtomicU64) -> bool {
         // A clock that was set back is no reason never to look again.
-        if (now - self.looked).abs() >= LOOK_EVERY {
+        if (now - self.looked).abs() >= LOOK_EVERY || self.is_gone() {
             self.look(now);
         }
         let Some(file) = self.file.as_mut() else {
@@ -72,6 +75,7 @@ impl Journal {
                 torn.store(0, Ordering::Relaxed);
             }
             self.written += 1;
+            self.size += done as u64;
             return true;
         }
         if done > 0 {
@@ -107,16 +111,35 @@ impl Journal {
         self.looked = f64::NEG_INFINITY;
     }
 
+    /// Whether the log has as many bytes as that. Looks once a second, also while nothing is written.
+    pub fn holds(&mut self, bytes: u64, now: f64) -> bool {
+        if self.size >= bytes && (now - self.looked).abs() >= LOOK_EVERY {
+            self.look(now);
+        }
+        self.size >= bytes
+    }
+
+    /// Whether the file that is open was removed: nobody will read it.
+    fn is_gone(&self) -> bool {
+        let about = self.file.as_ref().and_then(|file| file.metadata().ok());
+        about.is_some_and(|found| found.nlink() == 0)
+    }
+
     /// Opens the file anew if it was moved, removed or never opened.
     fn look(&mut self, now: f64) {
         self.looked = now;
-        if self.file.is_some()
-            && std::fs::metadata(&self.path).is_ok_and(|there| (there.dev(), there.ino()) == self.identity)
-        {
-            return;
+        if let (Some(_), Ok(there)) = (&self.file, std::fs::metadata(&self.path)) {
+            if (there.dev(), there.ino()) == self.identity {
+                self.size = there.len();
+                return;
+            }
         }
         let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-        // A log that was open goes on, moved or not; one that never was is tried again in a second.
+        // A log that was open goes on, moved or not; but what is written into one that was removed, with its folder perhaps,
+        // nobody reads. One that never was is tried again in a second.
+        if self.is_gone() {
+            self.file = None;
+        }
         if let Ok(file) = OpenOptions::new()
             .append(true)
             .create(true)
@@ -126,6 +149,7 @@ impl Journal {
         {
             if let Ok(found) = file.metadata() {
                 self.identity = (found.dev(), found.ino());
+                self.size = found.len();
                 self.file = Some(file);
             }
         }
@@ -159,6 +183,23 @@ mod tests {
         assert_eq!(std::fs::read(&moved).expect("read"), b"one\ntwo\n");
         assert_eq!(std::fs::read(&path).expect("read"), b"three\n");
         assert_eq!((journal.written, journal.lost), (3, 0));
+        std::fs::remove_dir_all(folder).expect("removed");
+    }
+
+    #[test]
+    fn a_log_whose_folder_is_gone_is_not_written_on() {
+        let folder = folder().join("gone");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let path = folder.join("log");
+        let torn = AtomicU64::new(0);
+        let mut journal = Journal::new(&path);
+        assert!(journal.append(b"one\n", 100.0, &torn));
+        std::fs::remove_dir_all(&folder).expect("removed");
+        assert!(!journal.append(b"two\n", 100.1, &torn));
+        assert_eq!((journal.written, journal.lost), (1, 1));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        assert!(journal.append(b"three\n", 103.0, &torn));
+        assert_eq!(std::fs::read(&path).expect("read"), b"three\n");
         std::fs::remove_dir_all(folder).expect("removed");
     }
 

@@ -166,6 +166,10 @@ class Log(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     raw_bytes: Annotated[int, Meta(ge=0, le=8192)] = 0
     #: Of records of suspicious messages, over all workers; what is more is folded. 0: no bound.
     bytes_per_second: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 1_000_000
+    #: Of one record, but for `raw_bytes`.
+    record_bytes: Annotated[int, Meta(ge=1024, le=65536)] = 2048
+    #: Of the log, beyond which messages are only counted until it is rotated. 0: no bound.
+    max_bytes: Annotated[int, Meta(ge=0, le=1_000_000_000_000)] = 4_000_000_000
 
 
 class Privacy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -24,12 +24,6 @@ class Accounting:
         self.journal = journal
         self._board = shared.board
 
-    def left(self, entries: list[Entry]) -> None:
-        """Writes counts that the timer process did not fetch in time; nearly never."""
-        for entry in entries:
-            self._board.count(entry.method, entry.verdict, entry.transport, entry.messages)
-            self.summary(entry, entry.last)
-
     def summary(self, entry: Entry, now: float) -> bool:
         """Writes a count. False: it could not be written."""
         line = self.recorder.summary(

@@ -159,6 +159,10 @@ class Scoreboard:
                 )
         return found
 
+    def lost(self) -> int:
+        """Records that could not be written, of all processes."""
+        return sum(self.words[place * CELLS + _LOST] for place in range(self._places))
+
     def totals(self) -> Totals:
         """The sums."""
         sums = [0] * CELLS

@@ -66,7 +66,7 @@ class Housekeeping:
     def round(self, revision: Revision, now: float, steady: float) -> None:
         """One second's work, but for the metrics. `steady`: the time of a clock that is never set."""
         # Each part is kept before the next one can fail: what was taken is handed out once only.
-        self._take(self._shared.ledger.drain(now))
+        self._counted(self._shared.ledger.collect(now))
         self._take(self._drops(now))
         self._watch_bans(now, steady)
         self._watch_counts()
@@ -74,8 +74,9 @@ class Housekeeping:
         self._board.journal(self._journal.written, self._journal.lost)
 
     def write(self, now: float) -> None:
-        """Writes what the round found, and what could not be written before."""
+        """Writes what the round found, and what could not be written before. Raises OSError where the file of counts can't be."""
         self._backlog.write(now)
+        self._backlog.save(now)
 
     def updates(self, revision: Revision, now: float, steady: float, is_off: bool) -> Iterable[metrics.Update]:
         """What Prometheus is to be told: nothing but each five seconds."""
@@ -97,6 +98,9 @@ class Housekeeping:
 
     def _take(self, entries: list[Entry]) -> None:
         self._backlog.add(entries)
+        self._counted(entries)
+
+    def _counted(self, entries: list[Entry]) -> None:
         for entry in entries:
             self._board.count(entry.method, entry.verdict, entry.transport, entry.messages)
 

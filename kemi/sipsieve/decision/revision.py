@@ -59,7 +59,9 @@ def build(number: int, policy: Policy, ruleset: Ruleset, mask_key: bytes | None 
     engine = Engine(policy, ruleset, networks)
     log = policy.log
     mask = privacy.mask_of(policy.privacy, key)
-    recorder = Recorder(ruleset.version, policy.version, policy.mode, log.excerpt_bytes, log.raw_bytes, mask)
+    recorder = Recorder(
+        ruleset.version, policy.version, policy.mode, log.excerpt_bytes, log.raw_bytes, mask, log.record_bytes
+    )
     return Revision(number, policy, ruleset, networks, engine, recorder, key)
 
 

@@ -1,47 +1,44 @@
-"""Summaries that wait to be written: kept while the decision log can't be, given up and counted beyond a bound."""
+"""Counts that wait to be written: they stand in the core's memory, which outlives the server, until the log has them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
-from ..model import Notice
+from .._core import Ledger
 from .ledger import Entry
 
-#: Summaries kept; older ones are given up.
-MOST = 10_000
+#: Seconds between two looks at whether the file of counts is to be written anew.
+_SAVE_EVERY: Final = 5.0
 
 
 class Backlog:
-    """What one process has still to write, the oldest first."""
+    """What is still to be written, the oldest first; for the timer process alone."""
 
-    def __init__(self, write: Callable[[Entry, float], bool], notice: Notice, most: int = MOST) -> None:
+    def __init__(self, ledger: Ledger, write: Callable[[Entry, float], bool]) -> None:
         """`write` puts one summary into the log; False: it could not."""
+        self._ledger = ledger
         self._write = write
-        self._notice = notice
-        self._most = most
-        self._waiting: list[Entry] = []
-        self._given_up = 0
+        self._saved = 0.0
+        #: What found no room, kept here alone.
+        self._more: list[Entry] = []
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._ledger.waiting()) + len(self._more)
 
     def add(self, entries: Iterable[Entry]) -> None:
-        """Takes entries to be written with the next `write`."""
-        self._waiting += entries
+        """Takes counts that come from elsewhere than the workers' pages."""
+        self._more = [entry for entry in (*self._more, *entries) if not self._ledger.put(entry)]
 
     def write(self, now: float) -> None:
-        """Writes until something can't be, and says how many messages were given up for good."""
-        done = 0
-        for entry in self._waiting:
+        """Writes until something can't be; a count is let go of only when it is in the log. `now` since the epoch."""
+        for place, entry in self._ledger.waiting():
             if not self._write(entry, now):
                 break
-            done += 1
-        del self._waiting[:done]
-        if len(self._waiting) > self._most:
-            given_up = self._waiting[: -self._most]
-            del self._waiting[: -self._most]
-            self._given_up += sum(entry.messages for entry in given_up)
-        if self._given_up and self._notice(
-            "lost", now, {"count": self._given_up, "reason": "the decision log could not be written"}
-        ):
-            self._given_up = 0
+            self._ledger.written(place, entry.messages)
+
+    def save(self, now: float) -> None:
+        """Now and then writes the file that counts are kept in for when the machine stops. Raises OSError."""
+        if not 0 <= now - self._saved < _SAVE_EVERY:
+            self._saved = now
+            self._ledger.save()

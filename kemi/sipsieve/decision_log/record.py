@@ -29,6 +29,7 @@ class Recorder:
         excerpt_bytes: int = 256,
         raw_bytes: int = 0,
         mask: Mask | None = None,
+        record_bytes: int = 2048,
     ) -> None:
         #: The same for the core, which writes the records of messages that pass.
         self.core = _core.Recorder(
@@ -39,6 +40,7 @@ class Recorder:
             raw_bytes,
             "off" if mask is None else "users" if mask.every_user else "numbers",
             b"" if mask is None else mask.key,
+            record_bytes,
         )
 
     def decision(self, decision: Decision, raw: bytes, source: Source, now: float, identity: str) -> bytes:

@@ -17,7 +17,7 @@ from sipsieve.control import metrics, timer
 from sipsieve.control.killswitch import KillSwitch
 from sipsieve.control.shared_memory import Shared
 from sipsieve.decision_log.backlog import Backlog
-from sipsieve.decision_log.ledger import OVERFLOW, Entry
+from sipsieve.decision_log.ledger import OVERFLOW, Entry, Ledger
 from sipsieve.decision_log.writer import Journal
 from sipsieve.model import Ban
 
@@ -50,25 +50,28 @@ class TestBacklog:
             written.append(one)
             return True
 
-        backlog = Backlog(write, Notices())
-        backlog.add([entry(1), entry(2), entry(3)])
+        ledger = Ledger("", 1, 10)
+        backlog = Backlog(ledger, write)
+        for number in (2, 0, 1):
+            backlog.add([Entry(f"192.0.2.{number}", "INVITE", "allow", number + 1, NOW + number, NOW + number)])
         backlog.write(NOW)
         assert len(backlog) == 2
         room = 9
         backlog.write(NOW)
         assert ([one.messages for one in written], len(backlog)) == ([1, 2, 3], 0)
+        assert ledger.waiting() == []
 
-    def test_beyond_the_bound_the_oldest_are_given_up_and_told_once_that_is_possible(self) -> None:
-        notices = Notices()
-        notices.full = True
-        backlog = Backlog(lambda one, now: False, notices, most=2)
-        backlog.add([entry(5), entry(7), entry(1), entry(1)])
-        backlog.write(NOW)
-        notices.full = False
-        backlog.write(NOW)
-        backlog.write(NOW)
-        assert len(backlog) == 2
-        assert [(action, detail["count"]) for action, detail in notices] == [("lost", 12)]
+    def test_a_disk_that_is_full_for_days_costs_no_count(self) -> None:
+        ledger = Ledger("", 1, 10)
+        backlog = Backlog(ledger, lambda one, now: False)
+        for number in range(20_000):
+            backlog.add([Entry(f"10.0.{number // 256}.{number % 256}", "INVITE", "drop", 1, NOW, NOW)])
+            if number % 1000 == 0:
+                backlog.write(NOW)
+        written: list[Entry] = []
+        Backlog(ledger, lambda one, now: written.append(one) is None).write(NOW)
+        assert sum(one.messages for one in written) + len(backlog) == 20_000
+        assert len(written) <= 4096
 
 
 class TestKillSwitch:
@@ -156,7 +159,7 @@ class House:
         self.shared = Shared(10)
         self.bans = Table()
         self.revision = one_rule.live()
-        backlog = Backlog(lambda one, now: self.written.append(one) is None, self.notices)
+        backlog = Backlog(self.shared.ledger, lambda one, now: self.written.append(one) is None)
         banlist = BanTable(self.bans.access, lambda key: False, self.notices)
         switch = KillSwitch(lambda: False, lambda: "start", lambda: 0, self.notices)
         tables = timer.Tables(

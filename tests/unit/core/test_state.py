@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -226,20 +225,33 @@ def test_a_finished_interval_is_handed_out_once() -> None:
     ledger = core.Ledger("", 3, 10)
     ledger.attach(1)
     for second in range(5):
-        assert ledger.tally("192.0.2.1", "INVITE", "allow", 100.0 + second) == []
-    assert ledger.drain(105.0) == [], "the interval still runs"
-    entries = ledger.drain(112.0)
+        ledger.tally("192.0.2.1", "INVITE", "allow", 100.0 + second)
+    assert ledger.collect(105.0) == [], "the interval still runs"
+    entries = ledger.collect(112.0)
     assert entries == [core.Entry("192.0.2.1", "INVITE", "allow", 5, 100.0, 104.0)]
-    assert ledger.drain(113.0) == []
+    assert ledger.collect(113.0) == []
 
 
-def test_what_nobody_drained_in_time_comes_back_to_the_worker() -> None:
+def test_what_nobody_fetched_is_not_lost() -> None:
+    ledger = core.Ledger("", 3, 10)
+    ledger.attach(1)
+    for number in range(50):
+        ledger.tally("a", "INVITE", "allow", 100.0 + 7 * number)
+    assert sum(entry.messages for entry in ledger.collect(1000.0)) == 50
+
+
+def test_a_count_waits_until_it_is_written() -> None:
     ledger = core.Ledger("", 3, 10)
     ledger.attach(1)
     ledger.tally("a", "INVITE", "allow", 100.0)
-    ledger.tally("a", "INVITE", "allow", 110.0)
-    left = ledger.tally("a", "INVITE", "allow", 120.0)
-    assert sum(entry.messages for entry in left) == 1
+    ledger.collect(200.0)
+    assert ledger.put(core.Entry("a", "INVITE", "allow", 4, 90.0, 95.0))
+    [(place, entry)] = ledger.waiting()
+    assert (entry.messages, entry.first, entry.last) == (5, 90.0, 100.0)
+    ledger.written(place, 3)
+    assert [entry.messages for _, entry in ledger.waiting()] == [2]
+    ledger.written(place, 2)
+    assert ledger.waiting() == []
 
 
 def test_workers_write_apart_and_a_killed_one_loses_nothing() -> None:
@@ -254,7 +266,7 @@ def test_workers_write_apart_and_a_killed_one_loses_nothing() -> None:
 
     with pytest.raises(AssertionError):
         in_children(work)
-    entries = ledger.drain(120.0)
+    entries = ledger.collect(120.0)
     assert sum(entry.messages for entry in entries) == 4000
     assert {(entry.transport, entry.rule) for entry in entries} == {("udp", "some-rule")}
 
@@ -265,7 +277,7 @@ def test_more_sources_than_fit_share_the_last_slots() -> None:
     total = core.SLOTS * 3
     for number in range(total):
         ledger.tally(f"192.0.{number // 256}.{number % 256}", "INVITE", ("allow", "drop", "reject")[number % 3], 100.0)
-    entries = ledger.drain(120.0)
+    entries = ledger.collect(120.0)
     assert len(entries) <= core.SLOTS
     assert sum(entry.messages for entry in entries) == total
     assert any(entry.ip == core.OVERFLOW[0] for entry in entries)
@@ -282,33 +294,67 @@ def test_bad_arguments_are_refused() -> None:
             made(0)
 
 
-# The ledger's file
+# What outlives a server
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Iterator[Path]:
+    """The file of counts, whose memory is given back."""
+    path = tmp_path / "ledger"
+    yield path
+    core.remove_ledger(str(path))
 
 
 def left_behind(path: Path) -> None:
-    """A ledger as a killed server leaves it."""
-    live = path.with_suffix(".live")
-    ledger = core.Ledger(str(live), 2, 10)
-    assert ledger.durable
-    ledger.attach(1)
-    for _ in range(7):
-        ledger.tally("192.0.2.1", "INVITE", "drop", 100.0)
-    # The lock stays with the file that is open.
-    shutil.copyfile(live, path)
+    """Counts as a killed server leaves them, in memory and in a file."""
+    child = os.fork()
+    if not child:
+        ledger = core.Ledger(str(path), 2, 10)
+        ledger.attach(1)
+        for _ in range(7):
+            ledger.tally("192.0.2.1", "INVITE", "drop", 100.0)
+        ledger.save()
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
 
 
-def test_a_new_server_finds_what_a_killed_one_left(tmp_path: Path) -> None:
-    path = tmp_path / "ledger"
+def total(ledger: core.Ledger) -> int:
+    ledger.collect(1e9, everything=True)
+    return sum(entry.messages for _, entry in ledger.waiting())
+
+
+def test_a_new_server_finds_what_a_killed_one_left(path: Path) -> None:
     left_behind(path)
     again = core.Ledger(str(path), 2, 10)
-    assert (again.durable, again.damaged) == (True, False)
-    assert sum(entry.messages for entry in again.drain(100.5, everything=True)) == 7
-    assert again.drain(200.0, everything=True) == []
+    assert (again.durable, again.damaged, total(again)) == (True, False, 7)
 
 
-def test_two_servers_do_not_share_a_file(tmp_path: Path) -> None:
-    path = str(tmp_path / "ledger")
-    first, second = core.Ledger(path, 2, 10), core.Ledger(path, 2, 10, 0.1)
+def test_a_new_server_finds_what_was_there_when_the_machine_stopped(path: Path) -> None:
+    left_behind(path)
+    assert core.remove_ledger(str(path))
+    again = core.Ledger(str(path), 2, 10)
+    assert (again.durable, again.damaged, total(again)) == (True, False, 7)
+    again.attach(0)
+    again.tally("a", "INVITE", "allow", 100.0)
+    again.save()
+    assert path.read_text().count("\n") == 3
+
+
+@pytest.mark.parametrize("size", [0, 1, 40])
+def test_a_file_that_somebody_cuts_costs_no_count_and_no_process(path: Path, size: int) -> None:
+    ledger = core.Ledger(str(path), 2, 10)
+    ledger.attach(1)
+    ledger.tally("a", "INVITE", "allow", 100.0)
+    ledger.save()
+    os.truncate(path, size)
+    ledger.tally("a", "INVITE", "allow", 100.0)
+    assert total(ledger) == 2
+    ledger.save()
+    assert "\n2\t" in path.read_text()
+
+
+def test_two_servers_do_not_share_counts(path: Path) -> None:
+    first, second = core.Ledger(str(path), 2, 10), core.Ledger(str(path), 2, 10, 0.1)
     assert (first.durable, second.durable) == (True, False)
 
 
@@ -325,35 +371,46 @@ def test_without_a_file_it_works_all_the_same(tmp_path: Path) -> None:
     assert not ledger.durable
     ledger.attach(1)
     ledger.tally("a", "INVITE", "allow", 100.0)
-    assert len(ledger.drain(120.0)) == 1
+    assert len(ledger.collect(120.0)) == 1
 
 
-@pytest.mark.parametrize("damage", ["size", "garbage", "magic", "key", "count", "used"])
-def test_a_damaged_file_is_set_aside(tmp_path: Path, damage: str) -> None:
-    path = tmp_path / "ledger"
+@pytest.mark.parametrize("damage", ["cut", "garbage", "bit", "empty", "of the version before"])
+def test_a_damaged_file_is_set_aside(path: Path, tmp_path: Path, damage: str) -> None:
     left_behind(path)
+    core.remove_ledger(str(path))
     content = bytearray(path.read_bytes())
-    page = next(at for at in range(64, len(content), 64 + 256 * 192) if content[at + 8])
-    if damage == "size":
-        content = content[:1000]
+    if damage == "cut":
+        content = content[:-5]
     elif damage == "garbage":
         content = bytearray(random.Random(1).randbytes(len(content)))
-    elif damage == "magic":
-        content[0] ^= 1
-    elif damage == "key":
-        content[page + 64 + 40] = 0xFF
-    elif damage == "count":
-        content[page + 64 + 4] = 0xFF
+    elif damage == "bit":
+        content[-9] ^= 1
+    elif damage == "empty":
+        content = bytearray()
     else:
-        content[page + 8 : page + 16] = b"\xff" * 8
+        content = bytearray(b"sipsvTLY"[::-1].ljust(4096, b"\0"))
     path.write_bytes(content)
     ledger = core.Ledger(str(path), 2, 10)
-    assert (ledger.durable, ledger.damaged) == (True, True)
-    assert ledger.drain(1e9, everything=True) == []
+    assert (ledger.durable, ledger.damaged, total(ledger)) == (True, True, 0)
     assert (tmp_path / "ledger.damaged").read_bytes() == content
     ledger.attach(0)
     ledger.tally("a", "INVITE", "allow", 100.0)
-    assert len(ledger.drain(120.0)) == 1
+    assert total(ledger) == 1
+
+
+def test_a_full_disk_keeps_the_file_that_was_there(path: Path) -> None:
+    ledger = core.Ledger(str(path), 2, 10)
+    ledger.attach(1)
+    ledger.save()
+    before = path.read_bytes()
+    ledger.tally("a", "INVITE", "allow", 100.0)
+    os.mkdir(f"{path}.new")
+    with pytest.raises(OSError, match="directory"):
+        ledger.save()
+    os.rmdir(f"{path}.new")
+    assert path.read_bytes() == before
+    ledger.save()
+    assert path.read_bytes() != before
 
 
 # Together
@@ -367,8 +424,8 @@ def test_identities_tell_parts_apart() -> None:
         core.identity("text")
 
 
-def test_memory_is_shared_with_children(tmp_path: Path) -> None:
-    memory = core.Memory(1024, str(tmp_path / "ledger"), 4, 10)
+def test_memory_is_shared_with_children(path: Path) -> None:
+    memory = core.Memory(1024, str(path), 4, 10)
 
     def work(number: int) -> None:
         memory.ledger.attach(number)
@@ -382,7 +439,7 @@ def test_memory_is_shared_with_children(tmp_path: Path) -> None:
     name = core.identity(b"a")
     assert memory.ledger.durable
     assert memory.damaged == 0
-    assert sum(entry.messages for entry in memory.ledger.drain(120.0)) == 4
+    assert sum(entry.messages for entry in memory.ledger.collect(120.0)) == 4
     assert (memory.counts.get("a", 1), memory.retransmissions.copies(name, 1.0)) == (4, 5)
     assert memory.answered.knows(name, 1.0)
     assert memory.marks.marked(name, 1.0, 9) == 2

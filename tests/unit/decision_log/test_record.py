@@ -9,10 +9,13 @@ import pytest
 
 from harness import ROOT, as_documented, invite, request
 from sipsieve.config import policy
+from sipsieve.decision.engine import Engine
+from sipsieve.decision.explain import NoCounters
 from sipsieve.decision_log.record import Recorder, escaped, line_of, timestamp
 from sipsieve.detection import ruleset
 from sipsieve.model import Ban, Decision, Finding, Kind, Source, Verdict
 
+ENGINE = Engine(policy.loads(""), ruleset.load())
 SOURCE = Source("192.0.2.1", 5060, "udp", "192.0.2.1")
 RECORDER = Recorder("0" * 12, "1" * 12, "enforce", 64, 0)
 
@@ -55,6 +58,38 @@ def test_hostile_text_stays_inside_its_field(hostile: str) -> None:
     made = record(raw, Decision(Verdict.REJECT, Kind.REQUEST, "OPTIONS", status=403, findings=(finding,)))
     assert made["event"]["action"] == "reject"  # type: ignore[index]
     assert made["source"] == {"ip": "192.0.2.1", "port": 5060}
+
+
+#: What grows most when it is written: six bytes of one.
+SWELLING = [b"\xff", b"\x00", b"\x7f", b"\\", b'"', "\u202e".encode(), "\U0001f600".encode(), b"x' OR 1=1-- "]
+
+
+@pytest.mark.parametrize("piece", SWELLING)
+@pytest.mark.parametrize("length", [60, 250, 3000])
+@pytest.mark.parametrize("excerpt_bytes", [256, 4096])
+def test_a_record_has_a_bound_whatever_is_in_it(piece: bytes, length: int, excerpt_bytes: int) -> None:
+    text = (b"x' UNION SELECT 1 -- " + piece * length)[:length]
+    raw = request(headers=tuple(f"X-{number}-{'h' * length}: note" for number in range(6)))
+    for header in (b"From", b"To", b"Call-ID", b"User-Agent", b"Subject"):
+        raw = raw.replace(b"Max-Forwards: 70\r\n", b"Max-Forwards: 70\r\n" + header + b": " + text + b"\r\n")
+    raw = raw.replace(b"note", text).replace(b"sip:bob@", b"sip:" + text + b"@")
+    decided = ENGINE.decide(raw, SOURCE, 0.0, NoCounters())
+    assert decided.findings
+    recorder = Recorder("0" * 12, "1" * 12, "enforce", excerpt_bytes)
+    line = recorder.decision(decided, raw, SOURCE, 1.5, "a-b-1")
+    assert len(line) <= 2048
+    made = json.loads(line)
+    as_documented(made)
+    assert made["findings"][0]["rule"] == decided.findings[0].rule
+
+
+def test_an_excerpt_stands_in_a_record_once() -> None:
+    raw = invite(from_="\"1;exec xp_cmdshell('whoami') UNION SELECT password FROM users --\" <sip:a@example.com>;tag=1")
+    decided = ENGINE.decide(raw, SOURCE, 0.0, NoCounters())
+    assert len({finding.excerpt for finding in decided.findings}) == 1 < len(decided.findings)
+    line = Recorder("0" * 12, "1" * 12, "enforce").decision(decided, raw, SOURCE, 1.5, "a-b-1")
+    assert line.count(b"xp_cmdshell") == 1
+    assert json.loads(line)["sip"]["excerpt"].startswith("1;exec")
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ fn recorder(masked: u32, excerpt_bytes: usize, raw_bytes: usize) -> Recorder {
         mode: "enforce",
         excerpt_bytes,
         raw_bytes,
+        record_bytes: 2048,
         mask: (masked > 0).then(|| Mask::new(b"a key", masked > 1)),
     })
 }

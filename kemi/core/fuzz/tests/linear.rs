@@ -59,6 +59,7 @@ fn cost(raw: &[u8]) -> f64 {
         mode: "enforce",
         excerpt_bytes: 4096,
         raw_bytes: 65535,
+        record_bytes: 2048,
         mask: Some(sipsieve_core::record::Mask::new(b"a key", true)),
     });
     let mut line = Vec::new();

@@ -67,11 +67,11 @@ pub struct Account {
     /// How this process's records are named, before their number.
     prefix: String,
     throttle: RefCell<Throttle>,
+    /// Bytes of the log beyond which messages are only counted until it is rotated; 0: no bound.
+    max_bytes: u64,
     line: RefCell<Vec<u8>>,
     /// (error): counts and logs a failure that changes nothing for the message.
     failed: Py<PyAny>,
-    /// (entries): counts that the timer process did not fetch in time.
-    left: Py<PyAny>,
 }
 
 impl Account {
@@ -112,9 +112,9 @@ impl Account {
                 of("spent")?.cast::<Words>()?.get().0.clone(),
                 of("budget")?.extract()?,
             )),
+            max_bytes: of("max_bytes")?.extract()?,
             line: RefCell::new(Vec::with_capacity(4096)),
             failed: of("failed")?.unbind(),
-            left: of("left")?.unbind(),
         })
     }
 
@@ -152,6 +152,10 @@ impl Account {
         else {
             return self.tally(py, entry, rule);
         };
+        if self.max_bytes > 0 && journal.inner.holds(self.max_bytes, entry.now) {
+            drop((recorder, journal));
+            return self.tally(py, entry, rule);
+        }
         let sequence = self.sequence.get();
         sequence.bump(0, 1);
         let mut line = self.line.borrow_mut();
@@ -209,12 +213,11 @@ impl Account {
             transport: entry.source.transport.as_bytes(),
             rule: rule.as_bytes(),
         };
-        let mut left = Vec::new();
         let memory = self.memory.get();
         let counted = match memory.ledger.try_borrow_mut(py) {
             Ok(mut ledger) => match ledger.writer.as_mut() {
                 Some(writer) => {
-                    writer.tally(key, entry.now, &mut left);
+                    writer.tally(key, entry.now);
                     Ok(())
                 }
                 None => Err(PyValueError::new_err("no worker is attached")),
@@ -223,10 +226,6 @@ impl Account {
         };
         if let Err(error) = counted {
             self.report::<()>(py, Err(error));
-        }
-        if !left.is_empty() {
-            let entries = crate::python::state::entries(left);
-            self.report(py, self.left.call1(py, (entries,)));
         }
     }
 

@@ -21,7 +21,7 @@ pub struct Recorder {
 impl Recorder {
     /// `mask_mode`: `off`, `numbers` or `users`. Raises ValueError for any other.
     #[new]
-    #[pyo3(signature = (rules, policy, mode, excerpt_bytes=256, raw_bytes=0, mask_mode="off", mask_key=b"".as_slice()))]
+    #[pyo3(signature = (rules, policy, mode, excerpt_bytes=256, raw_bytes=0, mask_mode="off", mask_key=b"".as_slice(), record_bytes=2048))]
     fn new(
         rules: &str,
         policy: &str,
@@ -30,6 +30,7 @@ impl Recorder {
         raw_bytes: usize,
         mask_mode: &str,
         mask_key: &[u8],
+        record_bytes: usize,
     ) -> PyResult<Self> {
         let mask = match mask_mode {
             "off" => None,
@@ -42,6 +43,7 @@ impl Recorder {
             mode,
             excerpt_bytes,
             raw_bytes,
+            record_bytes,
             mask,
         };
         Ok(Self {

@@ -9,8 +9,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 
 use crate::judge::counters::{Name, overflow};
-use crate::state::region::SECRET;
-use crate::state::{counters, dialogs, marks, memory, retransmissions, tallies};
+use crate::state::region::{self, SECRET};
+use crate::state::{counters, dialogs, marks, memory, retransmissions, snapshot, tallies};
 
 /// The most entries that a table is made for: half a GiB of counters.
 const MOST: usize = 1 << 23;
@@ -258,6 +258,9 @@ pub fn entries(found: Vec<tallies::Entry>) -> Vec<Entry> {
 pub struct Ledger {
     tallies: Arc<tallies::Tallies>,
     pub writer: Option<tallies::Writer>,
+    path: PathBuf,
+    /// What the file holds, as far as this process has written it.
+    saved: Vec<u8>,
 }
 
 #[pymethods]
@@ -276,6 +279,8 @@ impl Ledger {
         Ok(Ledger {
             tallies: Arc::new(tallies),
             writer: None,
+            path,
+            saved: Vec::new(),
         })
     }
 
@@ -299,29 +304,13 @@ impl Ledger {
         Ok(())
     }
 
-    /// tally(ip, method, verdict, now, transport="", rule=""): counts one message. Returns entries that nobody drained
-    /// in time, nearly always none. Raises ValueError before `attach`.
-    #[pyo3(signature = (ip, method, verdict, now, transport = None, rule = None))]
-    fn tally(
-        &mut self,
-        ip: &Bound<'_, PyString>,
-        method: &Bound<'_, PyString>,
-        verdict: &Bound<'_, PyString>,
-        now: f64,
-        transport: Option<&Bound<'_, PyString>>,
-        rule: Option<&Bound<'_, PyString>>,
-    ) -> PyResult<Vec<Entry>> {
+    /// tally(ip, method, verdict, now, transport="", rule=""): counts one message. Raises ValueError before `attach`.
+    #[pyo3(signature = (ip, method, verdict, now, transport = "", rule = ""))]
+    fn tally(&mut self, ip: &str, method: &str, verdict: &str, now: f64, transport: &str, rule: &str) -> PyResult<()> {
         let writer = self
             .writer
             .as_mut()
             .ok_or_else(|| PyValueError::new_err("no worker is attached"))?;
-        let (ip, method, verdict) = (
-            ip.to_string_lossy(),
-            method.to_string_lossy(),
-            verdict.to_string_lossy(),
-        );
-        let transport = transport.map(|text| text.to_string_lossy()).unwrap_or_default();
-        let rule = rule.map(|text| text.to_string_lossy()).unwrap_or_default();
         let key = tallies::Key {
             ip: ip.as_bytes(),
             method: method.as_bytes(),
@@ -329,16 +318,60 @@ impl Ledger {
             transport: transport.as_bytes(),
             rule: rule.as_bytes(),
         };
-        let mut left = Vec::new();
-        writer.tally(key, now, &mut left);
-        Ok(entries(left))
+        writer.tally(key, now);
+        Ok(())
     }
 
-    /// drain(now, everything=False): the entries of all finished intervals, each handed out once.
+    /// collect(now, everything=False): moves the counts of finished intervals to those that wait, and returns them.
     #[pyo3(signature = (now, everything = false))]
-    fn drain(&self, now: f64, everything: bool) -> Vec<Entry> {
-        entries(self.tallies.drain(now, everything))
+    fn collect(&self, now: f64, everything: bool) -> Vec<Entry> {
+        entries(self.tallies.collect(now, everything))
     }
+
+    /// put(entry): adds a count from elsewhere to those that wait. False: there was no room.
+    fn put(&self, entry: &Entry) -> bool {
+        self.tallies.put(&tallies::Entry {
+            ip: entry.ip.clone(),
+            method: entry.method.clone(),
+            verdict: entry.verdict.clone(),
+            messages: entry.messages,
+            first: entry.first,
+            last: entry.last,
+            transport: entry.transport.clone(),
+            rule: entry.rule.clone(),
+        })
+    }
+
+    /// waiting(): the counts that wait to be written, by their place, the oldest first.
+    fn waiting(&self) -> Vec<(usize, Entry)> {
+        let (places, found): (Vec<_>, Vec<_>) = self.tallies.waiting().into_iter().unzip();
+        places.into_iter().zip(entries(found)).collect()
+    }
+
+    /// written(place, messages): so many of a count that waited are in the log.
+    fn written(&self, place: usize, messages: u64) {
+        self.tallies.written(place, messages);
+    }
+
+    /// save(): writes the file of counts anew where they changed. Raises OSError where it can't be.
+    fn save(&mut self) -> PyResult<()> {
+        if !self.tallies.durable {
+            return Ok(());
+        }
+        let content = snapshot::content(&self.tallies.unwritten());
+        if content != self.saved {
+            snapshot::write(&self.path, &content)?;
+            self.saved = content;
+        }
+        Ok(())
+    }
+}
+
+/// remove_ledger(path): gives back the memory that outlives a server whose file of counts this is; counts that are in no log and
+/// not in the file are lost. False: there was none.
+#[pyfunction]
+fn remove_ledger(path: PathBuf) -> bool {
+    snapshot::key(&path).is_some_and(|(key, _)| region::remove_kept(key))
 }
 
 /// Memory(capacity, ledger_path, workers, interval): all that workers share, to be made before Kamailio forks.
@@ -364,8 +397,8 @@ impl Memory {
     fn new(py: Python<'_>, capacity: usize, ledger_path: PathBuf, workers: usize, interval: u64) -> PyResult<Memory> {
         size(capacity, "counters")?;
         size(workers.saturating_mul(tallies::SLOTS), "slots of workers")?;
-        let path = (!ledger_path.as_os_str().is_empty()).then_some(ledger_path);
-        let tables = memory::Memory::new(capacity, path.as_deref(), workers, interval, PATIENCE)?;
+        let path = (!ledger_path.as_os_str().is_empty()).then_some(ledger_path.as_path());
+        let tables = memory::Memory::new(capacity, path, workers, interval, PATIENCE)?;
         Ok(Memory {
             counts: Py::new(py, Counts(tables.counters.clone()))?,
             retransmissions: Py::new(py, RetransmissionFilter(tables.retransmissions.clone()))?,
@@ -376,6 +409,8 @@ impl Memory {
                 Ledger {
                     tallies: tables.tallies.clone(),
                     writer: None,
+                    path: ledger_path,
+                    saved: Vec::new(),
                 },
             )?,
             tables,
@@ -412,5 +447,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Memory>()?;
     module.add("SLOTS", tallies::SLOTS)?;
     module.add("OVERFLOW", tallies::OVERFLOW)?;
+    module.add_function(wrap_pyfunction!(remove_ledger, module)?)?;
     module.add_function(wrap_pyfunction!(identity, module)?)
 }

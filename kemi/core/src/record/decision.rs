@@ -31,8 +31,22 @@ pub struct Settings<'a> {
     pub excerpt_bytes: usize,
     /// Bytes of the message that are written, 0 for none.
     pub raw_bytes: usize,
+    /// Bytes of a whole record, its line end included; what `raw_bytes` asks for comes on top.
+    pub record_bytes: usize,
     pub mask: Option<Mask>,
 }
+
+/// How much of what a sender wrote is written: of each value, of a suspicious one, and of how many findings and indicators.
+#[derive(Clone, Copy)]
+struct Measure {
+    value: usize,
+    excerpt: usize,
+    findings: usize,
+    indicators: usize,
+}
+
+/// Where a record grows too long, it is written anew by the next of these: escapes make six bytes of one.
+const SHORTER: [(usize, usize, usize); 3] = [(96, 4, 4), (32, 2, 2), (8, 1, 0)];
 
 /// One rule that fired on one part.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +94,8 @@ pub struct Decision<'a> {
 pub struct Recorder {
     excerpt_bytes: usize,
     raw_bytes: usize,
+    record_bytes: usize,
+    measure: Measure,
     mask: Option<Mask>,
     clock: Clock,
     /// What stands between the rules' names and whether the action was carried out:
@@ -106,6 +122,13 @@ impl Recorder {
         Self {
             excerpt_bytes: settings.excerpt_bytes,
             raw_bytes: settings.raw_bytes,
+            record_bytes: settings.record_bytes,
+            measure: Measure {
+                value: MAX_VALUE,
+                excerpt: settings.excerpt_bytes,
+                findings: MAX_FINDINGS,
+                indicators: usize::MAX,
+            },
             mask: settings.mask,
             clock: Clock::default(),
             after_rules,
@@ -120,6 +143,31 @@ impl Recorder {
     ///
     /// Fields that the guard knows by itself stand before any that the sender controls.
     pub fn decision(&mut self, out: &mut Vec<u8>, decision: &Decision) {
+        let start = out.len();
+        let whole = Measure {
+            value: MAX_VALUE,
+            excerpt: self.excerpt_bytes,
+            findings: MAX_FINDINGS,
+            indicators: usize::MAX,
+        };
+        let shorter = SHORTER.map(|(value, findings, indicators)| Measure {
+            value,
+            excerpt: value.min(self.excerpt_bytes),
+            findings,
+            indicators,
+        });
+        for measure in std::iter::once(whole).chain(shorter) {
+            out.truncate(start);
+            self.measure = measure;
+            let raw = self.fields(out, decision);
+            if out.len() - start - raw <= self.record_bytes {
+                break;
+            }
+        }
+    }
+
+    /// Writes a record by the measure at hand; returns how many of its bytes are the message as a whole.
+    fn fields(&mut self, out: &mut Vec<u8>, decision: &Decision) -> usize {
         let message = decision.message;
         self.start(out, decision.now);
         out.extend_from_slice(b"\"source\":{\"ip\":");
@@ -136,9 +184,12 @@ impl Recorder {
             json::hexadecimal(out, number);
         }
         out.extend_from_slice(b"\",\"reason\":\"");
-        json::escaped(out, decision.reason, MAX_VALUE);
+        json::escaped(out, decision.reason, self.measure.value);
         out.extend_from_slice(b"\"},\"rule\":{\"id\":[");
-        let findings = decision.findings.get(..MAX_FINDINGS).unwrap_or(decision.findings);
+        let findings = decision
+            .findings
+            .get(..self.measure.findings)
+            .unwrap_or(decision.findings);
         for (place, finding) in findings.iter().enumerate() {
             comma(out, place);
             json::string(out, finding.rule);
@@ -165,17 +216,19 @@ impl Recorder {
             json::string(out, ban.rule);
             out.push(b'}');
         }
-        self.sip(out, decision);
+        let raw = self.sip(out, decision);
         if let Some(agent) = agent(message) {
             out.extend_from_slice(b",\"user_agent\":{\"original\":\"");
-            json::escaped(out, agent, MAX_VALUE);
+            json::escaped(out, agent, self.measure.value);
             out.extend_from_slice(b"\"}");
         }
         if !findings.is_empty() {
-            self.findings(out, findings);
+            let shown = worst(decision.findings).map_or(&b""[..], |worst| worst.excerpt);
+            self.findings(out, findings, shown);
             self.indicators(out, decision.findings);
         }
         out.extend_from_slice(b"}\n");
+        raw
     }
 
     /// Opens a record with its time.
@@ -191,7 +244,7 @@ impl Recorder {
         out.push(b'"');
     }
 
-    fn sip(&mut self, out: &mut Vec<u8>, decision: &Decision) {
+    fn sip(&mut self, out: &mut Vec<u8>, decision: &Decision) -> usize {
         let message = decision.message;
         let raw = message.raw;
         out.extend_from_slice(match message.kind {
@@ -209,9 +262,9 @@ impl Recorder {
         }
         if let Some(finding) = worst(decision.findings) {
             out.extend_from_slice(b",\"field\":");
-            json::string(out, finding.field);
+            self.field(out, finding.field);
             out.extend_from_slice(b",\"excerpt\":\"");
-            self.sent(out, finding.excerpt, self.excerpt_bytes, Some(finding.field));
+            self.sent(out, finding.excerpt, self.measure.excerpt, Some(finding.field));
             out.push(b'"');
         }
         out.extend_from_slice(b",\"bytes\":");
@@ -219,7 +272,7 @@ impl Recorder {
         if message.kind == Kind::Request {
             out.extend_from_slice(b",\"uri\":\"");
             let uri = raw.get(message.uri.start..message.uri.end).unwrap_or_default();
-            self.sent(out, uri, MAX_VALUE, Some(""));
+            self.sent(out, uri, self.measure.value, Some(""));
             out.push(b'"');
         }
         let (mut call_id, mut cseq, mut from, mut to) = (None, None, None, None);
@@ -246,7 +299,7 @@ impl Recorder {
         for (name, value, maskable) in values {
             if let Some(value) = value {
                 out.extend_from_slice(name);
-                self.sent(out, value, MAX_VALUE, maskable.then_some(""));
+                self.sent(out, value, self.measure.value, maskable.then_some(""));
                 out.push(b'"');
             }
         }
@@ -260,15 +313,19 @@ impl Recorder {
             out.extend_from_slice(&client);
             out.push(b'"');
         }
+        let before = out.len();
         if self.raw_bytes > 0 {
             out.extend_from_slice(b",\"raw\":\"");
             self.sent(out, raw, self.raw_bytes, Some(""));
             out.push(b'"');
         }
+        let whole = out.len() - before;
         out.push(b'}');
+        whole
     }
 
-    fn findings(&mut self, out: &mut Vec<u8>, findings: &[Finding]) {
+    /// An excerpt that is `shown` already is not written again.
+    fn findings(&mut self, out: &mut Vec<u8>, findings: &[Finding], shown: &[u8]) {
         out.extend_from_slice(b",\"findings\":[");
         for (place, finding) in findings.iter().enumerate() {
             comma(out, place);
@@ -279,12 +336,16 @@ impl Recorder {
             out.extend_from_slice(b",\"score\":");
             json::number(out, finding.score.into());
             out.extend_from_slice(b",\"field\":");
-            json::string(out, finding.field);
-            out.extend_from_slice(b",\"reason\":");
-            json::string(out, finding.reason);
-            out.extend_from_slice(b",\"excerpt\":\"");
-            self.sent(out, finding.excerpt, self.excerpt_bytes, Some(finding.field));
-            out.extend_from_slice(b"\"}");
+            self.field(out, finding.field);
+            out.extend_from_slice(b",\"reason\":\"");
+            json::escaped(out, finding.reason.as_bytes(), self.measure.value);
+            out.push(b'"');
+            if finding.excerpt != shown {
+                out.extend_from_slice(b",\"excerpt\":\"");
+                self.sent(out, finding.excerpt, self.measure.excerpt, Some(finding.field));
+                out.push(b'"');
+            }
+            out.push(b'}');
         }
         out.push(b']');
     }
@@ -307,7 +368,8 @@ impl Recorder {
                 text
             })
             .collect();
-        let named = of_texts(texts.iter().map(String::as_str));
+        let mut named = of_texts(texts.iter().map(String::as_str));
+        named.truncate(self.measure.indicators);
         if named.is_empty() {
             return;
         }
@@ -328,6 +390,13 @@ impl Recorder {
             out.extend_from_slice(b"\"}");
         }
         out.push(b']');
+    }
+
+    /// A field's name, which may hold a header field's that the sender made up.
+    fn field(&self, out: &mut Vec<u8>, name: &str) {
+        out.push(b'"');
+        json::escaped(out, name.as_bytes(), self.measure.value);
+        out.push(b'"');
     }
 
     /// Appends what a sender wrote, masked where `field` is given and masks are asked for.

@@ -80,7 +80,7 @@ pub static FIELDS: &[Field] = &[
     field("event", "findings[].score", "integer", "", "What it adds to the message's score.", "10"),
     field("event", "findings[].field", "string", "", "Where it stands.", "via[1].host"),
     field("event", "findings[].reason", "string", "", "Why, in a sentence.", "SQL in a display name"),
-    field("event", "findings[].excerpt", "string", "", "The value, cut at log.excerpt_bytes; empty in credentials.", "' or 1=1--"),
+    field("event", "findings[].excerpt", "string", "where it is another than sip.excerpt", "The value, cut at log.excerpt_bytes; empty in credentials.", "' or 1=1--"),
     field("event", "indicators", "array:8:1", "where findings point at something", "What the values of the findings point at, at most eight, as it was written.", ""),
     field("event", "indicators[].type", "url|host-port|ip|domain|email|file", "", "host-port: an address or domain with its port.", "host-port"),
     field("event", "indicators[].value", "string:512", "", "As it was sent.", "192.0.2.1:4444"),

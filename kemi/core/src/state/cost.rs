@@ -54,8 +54,7 @@ fn cost() {
         transport: b"udp",
         rule: b"",
     };
-    let mut left = Vec::new();
-    time("tally of a known key", |_| writer.tally(black_box(key), 1.0, &mut left));
-    let handle = writer.slot(key, 1.0, &mut left);
+    time("tally of a known key", |_| writer.tally(black_box(key), 1.0));
+    let handle = writer.slot(key, 1.0);
     time("bump of a handle", |_| assert!(writer.bump(black_box(handle), 1.0)));
 }

@@ -10,7 +10,10 @@ pub mod memory;
 pub mod region;
 pub mod retransmissions;
 #[cfg(not(all(loom, test)))]
+#[cfg(not(all(loom, test)))]
+pub mod snapshot;
 pub mod tallies;
+pub mod waiting;
 
 #[cfg(all(not(loom), test))]
 mod cost;

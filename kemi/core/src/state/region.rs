@@ -53,21 +53,19 @@ impl Deref for Words {
 
 #[cfg(not(all(loom, test)))]
 mod mapped {
-    use std::fs::File;
     use std::io;
-    use std::os::fd::AsRawFd;
     use std::ptr::{NonNull, null_mut};
     use std::sync::Arc;
     use std::sync::atomic::AtomicU64;
 
     use super::Words;
 
-    /// A shared mapping of whole words, unmapped with its last user.
+    /// Shared memory of whole words, given back with its last user.
     pub struct Region {
         at: NonNull<AtomicU64>,
         len: usize,
-        /// Open, and so locked, for as long as any process of this server lives.
-        _file: Option<File>,
+        /// A segment that outlives its processes.
+        kept: bool,
     }
 
     // SAFETY: the words are atomics, the mapping lives as long as the region, and nobody gets a plain reference into it.
@@ -78,31 +76,19 @@ mod mapped {
     impl Region {
         /// Zeroed memory that processes forked later share. `len` in words, at least 1.
         pub fn anonymous(len: usize) -> io::Result<Region> {
-            Region::map(len, None)
+            Region::map(len)
         }
 
-        /// A file's first `len` words; the file must be that long, and its blocks must be there (`reserve`).
-        pub fn of_file(file: File, len: usize) -> io::Result<Region> {
-            Region::map(len, Some(file))
-        }
-
-        fn map(len: usize, file: Option<File>) -> io::Result<Region> {
-            let bytes = len
-                .checked_mul(8)
-                .filter(|&bytes| bytes > 0)
-                .ok_or(io::ErrorKind::InvalidInput)?;
-            let (descriptor, flags) = match &file {
-                Some(file) => (file.as_raw_fd(), libc::MAP_SHARED),
-                None => (-1, libc::MAP_SHARED | libc::MAP_ANONYMOUS),
-            };
+        fn map(len: usize) -> io::Result<Region> {
+            let bytes = bytes(len)?;
             // SAFETY: no address is asked for, so no mapping is replaced; the result is checked.
             let at = unsafe {
                 libc::mmap(
                     null_mut(),
                     bytes,
                     libc::PROT_READ | libc::PROT_WRITE,
-                    flags,
-                    descriptor,
+                    libc::MAP_SHARED | libc::MAP_ANONYMOUS,
+                    -1,
                     0,
                 )
             };
@@ -110,7 +96,43 @@ mod mapped {
                 return Err(io::Error::last_os_error());
             }
             let at = NonNull::new(at.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-            Ok(Region { at, len, _file: file })
+            Ok(Region { at, len, kept: false })
+        }
+
+        /// A segment of System V shared memory: it outlives its processes until the machine stops, and unlike a file nobody can
+        /// cut it, which would kill whoever touches what is gone. Errors: `InvalidInput` where one of another size is there,
+        /// `WouldBlock` where other processes hold it, `PermissionDenied` where it is another user's.
+        pub fn kept(key: i32, len: usize) -> io::Result<Region> {
+            let size = bytes(len)?;
+            // SAFETY: a call without memory.
+            let id = unsafe { libc::shmget(key, size, libc::IPC_CREAT | 0o600) };
+            if id < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            let about = about(id)?;
+            // SAFETY: a call without memory.
+            let own = unsafe { libc::geteuid() };
+            if about.shm_perm.uid != own && about.shm_perm.cuid != own {
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
+            if about.shm_segsz != size {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
+            if about.shm_nattch > 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            // SAFETY: no address is asked for, so no mapping is replaced; the result is checked.
+            let at = unsafe { libc::shmat(id, std::ptr::null(), 0) };
+            if at as isize == -1 {
+                return Err(io::Error::last_os_error());
+            }
+            let at = NonNull::new(at.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+            let region = Region { at, len, kept: true };
+            // Of two that began at once neither has it.
+            if self::about(id)?.shm_nattch > 1 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            Ok(region)
         }
 
         pub(super) fn all(&self) -> &[AtomicU64] {
@@ -131,27 +153,40 @@ mod mapped {
 
     impl Drop for Region {
         fn drop(&mut self) {
-            // SAFETY: mapped with this length by `map`, and nobody is left who refers to it.
-            unsafe { libc::munmap(self.at.as_ptr().cast(), self.len * 8) };
+            let at = self.at.as_ptr();
+            if self.kept {
+                // SAFETY: attached by `kept`, and nobody is left who refers to it.
+                unsafe { libc::shmdt(at.cast()) };
+            } else {
+                // SAFETY: mapped with this length by `map`, and nobody is left who refers to it.
+                unsafe { libc::munmap(at.cast(), self.len * 8) };
+            }
+        }
+    }
+
+    fn bytes(len: usize) -> io::Result<usize> {
+        let bytes = len.checked_mul(8).filter(|&bytes| bytes > 0);
+        bytes.ok_or_else(|| io::ErrorKind::InvalidInput.into())
+    }
+
+    fn about(id: i32) -> io::Result<libc::shmid_ds> {
+        // SAFETY: a struct of numbers, for which zeros are values.
+        let mut about: libc::shmid_ds = unsafe { std::mem::zeroed() };
+        // SAFETY: the call only writes the struct it is given.
+        match unsafe { libc::shmctl(id, libc::IPC_STAT, &raw mut about) } {
+            0 => Ok(about),
+            _ => Err(io::Error::last_os_error()),
         }
     }
 }
 
-/// Takes a file for this process and its children; false where another server keeps it.
-pub fn lock(file: &std::fs::File) -> bool {
-    use std::os::fd::AsRawFd;
-    // SAFETY: a call without memory, on a descriptor that is open.
-    unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) == 0 }
-}
-
-/// Gives a file `bytes` bytes on disk: writing to a hole on a full disk would kill the worker with SIGBUS.
-pub fn reserve(file: &std::fs::File, bytes: u64) -> std::io::Result<()> {
-    use std::os::fd::AsRawFd;
-    let size = libc::off_t::try_from(bytes).map_err(|_| std::io::ErrorKind::InvalidInput)?;
-    // SAFETY: a call without memory, on a descriptor that is open.
-    match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, size) } {
-        0 => Ok(()),
-        code => Err(std::io::Error::from_raw_os_error(code)),
+/// Gives back a segment that `Region::kept` made, once its last process lets go of it. False: there is none, or it is another
+/// user's.
+pub fn remove_kept(key: i32) -> bool {
+    // SAFETY: calls without memory.
+    unsafe {
+        let id = libc::shmget(key, 0, 0);
+        id >= 0 && libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut()) == 0
     }
 }
 

@@ -98,8 +98,9 @@ pub fn able(owners: &[(u16, u64)], there: u64) -> impl Iterator<Item = u16> + '_
 const NFA_BYTES: usize = 1 << 20;
 
 /// Bytes of states that a process keeps of a pattern it has tried. Beyond that it begins anew, so that hostile messages, which
-/// reach ever new states of every rule, don't make a worker grow.
-const CACHE_BYTES: usize = 64 << 10;
+/// reach ever new states of every rule, don't make a worker grow. Of 64 KiB a mix of hostile messages makes a dozen patterns
+/// begin anew all the time, which is a third of all that such a message costs; 256 KiB save a twentieth more.
+const CACHE_BYTES: usize = 128 << 10;
 
 type MakeCache = Box<dyn Fn() -> Cache + Send + Sync + std::panic::UnwindSafe + std::panic::RefUnwindSafe>;
 

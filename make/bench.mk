@@ -17,10 +17,13 @@ LIMIT ?= 1000
 bench-worst: venv ## the worst messages of 64 KiB for each rule and transform: fails where one costs more than LIMIT µs
 	@$(PYTHON) bench/worst_case.py --limit $(LIMIT)
 
+bench-search: venv ## searches SECONDS seconds for dearer messages, of all sizes and shapes: fails where one costs more than LIMIT µs
+	@$(PYTHON) bench/worst_search.py --limit $(LIMIT) --seconds $(or $(SECONDS),60) $(BENCH_ARGS)
+
 # 5 million by default; MESSAGES=50000 is done in seconds.
 MESSAGES ?= 5000000
 
 soak: venv ## memory of a worker over MESSAGES messages: fails where it grows
 	@$(PYTHON) bench/soak.py --messages $(MESSAGES)
 
-.PHONY: bench bench-mix bench-cost bench-worst soak
+.PHONY: bench bench-mix bench-cost bench-worst bench-search soak

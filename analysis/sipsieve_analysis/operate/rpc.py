@@ -1,4 +1,4 @@
-"""Calls Kamailio's own RPC commands over the FIFO of its jsonrpcs module."""
+"""Calls Kamailio's own RPC commands over the two ways into its jsonrpcs module: a datagram socket and a FIFO."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import json
 import os
 import secrets
 import select
+import socket
 import stat
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +25,16 @@ _PIPE_BUF: Final = 4096
 #: Seconds that an answer may take; a dump of 20,000 table entries takes 0.05.
 _TIMEOUT: Final = 10.0
 
+#: Seconds after which the one way is given up for the other, or the FIFO for stuck.
+_PATIENCE: Final = 2.0
+
+#: jsonrpcs gives up what it holds of a request at this size (8191 bytes on 5.6 and 6.0): spaces of that number free a FIFO
+#: that waits for the end of what somebody began, as a lone `{`.
+_GIVEN_UP: Final = 8192
+
+#: The largest answer that a datagram brings.
+_DATAGRAM: Final = 65536
+
 
 class RpcError(Exception):
     """No answer, or Kamailio's own error; the text says what to do. `code` is Kamailio's (404 …), else 0."""
@@ -32,10 +44,23 @@ class RpcError(Exception):
         self.code = code
 
 
+class _NoAnswerError(RpcError):
+    """The server did not answer in time."""
+
+
+def _is_socket(path: str) -> bool:
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
 class Rpc:
     """A server's RPC. Opens nothing until `call`.
 
-    `path` is the FIFO; empty: `SIPSIEVE_RPC`, else the first of `DEFAULT_FIFOS` that is there.
+    `path` is the FIFO, or the datagram socket; empty: `SIPSIEVE_RPC`, else the first of `DEFAULT_FIFOS` that is there. Of a
+    FIFO `NAME.fifo` the socket is looked for beside it, as `NAME.sock`, and asked first: nobody's half request keeps it
+    waiting. A FIFO that does not answer is freed of such a half, and asked once more.
     """
 
     def __init__(self, path: str = "", *, reply_folder: str = REPLY_FOLDER, timeout: float = _TIMEOUT) -> None:
@@ -46,6 +71,68 @@ class Rpc:
 
     def call(self, method: str, *parameters: str | int) -> Any:
         """The result of one RPC command, decoded from JSON. Raises `RpcError`."""
+        beside = f"{self.path.removesuffix('.fifo')}.sock"
+        if _is_socket(self.path):
+            return self._by_datagram(self.path, method, parameters, self._timeout)
+        if _is_socket(beside):
+            try:
+                return self._by_datagram(beside, method, parameters, min(_PATIENCE, self._timeout))
+            except _NoAnswerError:
+                # A socket that a dead server left behind; or the answer is longer than a datagram.
+                pass
+        return self._by_fifo(method, parameters)
+
+    def _by_datagram(self, path: str, method: str, parameters: tuple[str | int, ...], timeout: float) -> Any:
+        request = _encoded({"jsonrpc": "2.0", "method": method, "params": list(parameters), "id": 1})
+        with (
+            tempfile.TemporaryDirectory(prefix="sipsieve_", dir=self._reply_folder) as folder,
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as own,
+        ):
+            # Kamailio answers to a name, which its user must be able to write to; nobody else can guess it.
+            os.chmod(folder, 0o711)
+            name = Path(folder, secrets.token_hex(16))
+            own.bind(str(name))
+            os.chmod(name, 0o622)
+            own.settimeout(timeout)
+            try:
+                own.sendto(request, path)
+                answer = own.recv(_DATAGRAM)
+            except PermissionError:
+                raise RpcError(
+                    f"{path}: not allowed. Call this as root, as Kamailio's user, or as a member of its group"
+                ) from None
+            except OSError as error:
+                if error.strerror:
+                    raise _NoAnswerError(
+                        f"{path}: no server reads it ({error.strerror}). Is Kamailio running?"
+                    ) from None
+                raise _NoAnswerError(f"{path}: no answer to {method} within {timeout:g} s") from None
+        return _result(answer, path, method)
+
+    def _by_fifo(self, method: str, parameters: tuple[str | int, ...]) -> Any:
+        try:
+            return self._ask_fifo(method, parameters, min(_PATIENCE, self._timeout))
+        except _NoAnswerError:
+            self._free_fifo()
+        return self._ask_fifo(method, parameters, self._timeout)
+
+    def _free_fifo(self) -> None:
+        """Ends a request that somebody began and did not end: as many spaces as make jsonrpcs give it up."""
+        server = self._open()
+        try:
+            deadline = time.monotonic() + _PATIENCE
+            left = _GIVEN_UP
+            while left and time.monotonic() < deadline:
+                try:
+                    left -= os.write(server, b" " * min(left, _PIPE_BUF))
+                except BlockingIOError:
+                    select.select([], [server], [], 0.1)
+        except OSError as error:
+            raise RpcError(f"{self.path}: {error.strerror}") from None
+        finally:
+            os.close(server)
+
+    def _ask_fifo(self, method: str, parameters: tuple[str | int, ...], timeout: float) -> Any:
         name = f"sipsieve_{os.getpid()}_{secrets.token_hex(8)}"
         request = _encoded(
             {"jsonrpc": "2.0", "method": method, "params": list(parameters), "reply_name": name, "id": 1}
@@ -59,7 +146,7 @@ class Rpc:
             self._make_reply(reply_path, os.fstat(server))
             reply = os.open(reply_path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
             os.write(server, request)
-            answer = self._read(reply, method)
+            answer = self._read(reply, method, timeout)
         except OSError as error:
             raise RpcError(f"{self.path}: {error.strerror}") from None
         finally:
@@ -104,14 +191,14 @@ class Rpc:
         os.chown(path, -1, server.st_gid)
         os.chmod(path, 0o620)
 
-    def _read(self, reply: int, method: str) -> bytes:
-        deadline = time.monotonic() + self._timeout
+    def _read(self, reply: int, method: str, timeout: float) -> bytes:
+        deadline = time.monotonic() + timeout
         poll = select.poll()
         poll.register(reply, select.POLLIN)
         pieces: list[bytes] = []
         while True:
             if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-                raise RpcError(f"{self.path}: no answer to {method} within {self._timeout:g} s")
+                raise _NoAnswerError(f"{self.path}: no answer to {method} within {timeout:g} s")
             try:
                 piece = os.read(reply, 1 << 20)
             except BlockingIOError:

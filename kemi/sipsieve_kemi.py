@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import functools
 import os
+import pwd
 import sys
 import time
 from collections.abc import Callable
@@ -41,15 +42,39 @@ def _find_packages() -> None:
             sys.path.insert(1, folder)
 
 
+def _code_of_workers() -> str:
+    """A folder with our code that the workers' user may write to, where root starts Kamailio for another user by `-u`; "" without."""
+    words = Path("/proc/self/cmdline").read_bytes().decode(errors="replace").split("\0")
+    if os.geteuid() != 0 or "-u" not in words[:-1]:
+        return ""
+    name = words[words.index("-u") + 1]
+    try:
+        user = int(name) if name.isdigit() else pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return ""
+    for folder in (HERE, HERE / "sipsieve", *(Path(path) for path in sys.path if "site-packages" in path)):
+        about = folder.stat() if folder.is_dir() else None
+        if user and about and (about.st_uid == user or about.st_mode & 0o002):
+            return str(folder)
+    return ""
+
+
 _find_packages()
 
 import KSR  # noqa: E402
+
+if _theirs := _code_of_workers():
+    KSR.crit(
+        f"sipsieve: {_theirs}: the user that Kamailio is to run as may write there, and root would run what it left. "
+        f"Give the folder to root (chown -R root {_theirs}), or start Kamailio as that user.\n"
+    )
+    raise SystemExit(f"sipsieve: {_theirs} is not root's alone")
 
 try:
     from sipsieve import _core, model
     from sipsieve.abuse import ban_table, bans, own_addresses, shared_counters
     from sipsieve.config import policy
-    from sipsieve.control import accounting, admin, killswitch, reload, scoreboard, shared_memory, timer
+    from sipsieve.control import accounting, admin, killswitch, last_good, reload, scoreboard, shared_memory, timer
     from sipsieve.decision import fail_mode, revision
     from sipsieve.decision_log import backlog, writer
     from sipsieve.detection import ruleset
@@ -137,7 +162,12 @@ class Sipsieve:
 
     def __init__(self) -> None:
         path = os.environ.get("SIPSIEVE_POLICY") or str(HERE / "sipsieve.toml")
-        loaded = policy.load(path)
+        self._last_good = os.environ.get(last_good.FILE) or last_good.DEFAULT
+        first = last_good.start(
+            path, self._last_good, os.environ.get(last_good.STRICT) == "1", lambda text: KSR.err(f"sipsieve: {text}\n")
+        )
+        loaded = first.policy
+        self._broken_policy = first.broken
         self._is_worker = False
         #: Reads one of Kamailio's pseudo-variables.
         self._get: Callable[[str], Any] = KSR.pv.get
@@ -145,11 +175,7 @@ class Sipsieve:
         self._policy_path = path
         self._log_path = os.environ.get("SIPSIEVE_LOG") or loaded.log.path
         with ownership.owner_of(os.path.dirname(self._log_path) or "."):
-            self._use(
-                revision.build(
-                    1, loaded, ruleset.load(own=loaded.detection.rules, exceptions=loaded.detection.exceptions)
-                )
-            )
+            self._use(revision.build(1, loaded, first.rules))
             self._shared = shared_memory.Shared(
                 loaded.log.summary_seconds, f"{self._log_path}.ledger", loaded.limits.capacity
             )
@@ -378,7 +404,8 @@ class Sipsieve:
         """What `sipsieve bans keep` wrote before the server stopped."""
         path = os.environ.get("SIPSIEVE_STATE") or self._policy.bans.state
         try:
-            with open(path, encoding="ascii") as file:
+            # With the rights of who may write there: a link that a worker planted leads root nowhere.
+            with ownership.owner_of(os.path.dirname(path) or "."), open(path, encoding="ascii") as file:
                 text = file.read(bans.MAX_STATE)
             for entry in self._ban_table.restore(text, now, self._policy.bans.capacity):
                 self._counters.remember_offence(entry.key, entry.udp_only, entry.offences)
@@ -440,8 +467,9 @@ class Sipsieve:
     # Operators
 
     def _load(self) -> tuple[policy.Policy, ruleset.Ruleset]:
-        loaded = policy.load(self._policy_path)
-        return loaded, ruleset.load(own=loaded.detection.rules, exceptions=loaded.detection.exceptions)
+        loaded = last_good.load(self._policy_path)
+        last_good.keep(self._policy_path, loaded.policy, self._last_good)
+        return loaded.policy, loaded.rules
 
     def _made_for_administration(self, now: float) -> admin.Administration:
         """In the process that operators talk to, which has the last place on the board."""
@@ -492,6 +520,10 @@ class Sipsieve:
                 f"sipsieve: {self._log_path}: cannot be written by this user; decisions are counted, not recorded, "
                 "until it can. Make its folder writable for Kamailio's user, or set SIPSIEVE_LOG.\n"
             )
+        if self._broken_policy:
+            said = f"the policy or its rules are broken, the last good ones of {self._last_good} are in force"
+            KSR.crit(f"sipsieve: {said}: {self._broken_policy}. Mend them, then `sipsieve reload`.\n")
+            self._accounting.notice("last_good", now, {"reason": self._broken_policy})
         if not self._shared.durable:
             KSR.warn(
                 f"sipsieve: {self._log_path}.ledger: no such file, or memory, can be kept; what summaries count does not "

@@ -100,6 +100,7 @@ class Server:
             "SIPSIEVE_PYTHON": str(KEMI / "sipsieve_kemi.py"),
             "SIPSIEVE_VENV": str(SITE),
             "SIPSIEVE_RUN": str(folder),
+            "SIPSIEVE_LAST_GOOD": str(folder / "last-good.json"),
             **(environment or {}),
         }
         self._kamailio: Process = kamailio(folder, self.config, self.environment, self.port, "kamailio", arguments)

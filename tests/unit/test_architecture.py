@@ -42,6 +42,7 @@ DECIDING = (
 
 #: Who may use the outside world, and for what. Everything else is pure.
 OUTSIDE = {
+    "control.last_good": "keeps the policy and rules that the server last ran on",
     "control.shared_memory": "maps the room for revisions",
     "posix.ownership": "creates files as their folder's owner",
     "posix.process": "reads the memory of processes, and gives back what is free",

@@ -390,12 +390,12 @@ class Sipsieve:
             self._failed(error)
             return False
 
-    def _offence(self, key: str, forgeable: bool) -> int:
+    def _offence(self, key: str, scope: str) -> int:
         """Notes that a source is to be banned: for the how-manieth time; 0 where it is, or must not be."""
-        return 0 if self._networks.never_banned(key) else self._counters.offence(key, forgeable)
+        return 0 if self._networks.never_banned(key) else self._counters.offence(key, model.Scope(scope))
 
-    def _ban(self, key: str, seconds: int, rule: str, offences: int, udp_only: bool, reason: str, now: float) -> None:
-        self._ban_table.impose(model.Ban(key, seconds, rule, offences, udp_only, reason), now)
+    def _ban(self, key: str, seconds: int, rule: str, offences: int, scope: str, reason: str, now: float) -> None:
+        self._ban_table.impose(model.Ban(key, seconds, rule, offences, model.Scope(scope), reason), now)
 
     def _never_banned(self, key: str) -> bool:
         return self._networks.never_banned(key) or _OWN.hold(key)
@@ -408,7 +408,7 @@ class Sipsieve:
             with ownership.owner_of(os.path.dirname(path) or "."), open(path, encoding="ascii") as file:
                 text = file.read(bans.MAX_STATE)
             for entry in self._ban_table.restore(text, now, self._policy.bans.capacity):
-                self._counters.remember_offence(entry.key, entry.udp_only, entry.offences)
+                self._counters.remember_offence(entry.key, entry.scope, entry.offences)
         except FileNotFoundError:
             pass
         except (OSError, ValueError) as error:

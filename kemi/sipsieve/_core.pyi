@@ -211,6 +211,20 @@ class Marks:
         """The value that was remembered within the last `life` seconds, 0 without."""
 
 @final
+class Earned:
+    """Which sources have earned trust, for all workers; a source goes by its key."""
+
+    def __new__(cls, sources: int) -> Earned: ...
+    def earn(self, key: str, now: float) -> None:
+        """Notes a proof that a source is where it says."""
+
+    def has(self, key: str, now: float, enough: int) -> bool:
+        """Whether a source has earned that much (1 to 9) that has not faded."""
+
+    def lose(self, key: str) -> None:
+        """Takes away what a source has earned."""
+
+@final
 class Entry:
     """A count of one interval: who sent, which method, what became of it, how many, from when to when (s since the
     epoch), by which rule."""
@@ -292,6 +306,8 @@ class Memory:
     def answered(self) -> Answered: ...
     @property
     def marks(self) -> Marks: ...
+    @property
+    def earned(self) -> Earned: ...
     @property
     def ledger(self) -> Ledger: ...
     @property
@@ -393,7 +409,7 @@ class Judge:
         source: tuple[Any, ...],
         now: float,
         counters: Any,
-        offence: Callable[[str, bool], int],
+        offence: Callable[[str, str], int],
         in_transaction: Callable[[], bool | None],
         unparsable: bool = False,
     ) -> tuple[Any, ...]:

@@ -70,8 +70,8 @@ class Source(NamedTuple):
     enforced: bool | None = None
     #: Index of its `[[network]]`, -1 for none.
     network: int = -1
-    #: What its counters' names begin with. Datagrams, whose source can be forged, are counted apart
-    #: from connections, so that nobody can use up another's share.
+    #: What its counters' names begin with. Datagrams, whose source can be forged, and WebSockets, which any page opens
+    #: in its visitor's name, are counted apart from other connections, so that nobody can use up another's share.
     cell: str = ""
 
 
@@ -162,17 +162,34 @@ class Finding(NamedTuple):
     removable: bool = False
 
 
-class Ban(NamedTuple):
-    """A source to be shut out: `key` as in `Source.key`, for `seconds`, for the `offences`-th time.
+class Scope(StrEnum):
+    """What a ban shuts out: never more than the evidence can have come from."""
 
-    `udp_only`: the evidence is datagrams alone, which can be forged; connections stay open to it.
-    """
+    ALL = "a"
+    #: Anybody can send datagrams in another's name.
+    DATAGRAMS = "u"
+    #: Any web page can open a WebSocket in its visitor's name.
+    WEBSOCKETS = "w"
+
+    @property
+    def forgeable(self) -> bool:
+        """Whether somebody else may have sent what the ban rests on."""
+        return self is not Scope.ALL
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return {"a": "all", "u": "datagrams only", "w": "WebSockets only"}[self.value]
+
+
+class Ban(NamedTuple):
+    """A source to be shut out: `key` as in `Source.key`, for `seconds`, for the `offences`-th time."""
 
     key: str
     seconds: int
     rule: str
     offences: int = 1
-    udp_only: bool = False
+    scope: Scope = Scope.ALL
     reason: str = ""
 
 
@@ -222,7 +239,7 @@ class Counters(Protocol):
         """The value of `key`, 0 where it was never added to."""
         ...
 
-    def offence(self, key: str, forgeable: bool) -> int:
+    def offence(self, key: str, scope: Scope) -> int:
         """Notes that a source is to be banned: for the how-manieth time; 0 where it is, or no room is left."""
         ...
 

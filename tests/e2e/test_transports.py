@@ -7,10 +7,11 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
@@ -251,7 +252,22 @@ def test_a_web_page_can_not_shut_an_office_out(edge: Edge) -> None:
         lambda: (n := sum(served(edge.server, office))) == sum(map(bool, answers)) and n, "all that passed are counted"
     )
     assert 200 < counted < 700
-    assert not [r for r in edge.server.records("state") if r["event"]["action"] == "ban"]
+    assert not [r for r in edge.server.records("state") if r["event"].get("source") == office]
+
+
+def test_a_page_s_attacks_over_a_websocket_shut_out_websockets_only(edge: Edge) -> None:
+    office = "127.0.3.5"
+    with edge.websocket(source=office) as browser, suppress(ConnectionClosed):
+        for number in range(12):
+            browser.send(invite(from_=HOSTILE, transport="WS", call_id=f"page-{number}").decode(), text=True)
+            browser.recv(timeout=2)
+    ban = edge.server.wait_record(lambda r: r["event"]["action"] == "ban" and r["event"]["source"] == office, "a ban")
+    assert ban["event"]["scope"] == "WebSockets only"
+    for transport in ("udp", "tcp", "tls"):
+        assert status(edge.final(transport, request("OPTIONS", transport=transport.upper()), office)) == 200
+    with pytest.raises((ConnectionClosed, TimeoutError)), edge.websocket(source=office) as browser:
+        browser.send(request("OPTIONS", transport="WS").decode(), text=True)
+        browser.recv(timeout=2)
 
 
 def served(server: Server, source: str) -> list[int]:

@@ -59,7 +59,7 @@ def list_(rpc_path: str, as_json: bool) -> None:
     width = max(len(ban.source) for ban in found)
     click.echo(f"{'source':<{width}}  {'left':>8}  {'dropped':>8}  {'first seen':19}  {'last seen':19}  rule, reason")
     for ban in found:
-        scope = " (datagrams only)" if ban.udp_only else ""
+        scope = "" if ban.scope == "all" else f" ({ban.scope})"
         click.echo(
             f"{ban.source:<{width}}  {_span(ban.remaining):>8}  {ban.dropped:>8}  {_when(ban.first):19}  "
             f"{_when(ban.last):19}  {ban.rule}: {harmless(ban.reason)}{scope}"

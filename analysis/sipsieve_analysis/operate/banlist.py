@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from sipsieve.abuse.bans import entry
+from sipsieve.model import Scope
 
 from .rpc import Rpc, RpcError
 
@@ -30,6 +31,7 @@ class Listed:
     remaining: int
     offences: int
     udp_only: bool
+    scope: str
     dropped: int
 
     def as_dict(self) -> dict[str, Any]:
@@ -49,7 +51,8 @@ def read(rpc: Rpc, now: float) -> list[Listed]:
         found.append(
             Listed(
                 one.key, one.rule, one.reason, one.since, last if last >= one.since else None, one.until,
-                int(one.until - now), one.offences, one.udp_only, int(dropped.get(key, 0)) if last >= one.since else 0,
+                int(one.until - now), one.offences, one.scope is Scope.DATAGRAMS, one.scope.label,
+                int(dropped.get(key, 0)) if last >= one.since else 0,
             )
         )  # fmt: skip
     return sorted(found, key=lambda ban: (-ban.remaining, ban.source))

@@ -9,6 +9,7 @@ import msgspec
 
 from sipsieve.abuse.sources import Networks
 from sipsieve.config.policy import Policy
+from sipsieve.model import Scope
 
 from .durations import readable
 from .harmless import harmless
@@ -82,8 +83,7 @@ def text_of_address(facts: dict[str, Any], now: float) -> list[str]:
     ban = live["ban"]
     if ban is None:
         return [*lines, "  banned       no"]
-    scope = "datagrams only" if ban["udp_only"] else "all"
     lines.append(
-        f"  banned       by {ban['rule']}, {readable(ban['until'] - now)} left, {scope}: {harmless(ban['reason'], 120)}"
+        f"  banned       by {ban['rule']}, {readable(ban['until'] - now)} left, {Scope(ban['scope']).label}: {harmless(ban['reason'], 120)}"
     )
     return lines

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from sipsieve.abuse.bans import Entry, network
+from sipsieve.model import Scope
 
 #: Seconds that nft may take.
 _PATIENCE: Final = 5.0
@@ -41,8 +42,9 @@ class Kernel:
         wanted: dict[str, tuple[str, int]] = {}
         for one in entries:
             around = network(one.key)
-            if around is not None:
-                name = f"banned{around.version}{'_udp' if one.udp_only else ''}"
+            # The kernel can't tell a WebSocket from any other connection.
+            if around is not None and one.scope is not Scope.WEBSOCKETS:
+                name = f"banned{around.version}{'_udp' if one.scope is Scope.DATAGRAMS else ''}"
                 wanted[str(around)] = (name, one.until)
         if self._held is None:
             sets = [f"banned{version}{scope}" for version in (4, 6) for scope in ("", "_udp")]

@@ -8,7 +8,7 @@ from sipsieve.config import policy
 from sipsieve.decision.engine import Engine
 from sipsieve.decision_log.record import Recorder
 from sipsieve.detection import ruleset
-from sipsieve.model import Decision
+from sipsieve.model import Decision, Scope
 
 #: Counters kept; older ones belong to windows long past.
 _MOST: Final = 500_000
@@ -35,7 +35,7 @@ class MemoryCounters:
         """See `sipsieve.model.Counters`."""
         return self._counts.get(key, 0)
 
-    def offence(self, key: str, forgeable: bool) -> int:
+    def offence(self, key: str, scope: Scope) -> int:
         """See `sipsieve.model.Counters`. Nobody is shut out of a recording, so each excess is an offence."""
         if len(self._offences) >= _MOST:
             self._offences.clear()

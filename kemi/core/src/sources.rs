@@ -29,8 +29,8 @@ pub struct Source {
     pub enforced: Option<bool>,
     /// Index of its network in the order given; -1 for none.
     pub network: i32,
-    /// What its counters' names begin with. Datagrams, whose source can be forged, are counted apart from connections, so
-    /// that nobody can use up another's share.
+    /// What its counters' names begin with. Datagrams, whose source can be forged, and WebSockets, which any page opens in
+    /// its visitor's name, are counted apart from other connections, so that nobody can use up another's share.
     pub cell: String,
     /// Over a transport whose handshake shows that the peer receives what is sent to its address.
     pub connected: bool,
@@ -43,6 +43,13 @@ pub struct Networks {
     networks: Vec<Network>,
     ipv4_prefix: u8,
     ipv6_prefix: u8,
+}
+
+impl Source {
+    /// Whether a page in somebody's browser may have sent it, in that somebody's name.
+    pub fn is_browser(&self) -> bool {
+        is_browser(&self.transport)
+    }
 }
 
 impl Network {
@@ -82,12 +89,12 @@ impl Networks {
             return Source {
                 ip: ip.to_owned(),
                 port,
+                cell: cell(ip, &transport),
                 transport,
                 key: ip.to_owned(),
                 trusted: false,
                 enforced: None,
                 network: -1,
-                cell: cell(ip, connected),
                 connected,
             };
         };
@@ -97,8 +104,8 @@ impl Networks {
         Source {
             ip: spelled(address),
             port,
+            cell: cell(&key, &transport),
             transport,
-            cell: cell(&key, connected),
             key,
             trusted: network.is_some_and(|network| network.trusted),
             enforced: network.and_then(|network| network.enforced),
@@ -159,11 +166,20 @@ fn joined<T: Copy>(
     Ok(())
 }
 
-fn cell(key: &str, connected: bool) -> String {
+fn cell(key: &str, transport: &str) -> String {
     let mut cell = String::with_capacity(key.len() + 2);
     cell.push_str(key);
-    cell.push_str(if connected { ":t" } else { ":u" });
+    cell.push_str(match transport {
+        _ if is_browser(transport) => ":w",
+        _ if is_connected(transport) => ":t",
+        _ => ":u",
+    });
     cell
+}
+
+/// Whether a page in somebody's browser may have sent it, in that somebody's name.
+fn is_browser(transport: &str) -> bool {
+    matches!(transport, "ws" | "wss")
 }
 
 /// Whether a transport's handshake shows that the peer receives what is sent to its address.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from .. import model
+from ..model import Scope
 from . import bans
 from .ban_audit import BanAudit
 
@@ -31,7 +32,7 @@ class BanTable:
     def impose(self, ban: model.Ban, now: float) -> None:
         """Shuts a source out, and writes that down."""
         until = int(now) + ban.seconds
-        self._put(bans.Entry(ban.key, ban.rule, int(now), until, ban.offences, ban.udp_only, ban.reason), now)
+        self._put(bans.Entry(ban.key, ban.rule, int(now), until, ban.offences, ban.scope, ban.reason), now)
         # fail2ban reads this line: its first fields stand in this order.
         detail = {
             "network": str(bans.network(ban.key)),
@@ -39,7 +40,8 @@ class BanTable:
             "rule": ban.rule,
             "seconds": ban.seconds,
             "offences": ban.offences,
-            "udp_only": ban.udp_only,
+            "udp_only": ban.scope is Scope.DATAGRAMS,
+            "scope": ban.scope.label,
             "reason": ban.reason,
         }
         self._notice("ban", now, detail)

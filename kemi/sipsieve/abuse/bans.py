@@ -7,6 +7,8 @@ import json
 import re
 from typing import Any, Final, NamedTuple
 
+from ..model import Scope
+
 #: Longest text kept as a ban's reason: a table's value lives in Kamailio's shared memory.
 _REASON: Final = 120
 
@@ -21,11 +23,13 @@ _PLAIN: Final = re.compile(r"[^ -{}~]", re.ASCII)
 _GROUPS: Final = 8
 
 
+_SCOPES: Final = {str(scope): scope for scope in Scope}
+
+
 class Entry(NamedTuple):
     """A ban as it stands in the table `sipsieve_bans`.
 
-    `udp_only`: it rests on datagrams, which can be forged, so it shuts out datagrams only. Times are
-    seconds since the epoch. `offences`: the how-manieth ban in a row this is.
+    Times are seconds since the epoch. `offences`: the how-manieth ban in a row this is.
     """
 
     key: str
@@ -33,25 +37,24 @@ class Entry(NamedTuple):
     since: int
     until: int
     offences: int = 1
-    udp_only: bool = False
+    scope: Scope = Scope.ALL
     reason: str = ""
 
     @property
     def value(self) -> str:
-        """As text for the table. The first byte is what sipsieve.cfg looks at for connections."""
-        scope = "u" if self.udp_only else "a"
-        return f"{scope}|{self.rule}|{self.since}|{self.until}|{self.offences}|{_PLAIN.sub('?', self.reason)[:_REASON]}"
+        """As text for the table. The first byte is what sipsieve.cfg looks at."""
+        return f"{self.scope}|{self.rule}|{self.since}|{self.until}|{self.offences}|{_PLAIN.sub('?', self.reason)[:_REASON]}"
 
 
 def entry(key: str, value: str) -> Entry | None:
     """Reads a table's entry; None where it is not one of ours: another node, or an operator, may write there too."""
     parts = value.split("|", 5)
-    if len(parts) != 6 or parts[0] not in ("u", "a") or not _KEY.fullmatch(key) or not _RULE.fullmatch(parts[1]):
+    if len(parts) != 6 or parts[0] not in _SCOPES or not _KEY.fullmatch(key) or not _RULE.fullmatch(parts[1]):
         return None
     if not all(part.isascii() and part.isdigit() and len(part) <= 12 for part in parts[2:5]):
         return None
     since, until, offences = (int(part) for part in parts[2:5])
-    return Entry(key, parts[1], since, until, offences, parts[0] == "u", _PLAIN.sub("?", parts[5])[:_REASON])
+    return Entry(key, parts[1], since, until, offences, _SCOPES[parts[0]], _PLAIN.sub("?", parts[5])[:_REASON])
 
 
 def network(key: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from .._core import Memory
+from ..model import Scope
 
 #: The htables of sipsieve.cfg.
 COUNTS: Final = "sipsieve_counts"
@@ -63,14 +64,13 @@ class SharedCounters:
         cell, limit, window = key.rsplit(":", 2)
         return self.memory.counts.of(cell, limit, int(window), int(self._clock()) // 60)
 
-    def offence(self, key: str, forgeable: bool) -> int:
+    def offence(self, key: str, scope: Scope) -> int:
         """Notes that a source is to be banned: the how-manieth time, 0 where that is done or there is no room."""
         if self._is_own(key):
             return 0
         standing = self._get(BANS, key)
-        if isinstance(standing, str) and (forgeable or not standing.startswith("u|")):
+        if isinstance(standing, str) and (scope.forgeable or standing.startswith("a|")):
             return 0
-        scope = "u" if forgeable else "a"
         now = int(self._clock())
         if self.memory.counts.increase(f"{key}:ban-{scope}:{now // _SAME}", now // 60) != 1:
             return 0
@@ -80,11 +80,11 @@ class SharedCounters:
         count = self._inc(OFFENCES, name) or 1
         hour = f"offenders:{int(self._clock()) // 3600}"
         crowded = count == 1 and (self._inc(COUNTS, hour) or 0) > _OFFENDERS
-        self._expire(OFFENCES, name, _MEMORY if forgeable or crowded else self._forget)
+        self._expire(OFFENCES, name, _MEMORY if scope.forgeable or crowded else self._forget)
         return max(count, 1)
 
-    def remember_offence(self, key: str, forgeable: bool, offences: int) -> None:
+    def remember_offence(self, key: str, scope: Scope, offences: int) -> None:
         """Sets the count of a source's offences, as it was before a restart."""
-        name = f"{key}/{'u' if forgeable else 'a'}"
+        name = f"{key}/{scope}"
         self._set(OFFENCES, name, offences)
-        self._expire(OFFENCES, name, _MEMORY if forgeable else self._forget)
+        self._expire(OFFENCES, name, _MEMORY if scope.forgeable else self._forget)

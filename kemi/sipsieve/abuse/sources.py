@@ -17,6 +17,9 @@ _CACHE: Final = 8192
 #: Transports whose handshake shows that the peer receives what is sent to its address.
 CONNECTED: Final = frozenset({"tcp", "tls", "ws", "wss", "sctp"})
 
+#: Transports that any page can use in the name of whose browser shows it.
+BROWSER: Final = frozenset({"ws", "wss"})
+
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 

@@ -146,6 +146,7 @@ class Bans(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     #: One length for every ban, or a list: the first ban's, the second's, … and the last one for all that follow.
     seconds: Seconds | Annotated[tuple[Seconds, ...], Meta(min_length=1, max_length=16)] = (60, 600, 3600, 86400)
     udp_max_seconds: Seconds = 600
+    earned_minutes: Annotated[int, Meta(ge=0, le=9)] = 3
     forget_seconds: Seconds = 86400
     capacity: Annotated[int, Meta(ge=1, le=100_000)] = 4096
     state: str = "/var/lib/sipsieve/bans.json"

@@ -14,7 +14,7 @@ from ..abuse.shared_counters import SharedCounters
 from ..abuse.sources import Networks
 from ..config.policy import Policy
 from ..detection.ruleset import Ruleset
-from ..model import FINDING_PARTS, Ban, Counters, Decision, Finding, Kind, Source, Standings, Verdict
+from ..model import FINDING_PARTS, Ban, Counters, Decision, Finding, Kind, Scope, Source, Standings, Verdict
 from .monitor_only import observed
 
 _NO_COUNTS: Final = MappingProxyType[str, int]({})
@@ -51,7 +51,7 @@ class Engine:
 
     def standing(self, ip: str, now: float, counters: Standings) -> dict[str, dict[str, int]]:
         """What an address's counters stand at, by kind of transport; `now` as for `decide`."""
-        kinds = {kind: self.networks.source(ip, 0, kind) for kind in ("udp", "tcp")}
+        kinds = {kind: self.networks.source(ip, 0, kind) for kind in ("udp", "tcp", "ws")}
         return {kind: standing(source, now, counters) for kind, source in kinds.items()}
 
     def decide(
@@ -71,8 +71,8 @@ class Engine:
         Never raises on input; costs time linear in `len(raw)`.
         """
 
-        def offence(key: str, forgeable: bool) -> int:
-            return 0 if self.networks.never_banned(key) else counters.offence(key, forgeable)
+        def offence(key: str, scope: str) -> int:
+            return 0 if self.networks.never_banned(key) else counters.offence(key, Scope(scope))
 
         tables = counters.memory if isinstance(counters, SharedCounters) else counters
         decided = self.judge.decide(raw, source, now, tables, offence, in_transaction, unparsable)
@@ -88,7 +88,7 @@ class Engine:
             reason=reason,
             findings=tuple(findings),
             counters=dict(counts) if counts else _NO_COUNTS,
-            ban=None if ban is None else Ban(*ban),
+            ban=None if ban is None else Ban(*ban)._replace(scope=Scope(ban[4])),
             replacement=made,
         )
 
@@ -117,4 +117,5 @@ def _plan(policy: Policy, only_watched: Iterable[str]) -> dict[str, object]:
         "bans": bans.enabled,
         "ban_steps": list(bans.steps),
         "udp_max_seconds": bans.udp_max_seconds,
+        "earned_minutes": bans.earned_minutes,
     }

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from .. import _core
 from ..detection.message import parts
-from ..model import Decision, Finding, Part, PartKind, Source
+from ..model import Decision, Finding, Part, PartKind, Scope, Source
 from .engine import Engine
 
 #: Transforms in a row that are tried to name how a form came about.
@@ -64,7 +64,7 @@ class NoCounters:
         """Nothing was counted."""
         return 0
 
-    def offence(self, key: str, forgeable: bool) -> int:
+    def offence(self, key: str, scope: Scope) -> int:
         """Always the first."""
         return 1
 

@@ -15,9 +15,10 @@ from sipsieve.abuse.ban_audit import BanAudit
 from sipsieve.config import policy
 from sipsieve.decision.engine import Engine
 from sipsieve.detection import ruleset
+from sipsieve.model import Scope
 from sipsieve_analysis.readers.replayed import MemoryCounters
 
-ONE = bans.Entry("192.0.2.1", "limit-invite", 1000, 1600, 2, True, "481 invite in a minute")
+ONE = bans.Entry("192.0.2.1", "limit-invite", 1000, 1600, 2, Scope.DATAGRAMS, "481 invite in a minute")
 
 
 def test_lengths_rise_and_forgeable_evidence_stops_at_the_cap() -> None:

@@ -12,7 +12,7 @@ from sipsieve.abuse.sources import Networks
 from sipsieve.config import policy
 from sipsieve.decision.engine import Engine
 from sipsieve.detection import ruleset
-from sipsieve.model import Ban, Decision, Source
+from sipsieve.model import Ban, Decision, Scope, Source
 from sipsieve_analysis.readers.replayed import MemoryCounters
 
 NOON = 60 * 1000.0
@@ -119,12 +119,15 @@ def test_factor_0_never_bans_for_volume() -> None:
     assert not any(one.ban for one in sender.sends(500, NOON) if one is not None)
 
 
-@pytest.mark.parametrize(("transport", "forgeable"), [("udp", True), ("tcp", False), ("tls", False), ("wss", False)])
-def test_only_datagrams_can_be_forged(transport: str, forgeable: bool) -> None:
+@pytest.mark.parametrize(
+    ("transport", "scope"),
+    [("udp", Scope.DATAGRAMS), ("tcp", Scope.ALL), ("tls", Scope.ALL), ("wss", Scope.WEBSOCKETS)],
+)
+def test_evidence_tells_against_what_it_can_have_come_from(transport: str, scope: Scope) -> None:
     found = Sender("[limits.invite]\nper_minute = 1", transport=transport).sends(3, NOON)[2]
     assert found is not None
     assert found.ban is not None
-    assert found.ban.udp_only is forgeable
+    assert found.ban.scope is scope
 
 
 def test_datagrams_and_connections_are_counted_apart() -> None:

@@ -116,7 +116,7 @@ def test_a_source_is_told_with_its_ban(desk: Desk) -> None:
     desk.values[shared_counters.BANS, "192.0.2.1"] = ban.value
     said = desk.ask(do="source", ip="192.0.2.1")
     assert said["ban"] == ban._asdict()
-    assert set(said["counters"]) == {"udp", "tcp"}
+    assert set(said["counters"]) == {"udp", "tcp", "ws"}
 
 
 def test_a_change_is_adopted_recorded_and_taken_back_in_time(desk: Desk) -> None:

@@ -19,7 +19,7 @@ from sipsieve.control.shared_memory import Shared
 from sipsieve.decision_log.backlog import Backlog
 from sipsieve.decision_log.ledger import OVERFLOW, Entry, Ledger
 from sipsieve.decision_log.writer import Journal
-from sipsieve.model import Ban
+from sipsieve.model import Ban, Scope
 
 NOW = 1_000_000.0
 
@@ -119,9 +119,9 @@ class TestBanlist:
     def test_a_ban_stands_in_the_table_and_in_the_log(self) -> None:
         table, notices = Table(), Notices()
         banlist = BanTable(table.access, lambda key: False, notices)
-        banlist.impose(Ban("192.0.2.1", 60, "limit-invite", 2, True, "481 invite"), NOW)
+        banlist.impose(Ban("192.0.2.1", 60, "limit-invite", 2, Scope.DATAGRAMS, "481 invite"), NOW)
         assert bans.entry("192.0.2.1", table["192.0.2.1"]) == bans.Entry(
-            "192.0.2.1", "limit-invite", int(NOW), int(NOW) + 60, 2, True, "481 invite"
+            "192.0.2.1", "limit-invite", int(NOW), int(NOW) + 60, 2, Scope.DATAGRAMS, "481 invite"
         )
         ((action, detail),) = notices
         assert action == "ban"

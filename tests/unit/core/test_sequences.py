@@ -224,7 +224,7 @@ class World:
 
     def bans(self, ban: Ban) -> None:
         """As Kamailio's side keeps it."""
-        self.tables.set(BANS, ban.key, f"{'u' if ban.udp_only else 'a'}|0")
+        self.tables.set(BANS, ban.key, f"{ban.scope}|0")
         self.tables.expire(BANS, ban.key, ban.seconds)
 
     def answers(self, dialog: str, ours: bool) -> None:
@@ -245,7 +245,10 @@ def agree(decision: Decision, expected: Expected, source: Source) -> None:
     else:
         assert (decision.verdict, decision.status) == (Verdict.REJECT, 503)
     assert (decision.ban.seconds if decision.ban else 0) == expected.ban
-    assert decision.ban is None or (decision.ban.key, decision.ban.udp_only) == (source.key, source.transport == "udp")
+    assert decision.ban is None or (decision.ban.key, decision.ban.scope == "u") == (
+        source.key,
+        source.transport == "udp",
+    )
 
 
 MEMORY_OF_ALL = Memory(4096, "", 1, 10)

@@ -1,5 +1,6 @@
 //! What is counted of sources by the minute, and remembered of messages, in the tables that all workers share.
 
+use super::Scope;
 use crate::state::memory::Memory;
 use crate::state::region::SECRET;
 
@@ -59,7 +60,7 @@ pub trait Counters {
     /// A counter as it stands, 0 where there is none.
     fn get(&self, name: Name<'_>) -> u64;
     /// Notes that a source is to be banned: for the how-manieth time; 0 where it is, must not be, or no room is left.
-    fn offence(&self, key: &str, forgeable: bool) -> u64;
+    fn offence(&self, key: &str, scope: Scope) -> u64;
     /// Remembers a fact about a short-lived thing: `value` from 1 on.
     fn mark(&self, identity: u64, value: u32, now: u64);
     /// The fact remembered within `life` seconds, else 0.
@@ -68,13 +69,19 @@ pub trait Counters {
     fn copies(&self, identity: u64, now: u64) -> u64;
     fn remember_dialog(&self, identity: u64, now: u64);
     fn knows_dialog(&self, identity: u64, now: u64) -> bool;
+    /// Notes a proof that a source is where it says; see `state::earned`.
+    fn earn(&self, name: u32, now: u64);
+    /// Whether a source has shown in so many minutes that it is where it says.
+    fn has_earned(&self, name: u32, now: u64, minutes: u64) -> bool;
+    /// Takes away what a source has earned.
+    fn disgraced(&self, name: u32);
 }
 
 /// The counters of a running server: exact over all workers, and bounded.
 ///
 /// When as many counters began in a window as the policy's capacity, new names share `BUCKETS` of them; who had a counter in
 /// the window before still gets one, so that a flood of forged sources does not push out those who were there.
-pub struct Shared<'a, F: Fn(&str, bool) -> u64> {
+pub struct Shared<'a, F: Fn(&str, Scope) -> u64> {
     pub tables: &'a Memory,
     /// The running window.
     pub window: u64,
@@ -82,7 +89,7 @@ pub struct Shared<'a, F: Fn(&str, bool) -> u64> {
     pub offence: F,
 }
 
-impl<F: Fn(&str, bool) -> u64> Counters for Shared<'_, F> {
+impl<F: Fn(&str, Scope) -> u64> Counters for Shared<'_, F> {
     fn add(&self, name: Name<'_>, amount: u64) -> i64 {
         let identity = name.identity();
         let counters = &self.tables.counters;
@@ -111,8 +118,8 @@ impl<F: Fn(&str, bool) -> u64> Counters for Shared<'_, F> {
         self.tables.counters.get(name.identity(), self.window)
     }
 
-    fn offence(&self, key: &str, forgeable: bool) -> u64 {
-        (self.offence)(key, forgeable)
+    fn offence(&self, key: &str, scope: Scope) -> u64 {
+        (self.offence)(key, scope)
     }
 
     fn mark(&self, identity: u64, value: u32, now: u64) {
@@ -133,6 +140,18 @@ impl<F: Fn(&str, bool) -> u64> Counters for Shared<'_, F> {
 
     fn knows_dialog(&self, identity: u64, now: u64) -> bool {
         self.tables.dialogs.knows(identity, now)
+    }
+
+    fn earn(&self, name: u32, now: u64) {
+        self.tables.earned.earn(name, now);
+    }
+
+    fn has_earned(&self, name: u32, now: u64, minutes: u64) -> bool {
+        self.tables.earned.has(name, now, minutes)
+    }
+
+    fn disgraced(&self, name: u32) {
+        self.tables.earned.lose(name);
     }
 }
 

@@ -1,9 +1,11 @@
 //! Tells refused credentials from a first challenge, and credentials of a source from forged ones.
 
+use super::Scope;
 use super::counters::Counters;
 use crate::engine::Seen;
 use crate::sip::dialog;
 use crate::sources::Source;
+use crate::state::earned::name_of;
 use crate::state::region::SECRET;
 
 /// Seconds for which a nonce is remembered; servers' nonces live for 30 to 300 s.
@@ -14,7 +16,17 @@ const TRANSACTION: u64 = 32;
 
 /// What is remembered of credentials: who sent them is not shown, or is.
 const CLAIMED: u32 = 1;
-pub const PROVEN: u32 = 2;
+const PROVEN: u32 = 2;
+const PROVEN_IN_A_BROWSER: u32 = 3;
+
+/// What a ban may shut out that rests on refused credentials, by what `refused` told of them.
+pub fn scope(refused: u32) -> Scope {
+    match refused {
+        PROVEN => Scope::All,
+        PROVEN_IN_A_BROWSER => Scope::WebSockets,
+        _ => Scope::Datagrams,
+    }
+}
 
 /// Whether an answer may mean that credentials were refused (RFC 3261 21.4.2, 21.4.4, 21.4.8).
 pub fn is_refusal(status: u16) -> bool {
@@ -41,7 +53,45 @@ pub fn offered(seen: &Seen<'_>, source: &Source, now: u64, counters: &impl Count
     let Some(transaction) = transaction(seen) else { return };
     let known = |nonce: &[u8]| counters.marked(nonce_of(nonce, source), now, NONCE_LIFE) > 0;
     let proven = source.connected || offer.nonce.as_deref().is_some_and(known);
-    counters.mark(transaction, if proven { PROVEN } else { CLAIMED }, now);
+    let value = match proven {
+        true if source.is_browser() => PROVEN_IN_A_BROWSER,
+        true => PROVEN,
+        false => CLAIMED,
+    };
+    counters.mark(transaction, value, now);
+    if proven && seen.message.method == b"REGISTER" {
+        counters.mark(registration(transaction), name_of(&source.key), now);
+    }
+}
+
+fn registration(transaction: u64) -> u64 {
+    SECRET.identity(&[b"registration", &transaction.to_be_bytes()])
+}
+
+fn call(dialog: u64) -> u64 {
+    SECRET.identity(&[b"call", &dialog.to_be_bytes()])
+}
+
+/// A registration was accepted: where its credentials answered a challenge that had gone to its source, that has earned trust.
+pub fn accepted(seen: &Seen<'_>, now: u64, counters: &impl Counters, in_transaction: &dyn Fn() -> Option<bool>) {
+    let Some(transaction) = transaction(seen) else { return };
+    let name = counters.marked(registration(transaction), now, TRANSACTION);
+    if name != 0 && in_transaction() == Some(true) {
+        counters.earn(name, now);
+    }
+}
+
+/// A call was answered, and the answer goes to `caller`.
+pub fn answered(dialog: u64, caller: &Source, now: u64, counters: &impl Counters) {
+    counters.mark(call(dialog), name_of(&caller.key), now);
+}
+
+/// An ACK knows the tag of an answer: where that went to its source, the source has earned trust.
+pub fn acknowledged(dialog: u64, source: &Source, now: u64, counters: &impl Counters) {
+    let name = name_of(&source.key);
+    if counters.marked(call(dialog), now, TRANSACTION) == name {
+        counters.earn(name, now);
+    }
 }
 
 /// Whether an answer refuses credentials: 0, `CLAIMED` or `PROVEN`. Remembers the nonce of a challenge.

@@ -1,5 +1,6 @@
 //! Counts what a source sends in a minute, and says when that is more than the policy allows.
 
+use super::Scope;
 use super::counters::{Counters, Name, WINDOW};
 use crate::engine::Seen;
 use crate::sip::dialog;
@@ -79,8 +80,8 @@ pub struct Excess {
     pub allowed: u64,
     /// It was passed by so much, or is of such a kind, that the source is shut out.
     pub ban: bool,
-    /// It rests on datagrams alone, which anybody can send in this source's name.
-    pub forgeable: bool,
+    /// What the evidence can have come from.
+    pub scope: Scope,
 }
 
 impl Excess {
@@ -205,26 +206,17 @@ impl Limits {
         found
     }
 
-    /// Counts credentials that the backend refused. `answered`: they answered a challenge that had gone to this very source,
-    /// so nobody forged it. The two kinds are counted apart: forged failures must not add up with a typing error.
-    pub fn auth_failure(&self, source: &Source, answered: bool, now: u64, counters: &impl Counters) -> Option<Excess> {
+    /// Counts credentials that the backend refused. `scope`: all where they answered a challenge that had gone to this very
+    /// source, so nobody forged it. The kinds are counted apart: forged failures must not add up with a typing error.
+    pub fn auth_failure(&self, source: &Source, scope: Scope, now: u64, counters: &impl Counters) -> Option<Excess> {
         if self.row(AUTH_FAILURES, source).per_minute == 0 {
             return None;
         }
-        match source
-            .cell
-            .strip_suffix('u')
-            .filter(|_| answered && source.cell.ends_with(":u"))
-        {
-            Some(cell) => {
-                let source = Source {
-                    cell: format!("{cell}a"),
-                    ..source.clone()
-                };
-                self.add(AUTH_FAILURES, 1, &source, now, counters).1
-            }
-            None => self.add(AUTH_FAILURES, 1, source, now, counters).1,
-        }
+        let source = Source {
+            cell: format!("{}:{}", source.key, scope.letter()),
+            ..source.clone()
+        };
+        self.add(AUTH_FAILURES, 1, &source, now, counters).1
     }
 
     fn add(
@@ -275,7 +267,7 @@ impl Limits {
             allowed,
             // Any web page makes its visitors' browsers send HTTP: it tells nothing about the phones beside them.
             ban: !together && far && limit != HTTP,
-            forgeable: source.cell.ends_with(":u"),
+            scope: Scope::of(source),
         })
     }
 

@@ -13,6 +13,7 @@ use crate::detect::{self, Finding, Scratch};
 use crate::engine::{Engine, Seen};
 use crate::sip::{Kind, PartKind, Span, dialog, http};
 use crate::sources::{Networks, Source};
+use crate::state::earned::name_of;
 use crate::state::region::SECRET;
 use crate::structure;
 use counters::{Counters, WINDOW};
@@ -66,14 +67,49 @@ impl Answer {
     }
 }
 
-/// A source to be shut out, for the `offences`-th time. `udp_only`: the evidence is datagrams alone, which can be forged.
+/// What a ban shuts out: never more than the evidence can have come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    All,
+    /// Anybody can send datagrams in another's name.
+    Datagrams,
+    /// Any web page can open a WebSocket in its visitor's name.
+    WebSockets,
+}
+
+impl Scope {
+    /// As it stands in the table of bans, and at the end of a counter's cell.
+    pub fn letter(self) -> &'static str {
+        match self {
+            Scope::All => "a",
+            Scope::Datagrams => "u",
+            Scope::WebSockets => "w",
+        }
+    }
+
+    /// What a source's messages can tell against.
+    pub fn of(source: &Source) -> Scope {
+        match source.cell.as_bytes().last() {
+            Some(b'u') => Scope::Datagrams,
+            Some(b'w') => Scope::WebSockets,
+            _ => Scope::All,
+        }
+    }
+
+    /// Whether somebody else may have sent what a ban rests on.
+    pub fn is_forgeable(self) -> bool {
+        self != Scope::All
+    }
+}
+
+/// A source to be shut out, for the `offences`-th time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ban {
     pub key: String,
     pub seconds: u64,
     pub rule: &'static str,
     pub offences: u64,
-    pub udp_only: bool,
+    pub scope: Scope,
     pub reason: String,
 }
 
@@ -160,6 +196,9 @@ impl Judge {
         if kind == Kind::Request {
             let identity = dialog_identity(seen);
             in_dialog = identity != 0 && counters.knows_dialog(identity, now);
+            if in_dialog && seen.message.method == b"ACK" {
+                credentials::acknowledged(identity, source, now, counters);
+            }
             if let Some(finding) = self.bodiless(seen, source, in_dialog) {
                 let only_watched = self.policy.is_observed(finding.rule);
                 let is_worse = !only_watched && (watched || decision.verdict == Verdict::Scrub);
@@ -309,6 +348,11 @@ impl Judge {
             let identity = if is_invite { dialog_identity(seen) } else { 0 };
             if identity != 0 && in_transaction() != Some(false) {
                 counters.remember_dialog(identity, now);
+                if let Some((ip, port)) = dialog::requester(message) {
+                    credentials::answered(identity, &self.networks.source(&ip, port, "udp"), now, counters);
+                }
+            } else if message.method == b"REGISTER" {
+                credentials::accepted(seen, now, counters, in_transaction);
             }
             return None;
         }
@@ -330,12 +374,12 @@ impl Judge {
         let refused = credentials::refused(seen, &source, now, counters);
         let mut excess = None;
         if refused > 0 {
-            excess = limits.auth_failure(&source, refused == credentials::PROVEN, now, counters);
+            excess = limits.auth_failure(&source, credentials::scope(refused), now, counters);
         }
         if excess.is_none() && failed {
             excess = limits.suspicious(&source, now, counters, false, 0, &mut Counts::new());
         }
-        self.ban(&source, &excess?, counters)
+        self.ban(&source, &excess?, now, counters)
     }
 
     fn count(
@@ -392,7 +436,7 @@ impl Judge {
         decision.ban = if watched {
             None
         } else {
-            self.ban(source, excess, counters)
+            self.ban(source, excess, now, counters)
         };
         if decision.verdict.ends() && (decision.enforced || watched) || watched && decision.verdict == Verdict::Scrub {
             return;
@@ -413,17 +457,25 @@ impl Judge {
         }
     }
 
-    fn ban(&self, source: &Source, excess: &Excess, counters: &impl Counters) -> Option<Ban> {
+    fn ban(&self, source: &Source, excess: &Excess, now: u64, counters: &impl Counters) -> Option<Ban> {
         if !excess.ban || !self.policy.bans || !self.enforces(source) {
             return None;
         }
-        let offences = counters.offence(&source.key, excess.forgeable);
+        let scope = excess.scope;
+        let minutes = self.policy.earned_minutes;
+        if !scope.is_forgeable() {
+            counters.disgraced(name_of(&source.key));
+        } else if scope == Scope::Datagrams && minutes > 0 && counters.has_earned(name_of(&source.key), now, minutes) {
+            // Somebody else may have sent this, to keep a customer out: it is inspected on, message by message.
+            return None;
+        }
+        let offences = counters.offence(&source.key, scope);
         (offences > 0).then(|| Ban {
             key: source.key.clone(),
-            seconds: self.policy.ban_seconds(offences, excess.forgeable),
+            seconds: self.policy.ban_seconds(offences, scope.is_forgeable()),
             rule: excess.rule(),
             offences,
-            udp_only: excess.forgeable,
+            scope,
             reason: excess.reason(),
         })
     }

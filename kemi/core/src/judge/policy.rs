@@ -44,6 +44,8 @@ pub struct Policy {
     pub ban_steps: Vec<u64>,
     /// The longest ban on evidence that can be forged.
     pub udp_max_seconds: u64,
+    /// Minutes in which a source must have shown that it is where it says, for datagrams not to ban it; 0: they always do.
+    pub earned_minutes: u64,
 }
 
 impl Policy {

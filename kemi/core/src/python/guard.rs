@@ -48,9 +48,9 @@ struct Calls {
     pending: Py<PyAny>,
     /// (seconds): how long one decision in 64 took.
     took: Py<PyAny>,
-    /// (key, forgeable) -> for the how-manieth time a source is to be banned; 0: it is not.
+    /// (key, scope) -> for the how-manieth time a source is to be banned; 0: it is not.
     offence: Py<PyAny>,
-    /// (key, seconds, rule, offences, udp_only, reason, now): shuts a source out.
+    /// (key, seconds, rule, offences, scope, reason, now): shuts a source out.
     ban: Py<PyAny>,
     /// () -> bool: whether Kamailio can answer the request at hand.
     answerable: Py<PyAny>,
@@ -324,7 +324,7 @@ impl Guard {
         let counters = Shared {
             tables,
             window: now / WINDOW,
-            offence: |key: &str, forgeable: bool| self.offence(py, key, forgeable),
+            offence: |key: &str, scope: judge::Scope| self.offence(py, key, scope),
         };
         let in_transaction = || self.in_transaction(py);
         let mut decision = self
@@ -513,8 +513,8 @@ impl Guard {
         Ok(self.judge.networks.source(ip, port, transport))
     }
 
-    fn offence(&self, py: Python<'_>, key: &str, forgeable: bool) -> u64 {
-        let asked = self.calls.offence.call1(py, (key, forgeable));
+    fn offence(&self, py: Python<'_>, key: &str, scope: judge::Scope) -> u64 {
+        let asked = self.calls.offence.call1(py, (key, scope.letter()));
         (self.account.report(py, asked.and_then(|count| count.extract(py)))).unwrap_or(0)
     }
 
@@ -541,7 +541,7 @@ impl Guard {
             ban.seconds,
             ban.rule,
             ban.offences,
-            ban.udp_only,
+            ban.scope.letter(),
             &ban.reason,
             now,
         );

@@ -81,8 +81,12 @@ impl Counters for Foreign<'_, '_> {
         self.ask("get", (name.to_string(),))
     }
 
-    fn offence(&self, key: &str, forgeable: bool) -> u64 {
-        self.kept(self.offence.call1((key, forgeable)).and_then(|answer| answer.extract()))
+    fn offence(&self, key: &str, scope: judge::Scope) -> u64 {
+        self.kept(
+            self.offence
+                .call1((key, scope.letter()))
+                .and_then(|answer| answer.extract()),
+        )
     }
 
     fn mark(&self, identity: u64, value: u32, now: u64) {
@@ -104,6 +108,15 @@ impl Counters for Foreign<'_, '_> {
     fn knows_dialog(&self, identity: u64, _now: u64) -> bool {
         self.ask("knows_dialog", (identity,))
     }
+
+    // Trust is earned in a running server only.
+    fn earn(&self, _name: u32, _now: u64) {}
+
+    fn has_earned(&self, _name: u32, _now: u64, _minutes: u64) -> bool {
+        false
+    }
+
+    fn disgraced(&self, _name: u32) {}
 }
 
 fn policy_of(plan: &Bound<'_, PyDict>) -> PyResult<Policy> {
@@ -143,6 +156,7 @@ fn policy_of(plan: &Bound<'_, PyDict>) -> PyResult<Policy> {
         bans: of("bans")?.extract()?,
         ban_steps: of("ban_steps")?.extract()?,
         udp_max_seconds: of("udp_max_seconds")?.extract()?,
+        earned_minutes: of("earned_minutes")?.extract()?,
     })
 }
 
@@ -202,7 +216,7 @@ impl Judge {
                 let shared = Shared {
                     tables: &memory.get().tables,
                     window: now as u64 / WINDOW,
-                    offence: |key: &str, forgeable: bool| foreign.offence(key, forgeable),
+                    offence: |key: &str, scope: judge::Scope| foreign.offence(key, scope),
                 };
                 (self.inner).decide(&mut seen, &source, now as u64, &shared, &asked, unparsable)
             }
@@ -222,7 +236,16 @@ impl Judge {
             .map(|&(limit, count)| (NAMES[limit], count))
             .collect();
         let ban = decision.ban.as_ref();
-        let ban = ban.map(|ban| (&ban.key, ban.seconds, ban.rule, ban.offences, ban.udp_only, &ban.reason));
+        let ban = ban.map(|ban| {
+            (
+                &ban.key,
+                ban.seconds,
+                ban.rule,
+                ban.offences,
+                ban.scope.letter(),
+                &ban.reason,
+            )
+        });
         let kind: u8 = match seen.message.kind {
             Kind::Request => 0,
             Kind::Reply => 1,

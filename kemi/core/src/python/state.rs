@@ -10,7 +10,7 @@ use pyo3::types::{PyBytes, PyString, PyTuple};
 
 use crate::judge::counters::{Name, overflow};
 use crate::state::region::{self, SECRET};
-use crate::state::{counters, dialogs, marks, memory, retransmissions, snapshot, tallies};
+use crate::state::{counters, dialogs, earned, marks, memory, retransmissions, snapshot, tallies};
 
 /// The most entries that a table is made for: half a GiB of counters.
 const MOST: usize = 1 << 23;
@@ -164,6 +164,33 @@ impl Marks {
     /// marked(identity, now, life): the value that was remembered within the last `life` seconds, 0 without.
     fn marked(&self, identity: Identity, now: f64, life: u64) -> u32 {
         self.0.marked(identity.0, now as u64, life)
+    }
+}
+
+/// Earned(sources): remembers which sources have earned trust, for all workers. A source goes by its key.
+#[pyclass(frozen)]
+struct Earned(Arc<earned::Earned>);
+
+#[pymethods]
+impl Earned {
+    #[new]
+    fn new(sources: usize) -> PyResult<Earned> {
+        Ok(Earned(Arc::new(earned::Earned::new(size(sources, "sources")?)?)))
+    }
+
+    /// earn(key, now): notes a proof that a source is where it says.
+    fn earn(&self, key: &str, now: f64) {
+        self.0.earn(earned::name_of(key), now as u64);
+    }
+
+    /// has(key, now, enough): whether a source has earned that much that has not faded.
+    fn has(&self, key: &str, now: f64, enough: u64) -> bool {
+        self.0.has(earned::name_of(key), now as u64, enough)
+    }
+
+    /// lose(key): takes away what a source has earned.
+    fn lose(&self, key: &str) {
+        self.0.lose(earned::name_of(key));
     }
 }
 
@@ -388,6 +415,8 @@ pub struct Memory {
     #[pyo3(get)]
     marks: Py<Marks>,
     #[pyo3(get)]
+    earned: Py<Earned>,
+    #[pyo3(get)]
     pub ledger: Py<Ledger>,
 }
 
@@ -404,6 +433,7 @@ impl Memory {
             retransmissions: Py::new(py, RetransmissionFilter(tables.retransmissions.clone()))?,
             answered: Py::new(py, Answered(tables.dialogs.clone()))?,
             marks: Py::new(py, Marks(tables.marks.clone()))?,
+            earned: Py::new(py, Earned(tables.earned.clone()))?,
             ledger: Py::new(
                 py,
                 Ledger {
@@ -442,6 +472,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<RetransmissionFilter>()?;
     module.add_class::<Answered>()?;
     module.add_class::<Marks>()?;
+    module.add_class::<Earned>()?;
     module.add_class::<Entry>()?;
     module.add_class::<Ledger>()?;
     module.add_class::<Memory>()?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{counters, dialogs, hash, marks, region, retransmissions, tallies};
+use super::{counters, dialogs, earned, hash, marks, region, retransmissions, tallies};
 
 /// Messages remembered to tell retransmissions: 2 MiB, 60 s at 4,000 new requests a second.
 pub const RETRANSMISSIONS: usize = 262_144;
@@ -13,6 +13,8 @@ pub const RETRANSMISSIONS: usize = 262_144;
 pub const MARKS: usize = 65_536;
 /// Dialogs remembered: 4 MiB, half a day of twelve answered calls a second. Only what is written takes memory.
 pub const DIALOGS: usize = 524_288;
+/// Sources that earn trust: 512 KiB.
+pub const SOURCES: usize = 65_536;
 
 /// Counters that sources share: 256 of each of nine limits, with room to spare.
 pub const TOGETHER: usize = 4096;
@@ -26,6 +28,7 @@ pub struct Memory {
     pub retransmissions: Arc<retransmissions::Retransmissions>,
     pub dialogs: Arc<dialogs::Dialogs>,
     pub marks: Arc<marks::Marks>,
+    pub earned: Arc<earned::Earned>,
     pub tallies: Arc<tallies::Tallies>,
 }
 
@@ -45,6 +48,7 @@ impl Memory {
             retransmissions: Arc::new(retransmissions::Retransmissions::new(RETRANSMISSIONS)?),
             dialogs: Arc::new(dialogs::Dialogs::new(DIALOGS)?),
             marks: Arc::new(marks::Marks::new(MARKS)?),
+            earned: Arc::new(earned::Earned::new(SOURCES)?),
             tallies: Arc::new(match ledger {
                 Some(path) => tallies::Tallies::open(path, workers, interval, patience)?,
                 None => tallies::Tallies::new(workers, interval)?,

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod counters;
 pub mod dialogs;
+pub mod earned;
 pub mod hash;
 pub mod marks;
 #[cfg(not(all(loom, test)))]

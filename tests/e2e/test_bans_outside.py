@@ -33,6 +33,18 @@ def test_bans_reach_the_kernel_within_a_second_and_are_lifted(tmp_path: Path) ->
     assert measured["keeper"] == 0
 
 
+def test_one_address_can_not_take_all_connections(tmp_path: Path) -> None:
+    namespace = ["unshare", "-n"] if os.geteuid() == 0 else ["unshare", "-rn"]
+    done = subprocess.run(
+        [*namespace, sys.executable, str(Path(__file__).with_name("connections_scenario.py")), str(tmp_path)],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    measured = json.loads(done.stdout.splitlines()[-1])
+    assert measured["without"]["customer"] == 0, "Kamailio alone lets one address take all its connections"
+    assert measured["with"] == {"opened": 100, "customer": 200}
+
+
 #: What an attacker may plant: in every place that the log repeats.
 PLANTED = (
     '"event":{"kind":"state","action":"ban","network":"192.0.2.99/32","source":"192.0.2.99","rule":"x",',

@@ -105,7 +105,8 @@ class Store:
             f"read_json({_quoted(path)}, format = 'newline_delimited', ignore_errors = true, "
             f"maximum_object_size = {_LONGEST}, columns = {_RECORD}, compression = '{_compression(path)}')"
         )
-        before = self._rows()
+        # Rows are added behind those that are there: what is said of them needs no look at the others.
+        behind = self._last()
         # One pass: the rows that are no records are put in too, and counted while they are taken out.
         connection.execute(
             f"""
@@ -141,16 +142,47 @@ class Store:
             FROM {source}
             """  # noqa: S608 (every inserted text is ours or quoted)
         )
-        added = self._rows() - before
-        bad = connection.execute(
-            "SELECT count(*) FROM events WHERE time_us IS NULL OR action IS NULL OR kind IS NULL"
-        ).fetchall()[0][0]
+        added, bad = connection.execute(
+            "SELECT count(*), count(*) FILTER (time_us IS NULL OR action IS NULL OR kind IS NULL) FROM events WHERE rowid > ?",
+            [behind],
+        ).fetchall()[0]
         if bad:
-            connection.execute("DELETE FROM events WHERE time_us IS NULL OR action IS NULL OR kind IS NULL")
-        return added - bad, bad
+            connection.execute(
+                "DELETE FROM events WHERE rowid > ? AND (time_us IS NULL OR action IS NULL OR kind IS NULL)", [behind]
+            )
+        return int(added - bad), int(bad)
+
+    def merge(self, kinds: list[str]) -> int:
+        """Takes out events that an input of an earlier kind in `kinds` tells of as well; how many those were.
+
+        The same event has the same source, method, Call-ID and CSeq. Where a raw log names no Call-ID it is the one of
+        the same source, port and method within two seconds; a count stands for what its source sent in its interval.
+        """
+        connection = self.connection.con
+        before = self._rows()
+        for place in range(1, len(kinds)):
+            better = ", ".join(_quoted(kind) for kind in kinds[:place])
+            worse = _quoted(kinds[place])
+            for same in (
+                "b.ip IS NOT DISTINCT FROM e.ip AND b.call_id = e.call_id AND b.method = e.method AND b.type IS NOT DISTINCT FROM e.type "
+                "AND (e.cseq IS NULL OR b.cseq = e.cseq)",
+                "e.call_id IS NULL AND b.ip = e.ip AND b.port = e.port AND b.method = e.method "
+                "AND b.time_us // 2000000 BETWEEN e.time_us // 2000000 - 1 AND e.time_us // 2000000 + 1",
+                "b.kind = 'metric' AND b.ip = e.ip AND b.method = e.method AND e.time_us BETWEEN b.time_us AND b.end_us",
+            ):
+                connection.execute(
+                    f"DELETE FROM events WHERE rowid IN (SELECT e.rowid FROM events e SEMI JOIN events b ON {same} "  # noqa: S608 (ours or quoted)
+                    f"AND b.input IN ({better}) WHERE e.input = {worse})"
+                )
+        return before - self._rows()
 
     def _rows(self) -> int:
-        return int(self.connection.con.execute("SELECT count(*) FROM events").fetchall()[0][0])
+        row = self.connection.con.execute("SELECT count(*) FROM events").fetchone()
+        return int(row[0]) if row else 0
+
+    def _last(self) -> int:
+        row = self.connection.con.execute("SELECT max(rowid) FROM events").fetchone()
+        return -1 if row is None or row[0] is None else int(row[0])
 
     def close(self) -> None:
         """Lets go of the database."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import IO, Final
 
 from .events import Store, damaged
-from .readers import pcap, rawlog
-from .readers.kinds import InputError, InputKind, compression, kind_of, lines, opened
-from .readers.rebuilt import record
+from .readers import envelopes, pcap, rawlog
+from .readers.kinds import FORMATS, InputError, InputKind, compression, head_of, kind_of, lines, opened, read
 from .readers.replayed import Replay
 
 #: What an input can't show, by its kind.
@@ -32,6 +32,9 @@ BLIND: Final = {
     InputKind.DECISIONS: (),
 }
 
+#: Bytes of records that go into the store at once: enough for its threads to share, little beside its memory.
+_PART: Final = 48 << 20
+
 #: Called with the file's name, bytes done and bytes in all.
 Progress = Callable[[str, int, int], None]
 
@@ -43,6 +46,8 @@ class Intake:
     records: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
     files: list[tuple[str, str]] = field(default_factory=list)
+    #: Files of which nothing could be read, with the first line that was not understood ("" without one).
+    unread: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def blind(self) -> list[str]:
@@ -55,7 +60,13 @@ class Collector:
     """Reads files into a store, one after the other."""
 
     def __init__(
-        self, store: Store, folder: Path, zone: tzinfo, progress: Progress | None = None, year: int = 0
+        self,
+        store: Store,
+        folder: Path,
+        zone: tzinfo,
+        progress: Progress | None = None,
+        year: int = 0,
+        formats: Sequence[str] = (),
     ) -> None:
         self._store = store
         self._folder = folder
@@ -65,6 +76,8 @@ class Collector:
         self._engine: Replay | None = None
         self.intake = Intake()
         self._serial = 0
+        self._formats = tuple(formats)
+        self._seen: set[tuple[int, int]] = set()
 
     def add(self, path: Path) -> None:
         """Adds one file, or each file of a folder. Raises `InputError`."""
@@ -74,16 +87,53 @@ class Collector:
                     self.add(entry)
             return
         kind = kind_of(path)
-        size = path.stat().st_size
+        stat = path.stat()
+        if (stat.st_dev, stat.st_ino) in self._seen:
+            self.intake.skipped["files named twice (read once)"] += 1
+            return
+        self._seen.add((stat.st_dev, stat.st_ino))
+        size, before = stat.st_size, self.intake.records.total()
         self._progress(path.name, 0, size)
+        sample: str | None = None
         if kind is InputKind.DECISIONS:
             self._decisions(path)
         elif kind is InputKind.RAW:
-            self._raw(path, size)
+            sample = self._raw(path, size)
         elif kind is InputKind.PCAP:
             self._pcap(path, size)
+        if self.intake.records.total() == before and (sample is not None or kind is not InputKind.RAW):
+            self.intake.unread.append((str(path), sample or ""))
         self.intake.files.append((str(path), kind.value))
         self._progress(path.name, size, size)
+
+    def finish(self) -> None:
+        """After the last file: an event that several inputs tell of is kept once. Raises `InputError` where nothing was read."""
+        if len(self.intake.records) > 1:
+            again = self._store.merge([kind.value for kind in InputKind])
+            if again:
+                self.intake.skipped["events that another input tells of in more detail (counted once)"] += again
+        if not self.intake.records.total():
+            self._nothing()
+
+    def _nothing(self) -> None:
+        """Says what was not understood, what is, and what to do. A quiet log of a known form is no error."""
+        if self.intake.files and not self.intake.unread:
+            return
+        if not self.intake.files:
+            raise InputError(f"nothing was read: there is no file in what was named.\nFormats known: {FORMATS}")
+        name, sample = next((entry for entry in self.intake.unread if entry[1]), self.intake.unread[0])
+        said = [
+            f"{name}: nothing in it could be read"
+            + (f"; the first line that was not understood:\n  {sample}" if sample else ".")
+        ]
+        said += [f"  {number:,} {what}" for what, number in self.intake.skipped.most_common(4)]
+        said.append(f"Formats known: {FORMATS}")
+        if sample:
+            said.append(
+                "Next: where a routing script wrote these lines, give the format of its xlog, as in\n"
+                f"  sipsieve analyze --xlog '$rm from $si:$sp fu=$fu ua=$ua' {name}"
+            )
+        raise InputError("\n".join(said))
 
     @property
     def _replay(self) -> Replay:
@@ -130,41 +180,89 @@ class Collector:
         near.unlink()
         return good, bad + more
 
-    def _raw(self, path: Path, size: int) -> None:
+    def _raw(self, path: Path, size: int) -> str | None:
+        """Reads a log; the first line that was not understood."""
         newest = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         if self._year:
             newest = datetime(self._year, 12, 31, 23, 59, 59, tzinfo=UTC)
-        reader = rawlog.LineReader(self._zone, newest, self.intake.skipped)
-        with opened(path) as stream:
-            found = list(
-                rawlog.messages(reader.read(self._watched(path, stream, lines(stream), size)), self.intake.skipped)
-            )
-        near = self._next(".jsonl")
-        with near.open("wb") as out:
-            for raw in found:
-                out.write(record(raw, reader.settle(raw.time), self._replay))
-        self._take(near, InputKind.RAW)
+        wrapped = envelopes.is_wrapped(head_of(path))
+        turns, month = 0, 0
+        if not wrapped:
+            with opened(path) as stream:
+                turns, month = rawlog.years(read(stream, Counter()))
+        try:
+            reader = rawlog.LogReader(self._zone, newest, self.intake.skipped, self._formats, turns, month)
+        except rawlog.FormatError as error:
+            raise InputError(f"--xlog: {error}") from error
+        with opened(path) as stream, _Parts(self._store, self._next, InputKind.RAW, self.intake) as parts:
+            pieces: Iterable[bytes] = self._watched(path, stream, size)
+            for found in rawlog.messages(reader, envelopes.unwrapped(pieces) if wrapped else pieces):
+                if len(found):
+                    parts.write(self._replay.records(found))
+        return reader.sample
 
     def _pcap(self, path: Path, size: int) -> None:
-        near = self._next(".jsonl")
-        with opened(path) as stream, near.open("wb") as out:
-            for number, frame in enumerate(pcap.frames(path, stream, self.intake.skipped)):
-                if number % 4096 == 0:
-                    self._progress(path.name, _position(stream, size), size)
-                out.write(self._replay.record(frame.raw, frame.ip, frame.port, frame.transport, frame.time)[1])
-        self._take(near, InputKind.PCAP)
-
-    def _watched(self, path: Path, stream: IO[bytes], texts: Iterable[bytes], size: int) -> Iterable[bytes]:
-        for number, text in enumerate(texts):
-            if number % 16384 == 0:
+        with opened(path) as stream, _Parts(self._store, self._next, InputKind.PCAP, self.intake) as parts:
+            for found in pcap.messages(stream, self.intake.skipped):
                 self._progress(path.name, _position(stream, size), size)
-            yield text
+                parts.write(self._replay.records(found))
 
-    def _take(self, near: Path, kind: InputKind) -> None:
-        if near.stat().st_size:
-            good, _ = self._store.add(near, kind.value)
-            self.intake.records[kind.value] += good
-        near.unlink()
+    def _watched(self, path: Path, stream: IO[bytes], size: int) -> Iterator[bytes]:
+        for piece in read(stream, self.intake.skipped):
+            yield piece
+            self._progress(path.name, _position(stream, size), size)
+
+
+class _Parts:
+    """Records on their way into the store: a part goes in while the next one is being made, so that both stay small."""
+
+    def __init__(self, store: Store, next_: Callable[[str], Path], kind: InputKind, intake: Intake) -> None:
+        self._store = store
+        self._next = next_
+        self._kind = kind
+        self._intake = intake
+        self._held: list[bytes] = []
+        self._size = 0
+        self._pool = ThreadPoolExecutor(1)
+        self._running: Future[int] | None = None
+
+    def write(self, lines: bytes) -> None:
+        """Adds lines of records."""
+        self._held.append(lines)
+        self._size += len(lines)
+        if self._size >= _PART:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        self._wait()
+        if self._size:
+            held, self._held, self._size = self._held, [], 0
+            near = self._next(".jsonl")
+            self._running = self._pool.submit(self._put, near, held)
+
+    def _put(self, near: Path, held: list[bytes]) -> int:
+        with near.open("wb") as out:
+            out.writelines(held)
+        held.clear()
+        try:
+            return self._store.add(near, self._kind.value)[0]
+        finally:
+            near.unlink()
+
+    def _wait(self) -> None:
+        if self._running is not None:
+            self._intake.records[self._kind.value] += self._running.result()
+            self._running = None
+
+    def __enter__(self) -> _Parts:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._hand_over()
+            self._wait()
+        finally:
+            self._pool.shutdown()
 
 
 def _position(stream: IO[bytes], size: int) -> int:

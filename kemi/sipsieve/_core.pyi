@@ -446,3 +446,69 @@ class Guard:
 
     def counts(self) -> tuple[int, int]:
         """How many messages passed here, and how many were odd."""
+
+# Recorded traffic, for the analysis.
+
+@final
+class Messages:
+    """Messages that a reader found, on their way to `Replay`."""
+
+    def __len__(self) -> int: ...
+    def list(self) -> list[tuple[float, str, int, str, bytes, bool]]:
+        """Each as seconds since the epoch, address ("" where nobody names it), port, transport, bytes, and whether
+        these are all."""
+
+@final
+class Capture:
+    """Reads a pcap, a pcapng or a file of HEP3 packets, fed in pieces. Bounded in memory, whatever comes."""
+
+    def __new__(cls) -> Capture: ...
+    def feed(self, data: bytes) -> Messages:
+        """The messages that are complete with this piece."""
+
+    def finish(self) -> Messages:
+        """What is left at the end of the file."""
+
+    def skipped(self) -> list[tuple[str, int]]:
+        """What could not be read since this was last asked: kind and number."""
+
+    @property
+    def packets(self) -> int:
+        """Packets read so far."""
+
+@final
+class Replay:
+    """Puts recorded messages through the engine: looked at by so many threads, judged in their order."""
+
+    def __new__(cls, judge: Judge, recorder: Recorder, threads: int) -> Replay: ...
+    def records(self, messages: Messages) -> bytes:
+        """The records of these messages, in their order, as lines."""
+
+@final
+class Log:
+    """Reads a server's log, fed in pieces. `newest`: when it was last written; `first_year`: of its first line, where
+    lines name none; `formats`: as `xlog` has them, ValueError says what is wrong with one; `offset(seconds)`: of the
+    log's zone from UTC, in seconds, at a time of that zone."""
+
+    def __new__(cls, newest: float, first_year: int, formats: Sequence[str], offset: Callable[[int], int]) -> Log: ...
+    def feed(self, data: bytes) -> Messages:
+        """The messages that are complete with this piece."""
+
+    def finish(self) -> Messages:
+        """What is left at the end of the file."""
+
+    def skipped(self) -> list[tuple[str, int]]:
+        """What could not be read since this was last asked: kind and number."""
+
+    @property
+    def sample(self) -> str | None:
+        """The first line that was not understood."""
+
+@final
+class Years:
+    """How often the year changes in a log whose lines name none: fed in pieces, before it is read."""
+
+    def __new__(cls) -> Years: ...
+    def feed(self, data: bytes) -> None: ...
+    def found(self) -> tuple[int, int]:
+        """How many years the last line is behind the first, and its month (1 to 12; 0: no line without a year)."""

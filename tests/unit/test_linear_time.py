@@ -26,7 +26,7 @@ ENDS: Final = ("", "\x00", "!", "b", "\n", "\r\n", "'", "x\r\n y")
 AT_ONE_PLACE: Final = frozenset(
     {
         "sipsieve.detection.ruleset._USUAL",
-        "sipsieve_analysis.readers.rawlog._STDERR",
+        "sipsieve_analysis.readers.envelopes._STDERR",
         "sipsieve_analysis.audit.tokens._STRING",
         "sipsieve_analysis.audit.tokens._TOKENS",
     }

@@ -33,6 +33,7 @@ _EPILOG = """
 Examples:
   sipsieve analyze /var/log/sipsieve/decisions.jsonl
   sipsieve analyze --html report.html --csv indicators.csv week.pcap /var/log/kamailio.log.*.gz
+  sipsieve analyze --xlog '$rm from $si:$sp fu=$fu ua=$ua' /var/log/kamailio.log
   journalctl -u kamailio -o json | sipsieve analyze --json -
 
 Exit codes: 0 nothing above low was found, 1 something was, 2 an input can't be read or the call was wrong.
@@ -61,6 +62,12 @@ Exit codes: 0 nothing above low was found, 1 something was, 2 an input can't be 
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Folder for working files (default: the system's).",
 )
+@click.option(
+    "--xlog",
+    multiple=True,
+    metavar="FORMAT",
+    help="The format of an xlog line in your routing script, as '$rm from $si:$sp ua=$ua'; may be given several times.",
+)
 @click.option("--quiet", "-q", is_flag=True, help="No progress bar.")
 def command(
     paths: tuple[Path, ...],
@@ -73,6 +80,7 @@ def command(
     year: int,
     memory: str,
     temporary: Path | None,
+    xlog: tuple[str, ...],
     quiet: bool,
 ) -> None:
     """Read decision logs, raw Kamailio logs and captures; say who wants what.
@@ -97,12 +105,15 @@ def command(
             raise click.BadParameter(f"--memory {memory!r}: {error}") from error
         stack.callback(store.close)
         bar = _bar(stack, quiet)
-        collector = Collector(store, folder, zone, _watch(bar), year)
+        collector = Collector(store, folder, zone, _watch(bar), year, xlog)
         try:
             for path in paths:
                 collector.add(_standard_input(folder) if str(path) == "-" else path)
+            collector.finish()
         except (InputError, OSError) as error:
-            raise click.UsageError(harmless(str(error))) from error
+            raise click.UsageError("\n".join(harmless(line) for line in str(error).split("\n"))) from error
+        for name, _ in collector.intake.unread:
+            click.echo(f"{harmless(name)}: nothing in it could be read; the report is without it", err=True)
         if bar:
             bar.add_task("grouping and ranking", total=None)
         report = analyze(store, collector.intake)

@@ -73,6 +73,12 @@ def _syslog(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.option(
     "--memory", default="1000MB", metavar="SIZE", help="Memory that the engine may use before it spills to disk."
 )
+@click.option(
+    "--xlog",
+    multiple=True,
+    metavar="FORMAT",
+    help="The format of an xlog line in your routing script; see analyze --help.",
+)
 @click.option("--once", is_flag=True, help="Read what is there, tell, and end.")
 @click.option("--json", "as_json", is_flag=True, help="Print alerts as lines of JSON.")
 def command(
@@ -86,6 +92,7 @@ def command(
     interval: float,
     timezone: str,
     memory: str,
+    xlog: tuple[str, ...],
     once: bool,
     as_json: bool,
 ) -> None:
@@ -125,7 +132,7 @@ def command(
         errors.print(Text(f"sipsieve watch: {harmless(text)}"))
 
     try:
-        watcher = Watcher(log, kept, sinks, reports, Tier(tier), zone, tell, warn)
+        watcher = Watcher(log, kept, sinks, reports, Tier(tier), zone, tell, warn, xlog=xlog)
         while not stop.is_set():
             began = time.monotonic()
             watcher.round(datetime.now(UTC))
@@ -133,6 +140,7 @@ def command(
                 break
             # A look that takes long is followed by a longer rest.
             stop.wait(max(interval, 3 * (time.monotonic() - began)))
+        watcher.finish()
     finally:
         kept.close()
 

@@ -7,6 +7,8 @@ import gzip
 import io
 import lzma
 import subprocess
+import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -16,7 +18,21 @@ from typing import IO, Final
 #: Bytes looked at to tell a file's kind: a few lines of any of the logs.
 _PEEK: Final = 16384
 
-_PCAP: Final = (b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d", b"\x0a\x0d\x0d\x0a")
+_PCAP: Final = (
+    b"HEP3",
+    b"\xd4\xc3\xb2\xa1",
+    b"\xa1\xb2\xc3\xd4",
+    b"\x4d\x3c\xb2\xa1",
+    b"\xa1\xb2\x3c\x4d",
+    b"\x0a\x0d\x0d\x0a",
+)
+
+
+#: What can be read, for whoever brings something else.
+FORMATS: Final = (
+    "decision logs (JSON Lines); Kamailio's log by syslog (RFC 3164, RFC 5424), journald (any -o), Docker, Kubernetes, "
+    "standard error; captures (pcap, pcapng, HEP3); each plain or compressed (gzip, bzip2, xz, zstd)"
+)
 
 
 class InputError(Exception):
@@ -75,13 +91,33 @@ def _zstd(path: Path) -> IO[bytes]:
     return io.BytesIO(done.stdout)
 
 
-def lines(stream: IO[bytes], limit: int = 1 << 20) -> Iterator[bytes]:
+#: What a compressed file is that ends before its end, or is damaged.
+DAMAGED: Final = "compressed files that are cut or damaged: what comes before the damage was read"
+
+
+def read(stream: IO[bytes], skipped: Counter[str], size: int = 1 << 20) -> Iterator[bytes]:
+    """The stream's bytes in pieces. Where an archive is cut or damaged they end; it is counted in `skipped`."""
+    while True:
+        try:
+            piece = stream.read(size)
+        except (OSError, EOFError, lzma.LZMAError, zlib.error):
+            # What an archive's reader has in hand when it fails is lost with the error: smaller pieces get at it.
+            skipped[DAMAGED] += 1
+            return
+        if not piece:
+            return
+        yield piece
+
+
+def lines(stream: IO[bytes], limit: int = 1 << 20, skipped: Counter[str] | None = None) -> Iterator[bytes]:
     """The stream's lines, their ends kept. A line over `limit` bytes is cut; what was cut is skipped."""
     while True:
         try:
             line = stream.readline(limit)
-        except (OSError, EOFError, lzma.LZMAError):
+        except (OSError, EOFError, lzma.LZMAError, zlib.error):
             # A damaged or truncated archive: what could be read is what there is.
+            if skipped is not None:
+                skipped[DAMAGED] += 1
             return
         if not line:
             return
@@ -90,18 +126,42 @@ def lines(stream: IO[bytes], limit: int = 1 << 20) -> Iterator[bytes]:
             line = stream.readline(limit)
 
 
-def kind_of(path: Path) -> InputKind:
-    """What the file holds, told by its content, never by its name. Raises `InputError`."""
+def head_of(path: Path) -> bytes:
+    """The file's first bytes, decompressed. Raises `InputError`."""
     with opened(path) as stream:
         try:
-            head = stream.read(_PEEK)
-        except (OSError, EOFError, lzma.LZMAError) as error:
-            raise InputError(f"{path}: cannot be decompressed: {error}") from error
+            return stream.read(_PEEK)
+        except (OSError, EOFError, lzma.LZMAError, zlib.error):
+            pass
+    # A short archive that is cut: what is before the cut.
+    with opened(path) as stream:
+        head = b""
+        try:
+            while (byte := stream.read(1)) and len(head) < _PEEK:
+                head += byte
+        except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+            if not head:
+                raise InputError(f"{path}: cannot be decompressed: {error}") from error
+        return head
+
+
+def kind_of(path: Path) -> InputKind:
+    """What the file holds, told by its content, never by its name. Raises `InputError`."""
+    head = head_of(path)
     if head[:4] in _PCAP:
         return InputKind.PCAP
+    nothing = head.count(0)
+    # Without a mark, every other byte of Latin text in UTF-16 is none.
+    marked = head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    if marked or (len(head) > 16 and max(head[::2].count(0), head[1::2].count(0)) * 4 > len(head)):
+        raise InputError(
+            f"{path}: is UTF-16; make it UTF-8 first: iconv -f UTF-16 -t UTF-8 {path.name} > {path.stem}-utf8.log"
+        )
+    if nothing * 20 > len(head):
+        raise InputError(f"{path}: is binary, and no capture.\nFormats known: {FORMATS}")
     stripped = [line for line in head.split(b"\n") if line.strip()]
     if not stripped:
         return InputKind.EMPTY
     # One damaged line at the start must not turn a decision log into something else.
-    decisions = sum(line.startswith(b"{") and b'"@timestamp"' in line for line in stripped)
+    decisions = sum(line.startswith(b"{") and b'"@timestamp"' in line and b'"event"' in line for line in stripped)
     return InputKind.DECISIONS if decisions * 2 >= len(stripped) or decisions >= 2 else InputKind.RAW

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
+from sipsieve._core import Messages
+from sipsieve._core import Replay as CoreReplay
 from sipsieve.config import policy
 from sipsieve.decision.engine import Engine
 from sipsieve.decision_log.record import Recorder
 from sipsieve.detection import ruleset
-from sipsieve.model import Decision, Scope
+from sipsieve.model import Scope
 
 #: Counters kept; older ones belong to windows long past.
 _MOST: Final = 500_000
@@ -75,29 +78,16 @@ class MemoryCounters:
 
 
 class Replay:
-    """The engine at its defaults, with records written as the guard would have written them."""
+    """The engine at its defaults, with records written as the guard would have written them, by the core on all cores."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int = 0) -> None:
         settings = policy.loads("")
         rules = ruleset.load()
-        self._engine = Engine(settings, rules)
         # Nothing was enforced when these messages passed.
-        self._recorder = Recorder(rules.version, settings.version, "observe", settings.log.excerpt_bytes)
-        self._counters = MemoryCounters()
-        self._count = 0
+        recorder = Recorder(rules.version, settings.version, "observe", settings.log.excerpt_bytes)
+        judge = Engine(settings, rules).judge
+        self._core = CoreReplay(judge, recorder.core, threads or len(os.sched_getaffinity(0)))
 
-    def record(
-        self, raw: bytes, ip: str, port: int, transport: str, now: float, unparsable: bool = False
-    ) -> tuple[Decision, bytes]:
-        """Decides on one message; the decision, and its record as a line of JSON."""
-        source = self._engine.networks.source(ip, port, transport)
-        decision = self._engine.decide(raw, source, now, self._counters, _ours, unparsable)._replace(
-            enforced=unparsable
-        )
-        self._count += 1
-        return decision, self._recorder.decision(decision, raw, source, now, f"replay-{self._count:x}")
-
-
-def _ours() -> bool:
-    # A capture is taken at the server, so its replies are answers to what it was sent.
-    return True
+    def records(self, messages: Messages) -> bytes:
+        """The decision records of these messages, as lines of JSON."""
+        return self._core.records(messages)

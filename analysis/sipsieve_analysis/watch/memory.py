@@ -82,6 +82,16 @@ class Memory:
             near.unlink()
         return good, bad
 
+    def add(self, lines: bytes, kind: str) -> None:
+        """Adds records that no position belongs to."""
+        near = Path(tempfile.mkstemp(suffix=".jsonl", dir=self._folder)[1])
+        try:
+            near.write_bytes(lines)
+            with self.step():
+                self.store.add(near, kind)
+        finally:
+            near.unlink()
+
     def skip(self, kind: str, lines: int) -> None:
         """Counts lines that could not be read."""
         self._sql.execute(

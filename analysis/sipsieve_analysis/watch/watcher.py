@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Final
@@ -13,9 +13,8 @@ from typing import Any, Final
 from ..analysis import analyze
 from ..intake import Intake
 from ..ranking import Tier
-from ..readers import rawlog
+from ..readers import envelopes, rawlog
 from ..readers.kinds import InputKind
-from ..readers.rebuilt import record
 from ..readers.replayed import Replay
 from ..render import html
 from ..report import Actor, Report, as_json, when
@@ -49,6 +48,7 @@ class Watcher:
         tell: Callable[[dict[str, Any]], None],
         warn: Callable[[str], None],
         days: int = 15,
+        xlog: Sequence[str] = (),
     ) -> None:
         self._log = log
         self._memory = memory
@@ -60,6 +60,9 @@ class Watcher:
         self._warn = warn
         self._days = days
         self._replay: Replay | None = None
+        self._raw: rawlog.LogReader | None = None
+        self._xlog = tuple(xlog)
+        self._skipped: Counter[str] = Counter()
         self._compared = False
         self._follower = Follower(log, memory.position(log))
 
@@ -89,14 +92,32 @@ class Watcher:
         return new
 
     def _rebuilt(self, lines: bytes, now: datetime) -> bytes:
-        """Records of a raw log's lines."""
+        """Records of a raw log's lines. Lines of a message that may go on in the next look wait for it."""
         self._replay = self._replay or Replay()
-        skipped: Counter[str] = Counter()
-        reader = rawlog.LineReader(self._zone, now, skipped)
-        found = list(rawlog.messages(reader.read(lines.splitlines()), skipped))
-        for kind, number in skipped.items():
+        if self._raw is None:
+            self._raw = rawlog.LogReader(
+                self._zone, now, self._skipped, self._xlog, month=now.astimezone(self._zone).month
+            )
+        pieces = envelopes.unwrapped([lines]) if envelopes.is_wrapped(lines[:4096]) else [lines]
+        made = b"".join(self._replay.records(self._raw.feed(piece)) for piece in pieces)
+        self._note()
+        return made
+
+    def _note(self) -> None:
+        for kind, number in self._skipped.items():
             self._memory.skip(kind, number)
-        return b"".join(record(raw, reader.settle(raw.time), self._replay) for raw in found)
+        self._skipped.clear()
+
+    def finish(self) -> None:
+        """Before the end: what waits for lines to come is told as it is."""
+        if self._raw is None or self._replay is None:
+            return
+        rest = self._replay.records(self._raw.finish())
+        self._note()
+        if rest:
+            self._memory.add(rest, InputKind.RAW.value)
+            self._compare(self._analyze())
+            self._deliver()
 
     def _analyze(self, window: tuple[int, int] | None = None) -> Report:
         self._memory.store.window = window
@@ -120,11 +141,14 @@ class Watcher:
                 pairs = _pairs(actor)
                 before = [known[pair] for pair in pairs if pair in known]
                 new_types = {kind for _, kind in pairs} - {kind for ip, kind in pairs if (ip, kind) in known}
-                if before and max(before) >= level and not new_types:
+                heard = {ip for ip in actor.addresses if any((ip, kind) in known for kind in _TYPES)}
+                fresh_ips = [ip for ip in actor.addresses if ip not in heard] if heard else []
+                if before and max(before) >= level and not new_types and not fresh_ips:
                     self._memory.know([pair for pair in pairs if pair not in known], level)
                     continue
-                heard = any((ip, kind) in known for ip in actor.addresses for kind in _TYPES)
-                alert = _alert(actor, "actor" if not heard else "campaign" if new_types else "rank", new_types)
+                risen = not before or max(before) < level
+                kind = "actor" if not heard else "campaign" if new_types else "rank" if risen else "address"
+                alert = _alert(actor, kind, new_types, fresh_ips)
                 self._memory.know(pairs, level)
                 self._memory.post(alert["id"], [sink.name for sink in self._sinks], alert)
                 fresh.append(alert)
@@ -181,9 +205,11 @@ def _pairs(actor: Actor) -> list[tuple[str, str]]:
     return [(ip, str(campaign.type)) for campaign in actor.campaigns for ip in addresses]
 
 
-def _alert(actor: Actor, kind: str, new_types: set[str]) -> dict[str, Any]:
+def _alert(actor: Actor, kind: str, new_types: set[str], new_addresses: Sequence[str] = ()) -> dict[str, Any]:
     types = sorted({str(campaign.type) for campaign in actor.campaigns})
-    named = "\n".join([kind, str(actor.rank.tier), *types, *actor.addresses[:_NAMED], str(actor.first_us)])
+    named = "\n".join(
+        [kind, str(actor.rank.tier), *types, *actor.addresses[:_NAMED], *new_addresses[:_NAMED], str(actor.first_us)]
+    )
     return {
         "id": hashlib.sha256(named.encode()).hexdigest()[:16],
         "kind": kind,
@@ -191,6 +217,7 @@ def _alert(actor: Actor, kind: str, new_types: set[str]) -> dict[str, Any]:
         "score": actor.rank.score,
         "addresses": actor.addresses[:_NAMED],
         "address_count": len(actor.addresses),
+        "new_addresses": list(new_addresses[:_NAMED]),
         "spoofed": actor.spoofed,
         "intents": [str(motive.intent) for motive in actor.motives],
         "campaigns": types,

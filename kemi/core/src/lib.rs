@@ -3,6 +3,7 @@
 //! Nothing here has a policy of its own: rules, thresholds and limits come from Python, which reads and checks them.
 //! Without the feature `python` this is a plain library.
 
+pub mod bulk;
 pub mod detect;
 pub mod engine;
 pub mod journal;

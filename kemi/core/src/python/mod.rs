@@ -1,6 +1,7 @@
 //! The Python module `sipsieve._core`: types and errors at the border, nothing else.
 
 mod account;
+mod bulk;
 mod detect;
 mod guard;
 mod inspection;
@@ -27,5 +28,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     detect::register(module)?;
     state::register(module)?;
     record::register(module)?;
+    bulk::register(module)?;
     Ok(())
 }

@@ -16,6 +16,9 @@ pub const MAX_VALUE: usize = 256;
 /// Bytes of one finding's value that are looked through for indicators.
 const MAX_PAYLOAD: usize = 4096;
 
+/// Stands for what the log of another program did not print of a message.
+pub const UNKNOWN: &str = "unknown.invalid";
+
 /// Families whose findings hold the message's own words, and not a payload.
 const NO_PAYLOAD: [&str; 3] = ["structure", "limits", "content_length_zero"];
 
@@ -105,6 +108,8 @@ pub struct Recorder {
     pub(super) rules: Vec<u8>,
     /// `"policy":{"version":"…","mode":"…"`, still open.
     pub(super) policy: Vec<u8>,
+    /// See `quoted`.
+    quoted: bool,
     /// Texts on their way to a mask.
     plain: String,
     masked: String,
@@ -134,9 +139,18 @@ impl Recorder {
             after_rules,
             rules,
             policy,
+            quoted: false,
             plain: String::new(),
             masked: String::new(),
         }
+    }
+
+    /// As `decision`, of a message that was put together from what another program's log quotes of it: nothing is said of
+    /// its size, of a source that is not known, or of values with `UNKNOWN` in them.
+    pub fn quoted(&mut self, out: &mut Vec<u8>, decision: &Decision) {
+        self.quoted = true;
+        self.decision(out, decision);
+        self.quoted = false;
     }
 
     /// Appends one message's record: a line of JSON with its line end.
@@ -170,10 +184,13 @@ impl Recorder {
     fn fields(&mut self, out: &mut Vec<u8>, decision: &Decision) -> usize {
         let message = decision.message;
         self.start(out, decision.now);
-        out.extend_from_slice(b"\"source\":{\"ip\":");
-        json::string(out, decision.ip);
-        out.extend_from_slice(b",\"port\":");
-        json::number(out, decision.port.into());
+        out.extend_from_slice(b"\"source\":{");
+        if !decision.ip.is_empty() {
+            out.extend_from_slice(b"\"ip\":");
+            json::string(out, decision.ip);
+            out.extend_from_slice(b",\"port\":");
+            json::number(out, decision.port.into());
+        }
         out.extend_from_slice(b"},\"network\":{\"transport\":");
         json::string(out, decision.transport);
         out.extend_from_slice(b"},\"event\":{\"kind\":\"event\",\"action\":");
@@ -267,11 +284,15 @@ impl Recorder {
             self.sent(out, finding.excerpt, self.measure.excerpt, Some(finding.field));
             out.push(b'"');
         }
-        out.extend_from_slice(b",\"bytes\":");
-        json::number(out, raw.len() as u64);
-        if message.kind == Kind::Request {
+        let quoted = self.quoted;
+        let is_known = |value: &[u8]| !quoted || memchr::memmem::find(value, UNKNOWN.as_bytes()).is_none();
+        if !quoted {
+            out.extend_from_slice(b",\"bytes\":");
+            json::number(out, raw.len() as u64);
+        }
+        let uri = raw.get(message.uri.start..message.uri.end).unwrap_or_default();
+        if message.kind == Kind::Request && is_known(uri) {
             out.extend_from_slice(b",\"uri\":\"");
-            let uri = raw.get(message.uri.start..message.uri.end).unwrap_or_default();
             self.sent(out, uri, self.measure.value, Some(""));
             out.push(b'"');
         }
@@ -297,7 +318,7 @@ impl Recorder {
             (b",\"to\":\"", to.and_then(address), true),
         ];
         for (name, value, maskable) in values {
-            if let Some(value) = value {
+            if let Some(value) = value.filter(|value| is_known(value)) {
                 out.extend_from_slice(name);
                 self.sent(out, value, self.measure.value, maskable.then_some(""));
                 out.push(b'"');

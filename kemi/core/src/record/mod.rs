@@ -14,7 +14,7 @@ mod text;
 pub mod throttle;
 mod time;
 
-pub use decision::{Ban, Decision, Finding, MAX_FINDINGS, MAX_VALUE, Recorder, Settings};
+pub use decision::{Ban, Decision, Finding, MAX_FINDINGS, MAX_VALUE, Recorder, Settings, UNKNOWN};
 pub use mask::Mask;
 pub use summary::Summary;
 pub use time::Clock;

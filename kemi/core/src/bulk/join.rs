@@ -1,0 +1,600 @@
+//! Puts the lines of a Kamailio that runs without the guard together into messages.
+//!
+//! Lines of one process belong to one message until a line ends it. Nothing that a sender can write is taken for a
+//! source: sources come from lines that are matched as a whole, from their fixed parts.
+
+use std::collections::HashMap;
+
+use super::batch::{Batch, Known, Recorded};
+use super::log::note;
+use super::xlog::{Format, Told, patterns, xlog};
+use super::{Skipped, digits, lines};
+use crate::record::UNKNOWN;
+
+/// Seconds within which the lines of one message follow each other.
+const TOGETHER: f64 = 2.0;
+
+/// Processes followed at once; a Kamailio has tens of them.
+const PROCESSES: usize = 4096;
+
+/// Bytes of text kept of one message, and of one value of it.
+const TEXT: usize = 65_535;
+const VALUE: usize = 4096;
+
+/// One log line of Kamailio, without its header.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Seconds since the epoch.
+    pub time: f64,
+    pub pid: u32,
+    pub text: Vec<u8>,
+}
+
+/// What the log tells of one message.
+#[derive(Debug, Default)]
+pub struct Open {
+    pub time: f64,
+    /// Empty where no line names the source.
+    pub ip: String,
+    pub port: u16,
+    pub transport: &'static str,
+    pub method: Vec<u8>,
+    pub cseq: Vec<u8>,
+    pub call_id: Vec<u8>,
+    pub uri: Vec<u8>,
+    /// The message as far as it was printed; empty where it was not.
+    pub message: Vec<u8>,
+    /// Header values by lower-case name.
+    pub headers: Vec<(String, Vec<u8>)>,
+    pub refused: bool,
+    pub limited: bool,
+    pub answered: u16,
+    lines: u32,
+}
+
+/// What a line means for its message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Means {
+    /// Nothing of a message.
+    Nothing,
+    More,
+    End,
+}
+
+/// Messages of which lines have come, by process.
+pub struct Join {
+    open: HashMap<u32, Open>,
+    formats: Vec<Format>,
+}
+
+impl Open {
+    /// A header's value, where none is known yet.
+    pub fn header(&mut self, name: &str, value: &[u8]) {
+        if !value.is_empty() && !self.headers.iter().any(|(known, _)| known == name) {
+            self.set(name, value);
+        }
+    }
+
+    fn set(&mut self, name: &str, value: &[u8]) {
+        self.headers.retain(|(known, _)| known != name);
+        if self.headers.len() < 64 {
+            self.headers
+                .push((name.to_owned(), value.get(..VALUE).unwrap_or(value).to_vec()));
+        }
+    }
+}
+
+impl Join {
+    pub fn new(formats: Vec<Format>) -> Self {
+        Self {
+            open: HashMap::new(),
+            formats,
+        }
+    }
+
+    /// Takes a line; messages that it ends go into the batch.
+    pub fn take(&mut self, line: &Line, batch: &mut Batch, skipped: &mut Skipped, sample: &mut Option<Vec<u8>>) {
+        if self
+            .open
+            .get(&line.pid)
+            .is_some_and(|known| (line.time - known.time).abs() > TOGETHER)
+        {
+            self.end(line.pid, batch);
+        }
+        let text = lines::level(&line.text).unwrap_or(&line.text);
+        let prefix = prefix(text);
+        if let Some(Prefix { call_id, .. }) = &prefix {
+            let other = |known: &Open| !known.call_id.is_empty() && known.call_id != plain(call_id, 256);
+            if *call_id != b"<null>" && self.open.get(&line.pid).is_some_and(other) {
+                self.end(line.pid, batch);
+            }
+        }
+        let rest = prefix.as_ref().map_or(text, |prefix| prefix.rest);
+        let Some((module, function, said)) = origin(rest) else {
+            skipped.count("Kamailio lines that tell of no message");
+            return;
+        };
+        if self.open.len() >= PROCESSES && !self.open.contains_key(&line.pid) {
+            let oldest = self
+                .open
+                .iter()
+                .min_by(|one, other| one.1.time.total_cmp(&other.1.time))
+                .map(|(pid, _)| *pid);
+            if let Some(pid) = oldest {
+                self.end(pid, batch);
+            }
+        }
+        let mut open = self.open.remove(&line.pid).unwrap_or_else(|| Open {
+            time: line.time,
+            transport: "udp",
+            ..Open::default()
+        });
+        let means = if module == b"script" {
+            script(&mut open, text, said, &self.formats, skipped)
+        } else {
+            tell(&mut open, said, module, function)
+        };
+        if means == Means::Nothing {
+            if open.lines > 0 {
+                self.open.insert(line.pid, open);
+            } else {
+                skipped.count("Kamailio lines that tell of no message");
+                if module == b"script" {
+                    note(sample, &line.text);
+                }
+            }
+            return;
+        }
+        if let Some(prefix) = prefix {
+            if open.method.is_empty() && prefix.method != b"<null>" {
+                open.method = prefix.method.to_ascii_uppercase();
+            }
+            if open.cseq.is_empty() && digits(prefix.cseq).is_some() {
+                open.cseq = prefix.cseq.to_vec();
+            }
+            if prefix.call_id != b"<null>" {
+                open.call_id = plain(prefix.call_id, 256);
+            }
+        }
+        open.lines += 1;
+        if means == Means::End {
+            put(open, batch);
+        } else {
+            self.open.insert(line.pid, open);
+        }
+    }
+
+    fn end(&mut self, pid: u32, batch: &mut Batch) {
+        if let Some(open) = self.open.remove(&pid) {
+            put(open, batch);
+        }
+    }
+
+    /// Ends all messages.
+    pub fn finish(&mut self, batch: &mut Batch) {
+        let mut left: Vec<(u32, Open)> = self.open.drain().collect();
+        left.sort_by(|one, other| one.1.time.total_cmp(&other.1.time).then(one.0.cmp(&other.0)));
+        for (_, open) in left {
+            put(open, batch);
+        }
+    }
+}
+
+/// `{1 1 INVITE call-id} `: what a sender wrote stands between the braces.
+struct Prefix<'a> {
+    cseq: &'a [u8],
+    method: &'a [u8],
+    call_id: &'a [u8],
+    rest: &'a [u8],
+}
+
+fn prefix(text: &[u8]) -> Option<Prefix<'_>> {
+    let inside = text.strip_prefix(b"{1 ").or_else(|| text.strip_prefix(b"{2 "))?;
+    // The Call-ID may hold a brace: the first one counts behind which a line's origin stands.
+    let end = memchr::memmem::find_iter(inside, b"} ").find(|&at| inside.get(at + 2..).is_some_and(is_origin))?;
+    let mut words = inside[..end].splitn(3, |&byte| byte == b' ');
+    let (cseq, method) = (words.next()?, words.next().unwrap_or_default());
+    Some(Prefix {
+        cseq,
+        method,
+        call_id: words.next().unwrap_or_default(),
+        rest: &inside[end + 2..],
+    })
+}
+
+/// Whether a text begins like `<core> [`, `pike [` or `<script>: `.
+fn is_origin(text: &[u8]) -> bool {
+    let (name, rest) = module(text);
+    !name.is_empty() && (rest.starts_with(b":") || rest.starts_with(b" ["))
+}
+
+fn module(text: &[u8]) -> (&[u8], &[u8]) {
+    let start = usize::from(text.first() == Some(&b'<'));
+    let inside = text.get(start..).unwrap_or_default();
+    let count = inside
+        .iter()
+        .take(33)
+        .take_while(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || **byte == b'_')
+        .count();
+    let (name, rest) = inside.split_at(count.min(inside.len()));
+    if count > 32 {
+        return (b"", rest);
+    }
+    (name, rest.strip_prefix(b">").unwrap_or(rest))
+}
+
+/// Module, function ("" without one), and what a line says: `module [file:line]: function(): text`.
+fn origin(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (name, mut rest) = module(text);
+    if name.is_empty() {
+        return None;
+    }
+    if let Some(place) = rest.strip_prefix(b" [") {
+        let end = memchr::memchr(b']', place.get(..160.min(place.len()))?)?;
+        rest = place.get(end + 1..)?;
+    }
+    let rest = rest.strip_prefix(b":")?;
+    let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+    let count = rest
+        .iter()
+        .take(65)
+        .take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_')
+        .count();
+    if (1..=64).contains(&count) {
+        if let Some(said) = rest[count..].strip_prefix(b"(): ") {
+            return Some((name, &rest[..count], said));
+        }
+    }
+    Some((name, b"", rest))
+}
+
+/// Undoes rsyslog's escapes of control characters (`#012` is a line feed).
+pub fn plain(text: &[u8], limit: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len().min(limit));
+    let mut at = 0;
+    while at < text.len() && out.len() < limit {
+        let octal = text
+            .get(at + 1..at + 4)
+            .filter(|code| text[at] == b'#' && code.iter().all(|d| (b'0'..=b'7').contains(d)));
+        let code = octal.map(|code| code.iter().fold(0u32, |code, digit| code * 8 + u32::from(digit - b'0')));
+        match code {
+            Some(code @ (0..=31 | 127)) => {
+                out.push(code as u8);
+                at += 4;
+            }
+            _ => {
+                out.push(text[at]);
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
+/// What a line of Kamailio's own code says.
+fn tell(open: &mut Open, text: &[u8], module: &[u8], function: &[u8]) -> Means {
+    let find = |pattern: &regex_automata::meta::Regex| super::xlog::captures(pattern, text);
+    match (module, function) {
+        (b"core", b"receive_msg") => {
+            open.refused = true;
+            if let Some([ip, port, protocol, ..]) = find(&patterns().failed).as_deref() {
+                open.ip = super::xlog::address(ip).unwrap_or_default();
+                open.port = digits(port).unwrap_or(0).min(65535) as u16;
+                open.transport = match *protocol {
+                    b"2" => "tcp",
+                    b"3" => "tls",
+                    b"4" => "sctp",
+                    b"5" => "ws",
+                    b"6" => "wss",
+                    _ => "udp",
+                };
+                return Means::End;
+            }
+            if text.starts_with(b"required headers not found") {
+                Means::End
+            } else {
+                Means::More
+            }
+        }
+        (b"pike", _) => {
+            let head = text.get(..20.min(text.len())).unwrap_or_default().to_ascii_uppercase();
+            match find(&patterns().pike).as_deref() {
+                Some([ip, ..]) if memchr::memmem::find(&head, b"UNBLOCK").is_none() => {
+                    open.ip = super::xlog::address(ip).unwrap_or_default();
+                    open.limited = true;
+                    Means::More
+                }
+                _ => Means::Nothing,
+            }
+        }
+        (b"acc", _) => super::xlog::accounted(open, text),
+        _ => {
+            let parser = ["parse", "check_", "get_hdr", "contact_parser", "skip_uri"];
+            if module != b"sanity"
+                && module != b"pv"
+                && !parser.iter().any(|name| function.starts_with(name.as_bytes()))
+            {
+                return Means::Nothing;
+            }
+            let text = plain(text, TEXT);
+            let printed = memchr::memmem::find(&text, b"message=<").filter(|_| function == b"parse_msg");
+            if let Some(at) = printed {
+                let body = text[at + 9..].trim_ascii_end();
+                let body = body.strip_suffix(b">").unwrap_or(body);
+                // Messages are printed up to their NUL, and lines may have lost their CR.
+                open.message = if memchr::memmem::find(body, b"\r\n").is_some() {
+                    body.to_vec()
+                } else {
+                    with_returns(body)
+                };
+            } else if let Some(inside) = quoted(&text) {
+                fragment(open, function, &text, inside);
+            }
+            Means::More
+        }
+    }
+}
+
+fn with_returns(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + 64);
+    for &byte in text {
+        if byte == b'\n' {
+            out.push(b'\r');
+        }
+        out.push(byte);
+    }
+    out
+}
+
+/// What stands between the first bracket or quote and the one at the end of a line.
+fn quoted(text: &[u8]) -> Option<&[u8]> {
+    let mut end = text.len();
+    while end > 0
+        && (text[end - 1].is_ascii_whitespace() || (text[end - 1] == b'.' && end > 1 && text[end - 2] == b' '))
+    {
+        end -= 1;
+    }
+    let last = end.checked_sub(1).filter(|&at| b"]>'".contains(&text[at]))?;
+    let first = text[..last].iter().position(|byte| b"[<'".contains(byte))?;
+    text.get(first + 1..last)
+}
+
+/// Header values out of what a parse error quotes.
+fn fragment(open: &mut Open, function: &[u8], text: &[u8], inside: &[u8]) {
+    let unreadable = |open: &mut Open, value: &[u8]| open.header("x-unreadable", value.get(..1024).unwrap_or(value));
+    match function {
+        _ if text.starts_with(b"bad From header") => open.set("from", inside),
+        b"check_ruri_scheme" => open.uri = inside.get(..1024).unwrap_or(inside).to_vec(),
+        b"parse_contacts" => {
+            let end = memchr::memmem::find(inside, b"' (").unwrap_or(inside.len());
+            open.header("contact", &inside[..end]);
+        }
+        b"parse_headers" | b"parse_sip_header_name" => {
+            let mut at = 0;
+            let mut number = 0;
+            while at < inside.len() {
+                // A line end behind which a folded line goes on ends no header field.
+                let end = memchr::memchr_iter(b'\n', &inside[at..])
+                    .map(|end| at + end)
+                    .find(|&end| !matches!(inside.get(end + 1), Some(b' ' | b'\t')))
+                    .unwrap_or(inside.len());
+                let part = inside[at..end].strip_suffix(b"\r").unwrap_or(&inside[at..end]);
+                if let Some((name, value)) = field(part) {
+                    let longer = |(known, old): &(String, Vec<u8>)| *known == name && old.len() >= value.len();
+                    if !open.headers.iter().any(longer) {
+                        open.set(&name, value);
+                    }
+                } else if number == 0 && !part.is_empty() {
+                    unreadable(open, part);
+                }
+                at = end + 1;
+                number += 1;
+            }
+        }
+        b"parse_addr_spec" | b"parse_to_param" => {
+            let status =
+                memchr::memmem::find(inside.get(..200.min(inside.len())).unwrap_or_default(), b"status").is_some();
+            let open_at = memchr::memchr(b'[', inside).filter(|_| status);
+            unreadable(open, open_at.map_or(inside, |at| &inside[at + 1..]));
+        }
+        _ => {}
+    }
+}
+
+/// `Name: value`; the name in lower case.
+fn field(part: &[u8]) -> Option<(String, &[u8])> {
+    let count = part
+        .iter()
+        .take(42)
+        .take_while(|byte| byte.is_ascii_alphabetic() || **byte == b'-')
+        .count();
+    if !(1..=41).contains(&count) || part[0] == b'-' {
+        return None;
+    }
+    let rest = &part[count..];
+    let value = rest.strip_prefix(b" ").unwrap_or(rest).strip_prefix(b":")?;
+    Some((
+        String::from_utf8_lossy(&part[..count]).to_ascii_lowercase(),
+        value.trim_ascii(),
+    ))
+}
+
+/// A line that the routing script wrote. `whole` begins at the braces, `text` behind `<script>: `.
+fn script(open: &mut Open, whole: &[u8], text: &[u8], formats: &[Format], skipped: &mut Skipped) -> Means {
+    let text = text.trim_ascii_end();
+    // The Call-ID stands before this and may itself hold such a line: only the end of the line counts.
+    let malformed = super::xlog::captures(&patterns().malformed_tail, whole)
+        .or_else(|| super::xlog::captures(&patterns().malformed, text));
+    if let Some([ip, port, ..]) = malformed.as_deref() {
+        open.ip = super::xlog::address(ip).unwrap_or_default();
+        open.port = digits(port).unwrap_or(0).min(65535) as u16;
+        open.refused = true;
+        return Means::End;
+    }
+    if let Some([method, ip, port, ..]) = super::xlog::captures(&patterns().pike_script, text).as_deref() {
+        if open.method.is_empty() {
+            open.method = method.to_vec();
+        }
+        open.ip = super::xlog::address(ip).unwrap_or_default();
+        open.port = digits(port).unwrap_or(0).min(65535) as u16;
+        open.limited = true;
+        return Means::End;
+    }
+    match xlog(open, text, formats) {
+        Told::Message => Means::End,
+        Told::SourceUnclear => {
+            skipped.count("xlog lines whose source can't be told from what a sender wrote");
+            Means::Nothing
+        }
+        Told::Nothing => Means::Nothing,
+    }
+}
+
+/// Puts a message into the batch.
+fn put(open: Open, batch: &mut Batch) {
+    let known = if open.message.is_empty() {
+        Known::Quoted
+    } else {
+        Known::Whole
+    };
+    let raw = if open.message.is_empty() {
+        batch.put(&[&request(&open)])
+    } else {
+        batch.put(&[&open.message])
+    };
+    let item = Recorded {
+        time: open.time,
+        ip: open.ip.clone(),
+        port: open.port,
+        transport: open.transport,
+        raw,
+        known,
+        refused: open.refused,
+        limited: open.limited,
+    };
+    let answer = (open.answered > 0).then(|| {
+        let raw = batch.put(&[&reply(&open)]);
+        Recorded {
+            raw,
+            ip: String::new(),
+            port: 0,
+            ..item.clone()
+        }
+    });
+    batch.items.push(item);
+    batch.items.extend(answer);
+}
+
+/// Without line ends.
+fn flat(value: &[u8]) -> Vec<u8> {
+    value
+        .iter()
+        .map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte })
+        .collect()
+}
+
+/// From, To, Call-ID and CSeq, as far as they are known.
+fn common(open: &Open, method: &[u8], out: &mut Vec<u8>) {
+    let of = |name: &str| {
+        open.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| flat(value))
+    };
+    let from = of("from").unwrap_or_else(|| format!("<sip:{UNKNOWN}>;tag=1").into_bytes());
+    let to = of("to").unwrap_or_else(|| format!("<sip:{UNKNOWN}>").into_bytes());
+    let call_id = of("call-id")
+        .filter(|value| !value.is_empty())
+        .unwrap_or_else(|| flat(&open.call_id));
+    let call_id = if call_id.is_empty() {
+        UNKNOWN.as_bytes()
+    } else {
+        &call_id
+    };
+    let cseq = if open.cseq.is_empty() { b"1" } else { &open.cseq[..] };
+    for piece in [
+        b"From: ",
+        &from[..],
+        b"\r\nTo: ",
+        &to,
+        b"\r\nCall-ID: ",
+        call_id,
+        b"\r\nCSeq: ",
+        cseq,
+        b" ",
+        method,
+        b"\r\n",
+    ] {
+        out.extend_from_slice(piece);
+    }
+}
+
+/// A message that holds what the log printed, and nothing else that a rule could mind.
+fn request(open: &Open) -> Vec<u8> {
+    let method: &[u8] = if open.method.is_empty() {
+        b"OPTIONS"
+    } else {
+        &open.method
+    };
+    let mut out = Vec::with_capacity(512);
+    out.extend_from_slice(method);
+    out.push(b' ');
+    if open.uri.is_empty() {
+        out.extend_from_slice(format!("sip:{UNKNOWN}").as_bytes());
+    }
+    for &byte in flat(&open.uri).iter() {
+        if byte == b' ' {
+            out.extend_from_slice(b"%20")
+        } else {
+            out.push(byte)
+        }
+    }
+    let host = match (open.ip.is_empty(), open.ip.contains(':')) {
+        (true, _) => UNKNOWN.to_owned(),
+        (_, true) => format!("[{}]", open.ip),
+        _ => open.ip.clone(),
+    };
+    let transport = open.transport.to_ascii_uppercase();
+    out.extend_from_slice(
+        format!(" SIP/2.0\r\nVia: SIP/2.0/{transport} {host};branch=z9hG4bK-unknown\r\nMax-Forwards: 70\r\n")
+            .as_bytes(),
+    );
+    common(open, method, &mut out);
+    for (name, value) in &open.headers {
+        if ![
+            "from",
+            "to",
+            "call-id",
+            "content-length",
+            "cseq",
+            "via",
+            "max-forwards",
+            "l",
+            "v",
+            "f",
+            "t",
+            "i",
+        ]
+        .contains(&name.as_str())
+        {
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(&flat(value));
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+    out.extend_from_slice(b"Content-Length: 2\r\n\r\n\r\n");
+    out
+}
+
+/// The answer that an account names.
+fn reply(open: &Open) -> Vec<u8> {
+    let mut out = format!(
+        "SIP/2.0 {} Answered\r\nVia: SIP/2.0/UDP {UNKNOWN};branch=z9hG4bK-unknown\r\n",
+        open.answered
+    )
+    .into_bytes();
+    common(open, &open.method, &mut out);
+    out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
+    out
+}

@@ -1,0 +1,150 @@
+//! A server's log as a whole: lines, their times, and the messages that they tell of.
+
+use super::Skipped;
+use super::batch::Batch;
+use super::join::{Join, Line};
+use super::lines::{self, When, Years};
+use super::xlog::Format;
+
+/// Bytes of one message's text: as much as a datagram can hold.
+const TEXT: usize = 65_535;
+
+/// Bytes of a line; what follows is left out.
+const LONGEST: usize = 1 << 20;
+
+/// Bytes of a line that are kept to show what was not understood.
+const SAMPLE: usize = 200;
+
+/// Gives the offset from UTC, in seconds, of a time of the log's own zone.
+pub type Offset = Box<dyn FnMut(i64) -> i64 + Send>;
+
+/// Reads a log that is fed in pieces.
+pub struct Log {
+    rest: Vec<u8>,
+    /// The last line with a header; lines without one belong to it.
+    held: Option<Line>,
+    join: Join,
+    years: Years,
+    /// The year of lines before the first turn.
+    first_year: i64,
+    /// The time of lines that name none.
+    newest: f64,
+    offset: Offset,
+    /// The hour for which the offset was asked last.
+    hour: (i64, i64),
+    pub skipped: Skipped,
+    /// The first line that was not understood.
+    pub sample: Option<Vec<u8>>,
+}
+
+impl Log {
+    /// `newest`: seconds since the epoch; `first_year`: of the first line, where lines name none.
+    pub fn new(newest: f64, first_year: i64, formats: Vec<Format>, offset: Offset) -> Self {
+        Self {
+            rest: Vec::new(),
+            held: None,
+            join: Join::new(formats),
+            years: Years::default(),
+            first_year,
+            newest,
+            offset,
+            hour: (i64::MIN, 0),
+            skipped: Skipped::default(),
+            sample: None,
+        }
+    }
+
+    /// Takes the next piece. The messages that are complete now.
+    pub fn feed(&mut self, piece: &[u8]) -> Batch {
+        let mut batch = Batch::default();
+        let mut text = std::mem::take(&mut self.rest);
+        text.extend_from_slice(piece);
+        let mut at = 0;
+        for end in memchr::memchr_iter(b'\n', &text) {
+            self.line(&text[at..end], &mut batch);
+            at = end + 1;
+        }
+        text.drain(..at);
+        // Of a line without an end the beginning is kept.
+        text.truncate(LONGEST);
+        self.rest = text;
+        batch
+    }
+
+    /// What is left at the end: of the file, with `all`; else of what can't go on any more at a time.
+    pub fn finish(&mut self) -> Batch {
+        let mut batch = Batch::default();
+        let last = std::mem::take(&mut self.rest);
+        if !last.is_empty() {
+            self.line(&last, &mut batch);
+        }
+        if let Some(held) = self.held.take() {
+            self.join.take(&held, &mut batch, &mut self.skipped, &mut self.sample);
+        }
+        self.join.finish(&mut batch);
+        batch
+    }
+
+    fn line(&mut self, line: &[u8], batch: &mut Batch) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let line = line.get(..LONGEST).unwrap_or(line);
+        let Some(header) = lines::header(line) else {
+            match &mut self.held {
+                // A message that was printed with its own line ends.
+                Some(held) if !line.is_empty() && held.text.len() < TEXT => {
+                    held.text.push(b'\n');
+                    held.text.extend_from_slice(line);
+                }
+                _ if line.trim_ascii().is_empty() => {}
+                _ => {
+                    self.skipped.count("lines in no known format");
+                    note(&mut self.sample, line);
+                }
+            }
+            return;
+        };
+        if let Some(held) = self.held.take() {
+            self.join.take(&held, batch, &mut self.skipped, &mut self.sample);
+        }
+        if !header.ours {
+            return self.skipped.count("lines of other programs");
+        }
+        let Some(time) = self.time(header.when) else {
+            return self.skipped.count("lines in no known format");
+        };
+        self.held = Some(Line {
+            time,
+            pid: header.pid,
+            text: line.get(header.text).unwrap_or_default().to_vec(),
+        });
+    }
+
+    /// Seconds since the epoch.
+    fn time(&mut self, when: When) -> Option<f64> {
+        let local = match when {
+            When::Epoch(time) => return Some(time),
+            When::Unknown => {
+                self.skipped.count("lines without a time (taken as the file's own)");
+                return Some(self.newest);
+            }
+            When::Local(time) => time,
+            When::Yearless(month, day, seconds) => {
+                self.years.see(month);
+                let year = self.first_year + self.years.turns;
+                lines::days(year, month.into(), day.into())? as f64 * 86400.0 + seconds
+            }
+        };
+        let hour = (local / 3600.0) as i64;
+        if self.hour.0 != hour {
+            self.hour = (hour, (self.offset)(hour * 3600));
+        }
+        Some(local - self.hour.1 as f64)
+    }
+}
+
+/// Keeps the first line that was not understood.
+pub fn note(sample: &mut Option<Vec<u8>>, line: &[u8]) {
+    if sample.is_none() {
+        *sample = Some(line.get(..SAMPLE).unwrap_or(line).to_vec());
+    }
+}

@@ -1,0 +1,283 @@
+//! Puts recorded messages through the engine: looked at on all cores, judged in their order, written down as records.
+//!
+//! Nothing is carried out, and time is the recording's.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use super::{Batch, Known, Recorded};
+use crate::detect::{Finding, Scratch};
+use crate::engine::{Engine, Seen};
+use crate::judge::counters::{Counters, Name};
+use crate::judge::limits::NAMES;
+use crate::judge::{Decision, Judge, Scope, Verdict};
+use crate::record;
+use crate::sip::Kind;
+use crate::sources::Source;
+use crate::structure;
+
+/// What is kept of each kind; when there is more, what there is belongs to times long past.
+const MOST: usize = 500_000;
+
+/// Senders known at a time.
+const MOST_SENDERS: usize = 16_384;
+
+/// Messages looked at before they are judged: as many as keep all cores busy for some milliseconds.
+const TOGETHER: usize = 2048;
+
+/// Seconds of a transaction's life (RFC 3261 17.1).
+const TRANSACTION: u64 = 32;
+
+/// What Kamailio's own limit found.
+const PIKE: record::Finding<'static> = record::Finding {
+    rule: "pike",
+    family: "limits",
+    score: 5,
+    field: "source",
+    reason: "pike: too many requests",
+    excerpt: b"",
+};
+
+/// Counters of this process alone: exact, bounded by forgetting everything. Nobody is shut out of a recording.
+#[derive(Default)]
+struct Memory(RefCell<Tables>);
+
+#[derive(Default)]
+struct Tables {
+    counts: HashMap<u64, u64>,
+    copies: HashMap<u64, (u64, u64)>,
+    dialogs: HashSet<u64>,
+    marks: HashMap<u64, (u64, u32)>,
+}
+
+fn bounded<V>(table: &mut HashMap<u64, V>) -> &mut HashMap<u64, V> {
+    if table.len() >= MOST {
+        table.clear();
+    }
+    table
+}
+
+impl Counters for Memory {
+    fn add(&self, name: Name<'_>, amount: u64) -> i64 {
+        let mut tables = self.0.borrow_mut();
+        let count = bounded(&mut tables.counts).entry(name.identity()).or_insert(0);
+        *count = count.saturating_add(amount);
+        i64::try_from(*count).unwrap_or(i64::MAX)
+    }
+
+    fn get(&self, name: Name<'_>) -> u64 {
+        self.0.borrow().counts.get(&name.identity()).copied().unwrap_or(0)
+    }
+
+    fn offence(&self, _key: &str, _scope: Scope) -> u64 {
+        0
+    }
+
+    fn mark(&self, identity: u64, value: u32, now: u64) {
+        bounded(&mut self.0.borrow_mut().marks).insert(identity, (now, value));
+    }
+
+    fn marked(&self, identity: u64, now: u64, life: u64) -> u32 {
+        let tables = self.0.borrow();
+        let known = tables.marks.get(&identity);
+        known
+            .filter(|(since, _)| now.abs_diff(*since) <= life)
+            .map_or(0, |known| known.1)
+    }
+
+    fn copies(&self, identity: u64, now: u64) -> u64 {
+        let mut tables = self.0.borrow_mut();
+        let known = bounded(&mut tables.copies).entry(identity).or_insert((now, 0));
+        if now.abs_diff(known.0) > TRANSACTION {
+            *known = (now, 0);
+        }
+        known.1 += 1;
+        known.1
+    }
+
+    fn remember_dialog(&self, identity: u64, _now: u64) {
+        let dialogs = &mut self.0.borrow_mut().dialogs;
+        if dialogs.len() >= MOST {
+            dialogs.clear();
+        }
+        dialogs.insert(identity);
+    }
+
+    fn knows_dialog(&self, identity: u64, _now: u64) -> bool {
+        self.0.borrow().dialogs.contains(&identity)
+    }
+
+    // Trust is earned in a running server only.
+    fn earn(&self, _name: u32, _now: u64) {}
+
+    fn has_earned(&self, _name: u32, _now: u64, _minutes: u64) -> bool {
+        false
+    }
+
+    fn disgraced(&self, _name: u32) {}
+}
+
+/// The engine over recordings.
+pub struct Replay {
+    judge: Arc<Judge>,
+    memory: Memory,
+    senders: HashMap<String, Source>,
+    place: String,
+    number: u64,
+    threads: usize,
+}
+
+impl Replay {
+    /// `threads` look at messages, at least one.
+    pub fn new(judge: Arc<Judge>, threads: usize) -> Self {
+        Self {
+            judge,
+            memory: Memory::default(),
+            senders: HashMap::new(),
+            place: String::new(),
+            number: 0,
+            threads: threads.clamp(1, 64),
+        }
+    }
+
+    /// Appends the records of these messages, in their order, as lines.
+    pub fn records(&mut self, batch: &Batch, recorder: &mut record::Recorder, out: &mut Vec<u8>) {
+        let judge = Arc::clone(&self.judge);
+        for items in batch.items.chunks(TOGETHER) {
+            let share = items.len().div_ceil(self.threads).max(64);
+            let all = std::thread::scope(|scope| {
+                let look = |part| look(&judge.engine, batch, part);
+                let mut parts = items.chunks(share);
+                let first = parts.next().unwrap_or_default();
+                let others: Vec<_> = parts.map(|part| scope.spawn(move || look(part))).collect();
+                let mut all = look(first);
+                for other in others {
+                    all.extend(other.join().unwrap_or_default());
+                }
+                all
+            });
+            for (item, mut seen) in items.iter().zip(all) {
+                self.one(item, &mut seen, recorder, out);
+            }
+        }
+    }
+
+    fn one(&mut self, item: &Recorded, seen: &mut Seen<'_>, recorder: &mut record::Recorder, out: &mut Vec<u8>) {
+        self.place.clear();
+        let _ = write!(self.place, "{}|{}|{}", item.transport, item.port, item.ip);
+        if !self.senders.contains_key(&self.place) {
+            if self.senders.len() >= MOST_SENDERS {
+                self.senders.clear();
+            }
+            let source = self.judge.networks.source(&item.ip, item.port, item.transport);
+            self.senders.insert(self.place.clone(), source);
+        }
+        let Some(source) = self.senders.get(&self.place) else {
+            return;
+        };
+        // Whether an INVITE has a body can't be told where its end was not captured: it counts for nothing.
+        let unknown =
+            item.known == Known::Cut && seen.message.method == b"INVITE" && !structure::has_body(&seen.message);
+        let spared = unknown.then(|| Source {
+            trusted: true,
+            ..source.clone()
+        });
+        let judged = spared.as_ref().unwrap_or(source);
+        // A capture is taken at the server, so its replies are answers to what it was sent.
+        let ours = || Some(true);
+        let decision = self
+            .judge
+            .decide(seen, judged, item.time as u64, &self.memory, &ours, item.refused);
+        self.number += 1;
+        write_down(item, seen, source, &decision, self.number, recorder, out);
+    }
+}
+
+/// Looks at messages; what is not known of one tells nothing against it.
+fn look<'a>(engine: &'a Engine, batch: &'a Batch, items: &[Recorded]) -> Vec<Seen<'a>> {
+    let mut scratch = Scratch::default();
+    let one = |item: &Recorded| {
+        let raw = batch.bytes.get(item.raw.clone()).unwrap_or_default();
+        let mut seen = engine.look(raw, item.refused, &mut scratch);
+        match item.known {
+            Known::Whole => {}
+            Known::Cut => {
+                seen.findings.retain(|finding| finding.family != structure::FAMILY);
+                seen.malformed = false;
+            }
+            Known::Quoted => seen.findings.retain(|finding| finding.rule != "header-missing"),
+        }
+        seen
+    };
+    items.iter().map(one).collect()
+}
+
+/// Writes a record as the guard would have, had it watched.
+fn write_down(
+    item: &Recorded,
+    seen: &Seen<'_>,
+    source: &Source,
+    decision: &Decision<'_>,
+    number: u64,
+    recorder: &mut record::Recorder,
+    out: &mut Vec<u8>,
+) {
+    // Of a message that is known in part, that it has no body is not known.
+    let is_told = |finding: &&Finding<'_>| item.known == Known::Whole || finding.rule != "content-length-zero";
+    let shown = |finding: &'_ Finding<'_>| is_told(&finding);
+    let mut findings: Vec<record::Finding<'_>> = (decision.findings.iter().filter(|finding| shown(finding)))
+        .map(|finding| record::Finding {
+            rule: finding.rule,
+            family: finding.family,
+            score: finding.score.into(),
+            field: &finding.field,
+            reason: &finding.reason,
+            excerpt: &finding.excerpt,
+        })
+        .collect();
+    let mut verdict = decision.verdict;
+    if item.known != Known::Whole && !item.refused && findings.is_empty() {
+        verdict = Verdict::Allow;
+    }
+    if item.limited {
+        findings.push(PIKE);
+        verdict = Verdict::Drop;
+    }
+    if item.refused && verdict == Verdict::Allow {
+        verdict = Verdict::Drop;
+    }
+    let allowed = verdict == Verdict::Allow;
+    let counts: Vec<(&str, u64)> = decision
+        .counts
+        .iter()
+        .map(|&(limit, count)| (NAMES[limit], count))
+        .collect();
+    let told = record::Decision {
+        now: item.time,
+        ip: &source.ip,
+        port: item.port,
+        transport: item.transport,
+        action: verdict.name(),
+        id: "replay-",
+        number: Some(number),
+        reason: if allowed { b"" } else { decision.reason.as_bytes() },
+        status: if allowed || seen.message.kind == Kind::Reply {
+            0
+        } else {
+            decision.answer.status
+        },
+        // Nothing of ours was carried out; what the server itself refused was.
+        enforced: item.refused || item.limited,
+        counters: &counts,
+        ban: None,
+        findings: &findings,
+        message: &seen.message,
+    };
+    if item.known == Known::Quoted {
+        recorder.quoted(out, &told);
+    } else {
+        recorder.decision(out, &told);
+    }
+}

@@ -1,0 +1,572 @@
+//! What a routing script wrote of a message: by the format that it was written with, or guessed.
+
+use std::net::IpAddr;
+use std::sync::LazyLock;
+
+use regex_automata::meta::Regex;
+use regex_automata::util::syntax;
+
+use super::digits;
+use super::join::{Means, Open, plain};
+
+/// Bytes of a value.
+const VALUE: usize = 512;
+
+const ADDRESS: &str = r"(\d{1,3}(?:\.\d{1,3}){3}|\[?[0-9a-fA-F:]{2,39}\]?)";
+
+/// What is known of a script's line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    Message,
+    /// Several addresses, of which a sender may have written one.
+    SourceUnclear,
+    Nothing,
+}
+
+/// Patterns of lines with a fixed form.
+pub struct Patterns {
+    pub failed: Regex,
+    pub malformed: Regex,
+    pub malformed_tail: Regex,
+    pub pike_script: Regex,
+    pub pike: Regex,
+    source: Regex,
+    bare: Regex,
+    method: Regex,
+    key: Regex,
+    account: Regex,
+    account_source: Regex,
+}
+
+pub fn patterns() -> &'static Patterns {
+    static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns {
+        failed: made(&format!(
+            r"^core parsing of SIP message failed \({ADDRESS}:(\d{{1,5}})/(\d{{1,2}})\)\s*$"
+        )),
+        malformed: made(&format!(r"^Malformed SIP request from {ADDRESS}:(\d{{1,5}})$")),
+        malformed_tail: made(&format!(
+            r"\}} <script>: Malformed SIP request from {ADDRESS}:(\d{{1,5}})\s*$"
+        )),
+        pike_script: made(&format!(
+            r"^(?:ALERT: )?pike block\w* (\S{{1,32}}) from .* \(IP:{ADDRESS}:(\d{{1,5}})\)$"
+        )),
+        pike: made(&format!(
+            r"(?i)PIKE - (?:UN)?BLOCK\w* (?:ip |node |)?{ADDRESS}(?:,|\s|$)"
+        )),
+        source: made(&format!(
+            r"\b(?:src|si|src_ip|source|ip|IP|from|peer|via)(?: ?[=:] ?| )(?:udp:|tcp:|tls:)?[\[(]?{ADDRESS}[\])]?(?:[: ] ?(\d{{1,5}}))?(?:[^\d.:\w@]|$)"
+        )),
+        bare: made(&format!(
+            r"(?:^|[\s\[(|,;>])(?:udp:|tcp:|tls:)?{ADDRESS}(?::(\d{{1,5}}))?(?:[\s\])|,;]|$)"
+        )),
+        method: made(
+            r"\b(INVITE|REGISTER|OPTIONS|ACK|BYE|CANCEL|SUBSCRIBE|NOTIFY|MESSAGE|INFO|PRACK|UPDATE|REFER|PUBLISH)\b",
+        ),
+        key: made(
+            r#"(?i)(?:^|[\s,;|\[({"'])(src_?ip|source[ _]?ip|srcip|src|source|si|ip|peer|ua|user[-_ ]?agent|agent|fu|from|caller|f|tu|to|callee|t|ru|ruri|r-uri|request-uri|uri|r|ci|call[-_]?id|cid|id|src_?port|port|sp|method|rm|m|cseq|cs|status|rs|code|proto)["']? ?[=:] ?"#,
+        ),
+        account: made(r"^ACC: [a-z ]{1,40}: timestamp=\d+;method=([A-Z]{1,16});.*?call_id=(.*?);code=(\d{3});"),
+        account_source: made(r";src_ip=([0-9a-fA-F.:]{2,45});"),
+    });
+    &PATTERNS
+}
+
+/// Bytes, in linear time. Every pattern is of this module, so one that can't be compiled is a fault of its author's.
+fn made(pattern: &str) -> Regex {
+    compiled(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"))
+}
+
+fn compiled(pattern: &str) -> Result<Regex, String> {
+    let syntax = syntax::Config::new()
+        .unicode(false)
+        .utf8(false)
+        .dot_matches_new_line(true);
+    let config = Regex::config().utf8_empty(false).nfa_size_limit(Some(10 << 20));
+    let built = Regex::builder().syntax(syntax).configure(config).build(pattern);
+    built.map_err(|error| error.to_string())
+}
+
+/// The groups of a pattern's first match, empty where one took no part.
+pub fn captures<'t>(pattern: &Regex, text: &'t [u8]) -> Option<Vec<&'t [u8]>> {
+    let mut found = pattern.create_captures();
+    pattern.captures(text, &mut found);
+    found.is_match().then(|| {
+        let groups = found.iter().skip(1);
+        groups
+            .map(|span| span.and_then(|span| text.get(span.range())).unwrap_or_default())
+            .collect()
+    })
+}
+
+/// An address, with or without brackets, as written.
+pub fn address(text: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(text).ok()?.trim_matches(['[', ']']);
+    text.parse::<IpAddr>().ok().map(|_| text.to_owned())
+}
+
+/// What Kamailio writes for what is not there.
+fn is_null(value: &[u8]) -> bool {
+    value.is_empty() || value == b"<null>" || value == b"(null)" || value == b"null" || value == b"-"
+}
+
+/// Takes what a script's line says.
+pub fn xlog(open: &mut Open, text: &[u8], formats: &[Format]) -> Told {
+    for format in formats {
+        if let Some(told) = format.read(open, text) {
+            return told;
+        }
+    }
+    guess(open, text)
+}
+
+/// `key=value` pairs and the like: where each key begins, its name in lower case, and where its value begins.
+fn keys(text: &[u8]) -> Vec<(usize, String, usize)> {
+    let pattern = &patterns().key;
+    let mut found = Vec::new();
+    let mut slots = pattern.create_captures();
+    let mut at = 0;
+    while found.len() < 64 {
+        pattern.captures(regex_automata::Input::new(text).span(at..text.len()), &mut slots);
+        let (Some(whole), Some(name)) = (slots.get_match(), slots.get_group(1)) else {
+            break;
+        };
+        let key = String::from_utf8_lossy(&text[name.range()]).to_ascii_lowercase();
+        found.push((whole.start(), key, whole.end()));
+        // The next key's separator may be this one's end.
+        at = whole.end();
+        if at >= text.len() {
+            break;
+        }
+    }
+    found
+}
+
+/// A value: up to the quote or bracket that closes it, else to the next key; whether it was closed. `None` for nothing.
+fn value(text: &[u8], start: usize, next: usize) -> Option<(&[u8], bool)> {
+    let rest = text.get(start..)?;
+    if rest.starts_with(b"<null>") {
+        return None;
+    }
+    let close = match rest.first()? {
+        b'"' => b'"',
+        b'\'' => b'\'',
+        b'[' => b']',
+        b'<' => b'>',
+        b'(' => b')',
+        _ => {
+            let until = text.get(start..next.max(start)).unwrap_or_default();
+            let until = until.trim_ascii_end();
+            let until = until
+                .strip_suffix(b",")
+                .or_else(|| until.strip_suffix(b";"))
+                .or_else(|| until.strip_suffix(b"|"));
+            let until = until
+                .unwrap_or_else(|| text.get(start..next.max(start)).unwrap_or_default())
+                .trim_ascii();
+            return (!is_null(until)).then_some((until, false));
+        }
+    };
+    // The value itself may hold what closes it: the last one before the next key counts.
+    let until = text.get(start + 1..next.max(start + 1)).unwrap_or(&rest[1..]);
+    let end = memchr::memrchr(close, until).or_else(|| memchr::memchr(close, &rest[1..]))?;
+    let value = &rest[1..1 + end];
+    (!is_null(value)).then_some((value, true))
+}
+
+/// One of the usual styles.
+fn guess(open: &mut Open, text: &[u8]) -> Told {
+    let keys = keys(text);
+    let mut sources = Sources::default();
+    let mut port = 0;
+    let mut values: Vec<(&str, &[u8])> = Vec::new();
+    // Free text of the sender's begins here: an address behind it may be his. One in quotes ends where they do.
+    let mut free = text.len();
+    // A URI of his begins here; it holds no space.
+    let mut foreign = memchr::memmem::find(text, b"sip:").unwrap_or(text.len());
+    for (number, (begin, key, start)) in keys.iter().enumerate() {
+        let next = keys.get(number + 1).map_or(text.len(), |(begin, _, _)| *begin);
+        let Some((value, closed)) = value(text, *start, next) else {
+            continue;
+        };
+        let name = match key.as_str() {
+            "srcip" | "src_ip" | "source_ip" | "source ip" | "sourceip" | "src" | "source" | "si" | "ip" | "peer" => {
+                if let Some((ip, port)) = endpoint(value) {
+                    sources.add(ip, port, *begin > free);
+                }
+                continue;
+            }
+            "srcport" | "src_port" | "port" | "sp" => {
+                let count = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
+                if *begin <= free {
+                    port = port.max(digits(&value[..count]).unwrap_or(0));
+                }
+                continue;
+            }
+            "method" | "rm" | "m" | "cs" | "cseq" | "status" | "rs" | "code" | "proto" => continue,
+            "fu" | "from" | "caller" | "f" if endpoint(value).is_some() => continue,
+            "fu" | "from" | "caller" | "f" => "from",
+            "tu" | "to" | "callee" | "t" => "to",
+            "ru" | "ruri" | "r-uri" | "request-uri" | "uri" | "r" => "uri",
+            "ci" | "callid" | "call-id" | "call_id" | "cid" | "id" => "call-id",
+            _ => "user-agent",
+        };
+        foreign = foreign.min(*begin);
+        if name == "user-agent" && !closed {
+            free = free.min(*start);
+        }
+        values.push((name, value));
+    }
+    for (at, [ip, port]) in all(&patterns().source, text) {
+        if let Some(ip) = address(ip) {
+            sources.add(ip, digits(port).unwrap_or(0), at >= free);
+        }
+    }
+    if sources.found.is_empty() && !sources.doubtful {
+        for (at, [ip, port]) in all(&patterns().bare, text) {
+            // Behind a URI it stands alone: in brackets with its port, or between bars.
+            let before = at.checked_sub(1).and_then(|at| text.get(at));
+            let alone = before == Some(&b'|') || (before.is_some_and(|byte| b"[(".contains(byte)) && !port.is_empty());
+            if let Some(ip) = address(ip).filter(|_| at < foreign || alone) {
+                sources.add(ip, digits(port).unwrap_or(0), at >= free);
+            }
+        }
+    }
+    let (sources, doubtful) = (sources.found, sources.doubtful);
+    let (ip, own) = match sources.as_slice() {
+        [] if doubtful => return Told::SourceUnclear,
+        [] => return Told::Nothing,
+        [one] => one.clone(),
+        _ => return Told::SourceUnclear,
+    };
+    open.ip = ip;
+    open.port = if own > 0 { own } else { port.min(65535) as u16 };
+    if open.method.is_empty() {
+        if let Some([method, ..]) = captures(&patterns().method, text).as_deref() {
+            open.method = method.to_vec();
+        }
+    }
+    for (name, value) in values {
+        take(open, name, value);
+    }
+    Told::Message
+}
+
+/// The addresses that a line names.
+#[derive(Default)]
+struct Sources {
+    found: Vec<(String, u16)>,
+    /// There are such behind free text of the sender's.
+    doubtful: bool,
+}
+
+impl Sources {
+    fn add(&mut self, ip: String, port: u64, behind: bool) {
+        let port = port.min(65535) as u16;
+        if behind {
+            self.doubtful = true;
+            return;
+        }
+        match self.found.iter_mut().find(|(known, _)| *known == ip) {
+            Some(known) => known.1 = known.1.max(port),
+            None => self.found.push((ip, port)),
+        }
+    }
+}
+
+/// All matches of a pattern with two groups: where the first begins, and both.
+fn all<'t>(pattern: &'t Regex, text: &'t [u8]) -> impl Iterator<Item = (usize, [&'t [u8]; 2])> {
+    pattern.captures_iter(text).take(16).map(move |found| {
+        let at = found.get_group(1).map_or(0, |span| span.start);
+        let groups = [1, 2].map(|group| {
+            found
+                .get_group(group)
+                .and_then(|span| text.get(span.range()))
+                .unwrap_or_default()
+        });
+        (at, groups)
+    })
+}
+
+/// `203.0.113.7`, `203.0.113.7:5060`, `udp:…`, `[2001:db8::1]:5060`, with other words behind.
+fn endpoint(value: &[u8]) -> Option<(String, u64)> {
+    let word = value
+        .split(|byte| byte.is_ascii_whitespace() || b",;|)\"'".contains(byte))
+        .next()?;
+    let word = ["udp:", "tcp:", "tls:"]
+        .iter()
+        .find_map(|name| word.strip_prefix(name.as_bytes()))
+        .unwrap_or(word);
+    if let Some(ip) = address(word) {
+        return Some((ip, 0));
+    }
+    let colon = memchr::memrchr(b':', word)?;
+    Some((address(&word[..colon])?, digits(&word[colon + 1..])?))
+}
+
+/// Takes a value of a message by its name.
+fn take(open: &mut Open, name: &str, value: &[u8]) {
+    if is_null(value) {
+        return;
+    }
+    let value = plain(value, VALUE);
+    match name {
+        "uri" if open.uri.is_empty() => open.uri = value,
+        "call-id" if open.call_id.is_empty() => open.call_id = value,
+        "uri" | "call-id" => {}
+        _ => open.header(name, &value),
+    }
+}
+
+/// A line of the acc module: a call and how it ended.
+pub fn accounted(open: &mut Open, text: &[u8]) -> Means {
+    let sources: Vec<[&[u8]; 1]> = patterns()
+        .account_source
+        .captures_iter(text)
+        .take(2)
+        .map(|found| {
+            [found
+                .get_group(1)
+                .and_then(|span| text.get(span.range()))
+                .unwrap_or_default()]
+        })
+        .collect();
+    let account = captures(&patterns().account, text);
+    let (Some([method, call_id, code, ..]), [[ip]]) = (account.as_deref(), sources.as_slice()) else {
+        return Means::Nothing;
+    };
+    open.method = method.to_vec();
+    open.call_id = call_id.get(..256).unwrap_or(call_id).to_vec();
+    open.answered = digits(code).unwrap_or(0) as u16;
+    open.ip = address(ip).unwrap_or_default();
+    for (name, key) in [("from", &b";src_user="[..]), ("to", b";dst_user=")] {
+        if let Some(at) = memchr::memmem::find(text, key) {
+            let said = text[at + key.len()..]
+                .split(|&byte| byte == b';')
+                .next()
+                .unwrap_or_default();
+            open.header(name, &[b"<sip:", said, b"@accounted.invalid>"].concat());
+        }
+    }
+    Means::End
+}
+
+/// A format as `xlog` has it, made ready to read what was written with it.
+#[derive(Debug)]
+pub struct Format {
+    /// The same pattern twice: values as short as they can be, and as long.
+    short: Regex,
+    long: Regex,
+    fields: Vec<Field>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Field {
+    Ip,
+    Port,
+    Method,
+    Status,
+    Transport,
+    CallId,
+    Cseq,
+    Uri,
+    /// Of these the user alone, and the whole.
+    FromUser,
+    ToUser,
+    UriUser,
+    Header(&'static str),
+    Whole,
+    Other,
+}
+
+/// What each of Kamailio's variables holds; others are passed over.
+const VARIABLES: [(&str, Field); 44] = [
+    ("si", Field::Ip),
+    ("src_ip", Field::Ip),
+    ("rcv(srcip)", Field::Ip),
+    ("sp", Field::Port),
+    ("src_port", Field::Port),
+    ("rcv(srcport)", Field::Port),
+    ("rm", Field::Method),
+    ("rs", Field::Status),
+    ("proto", Field::Transport),
+    ("pr", Field::Transport),
+    ("ci", Field::CallId),
+    ("hdr(Call-ID)", Field::CallId),
+    ("cs", Field::Cseq),
+    ("ru", Field::Uri),
+    ("ou", Field::Uri),
+    ("rU", Field::UriUser),
+    ("oU", Field::UriUser),
+    ("fu", Field::Header("from")),
+    ("hdr(From)", Field::Header("from")),
+    ("hdr(f)", Field::Header("from")),
+    ("fU", Field::FromUser),
+    ("tu", Field::Header("to")),
+    ("hdr(To)", Field::Header("to")),
+    ("hdr(t)", Field::Header("to")),
+    ("tU", Field::ToUser),
+    ("ua", Field::Header("user-agent")),
+    ("hdr(User-Agent)", Field::Header("user-agent")),
+    ("ct", Field::Header("contact")),
+    ("hdr(Contact)", Field::Header("contact")),
+    ("fn", Field::Header("x-from-name")),
+    ("tn", Field::Header("x-to-name")),
+    ("subj", Field::Header("subject")),
+    ("hdr(Subject)", Field::Header("subject")),
+    ("di", Field::Header("diversion")),
+    ("re", Field::Header("remote-party-id")),
+    ("ai", Field::Header("p-asserted-identity")),
+    ("pu", Field::Header("p-preferred-identity")),
+    ("rt", Field::Header("refer-to")),
+    ("hdr(Refer-To)", Field::Header("refer-to")),
+    ("hdr(Authorization)", Field::Header("authorization")),
+    ("mb", Field::Whole),
+    ("Ri", Field::Other),
+    ("Rp", Field::Other),
+    ("ml", Field::Other),
+];
+
+impl Format {
+    /// Reads a format. Errors say what is wrong with it.
+    pub fn new(format: &str) -> Result<Self, String> {
+        let format = format.trim_end_matches("\\n").trim();
+        let (mut short, mut long) = ("^".to_owned(), "^".to_owned());
+        let mut fields = Vec::new();
+        let mut rest = format;
+        while let Some(at) = rest.find('$') {
+            literal(&rest[..at], &mut short, &mut long);
+            rest = &rest[at + 1..];
+            if let Some(behind) = rest.strip_prefix('$') {
+                literal("$", &mut short, &mut long);
+                rest = behind;
+                continue;
+            }
+            let (name, behind) = variable(rest).ok_or_else(|| format!("\"${rest}\": no variable's name follows"))?;
+            rest = behind;
+            let field = VARIABLES
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map_or(Field::Other, |(_, field)| *field);
+            let pattern = match field {
+                Field::Ip => r"(\[?[0-9a-fA-F:.]{2,45}\]?|<null>)",
+                Field::Port | Field::Status => r"(\d{1,5}|<null>)",
+                Field::Method | Field::Transport => r"([A-Za-z0-9_-]{1,32}|<null>)",
+                _ => "",
+            };
+            short.push_str(if pattern.is_empty() { "(.*?)" } else { pattern });
+            long.push_str(if pattern.is_empty() { "(.*)" } else { pattern });
+            fields.push(field);
+        }
+        literal(rest, &mut short, &mut long);
+        if !fields.contains(&Field::Ip) {
+            return Err("it names no source: $si is needed".to_owned());
+        }
+        short.push_str(r"\s*$");
+        long.push_str(r"\s*$");
+        Ok(Self {
+            short: compiled(&short)?,
+            long: compiled(&long)?,
+            fields,
+        })
+    }
+
+    /// Takes what a line says, if it was written with this format.
+    fn read(&self, open: &mut Open, text: &[u8]) -> Option<Told> {
+        let values = captures(&self.short, text)?;
+        // A sender may have written what looks like the format's own words; then there is more than one way to read it.
+        let other = captures(&self.long, text)?;
+        let differ = |field| {
+            let place = |known: &&Field| **known == field;
+            let at = self.fields.iter().position(|known| place(&known));
+            at.is_some_and(|at| values.get(at) != other.get(at))
+        };
+        if differ(Field::Ip) {
+            return Some(Told::SourceUnclear);
+        }
+        for (field, value) in self.fields.iter().zip(&values) {
+            if is_null(value) {
+                continue;
+            }
+            match field {
+                Field::Ip => open.ip = address(value)?,
+                Field::Port => open.port = digits(value).unwrap_or(0).min(65535) as u16,
+                Field::Method => open.method = value.to_ascii_uppercase(),
+                Field::Status | Field::Other => {}
+                Field::Transport => {
+                    let name = value.to_ascii_lowercase();
+                    let known = ["udp", "tcp", "tls", "sctp", "ws", "wss"];
+                    open.transport = known
+                        .into_iter()
+                        .find(|known| known.as_bytes() == name)
+                        .unwrap_or("udp");
+                }
+                Field::CallId => take(open, "call-id", value),
+                Field::Cseq => open.cseq = digits(value).map(|_| value.to_vec()).unwrap_or_default(),
+                Field::Uri => take(open, "uri", value),
+                Field::UriUser => take(open, "uri", &user(value)),
+                Field::FromUser => take(open, "from", &[b"<", &user(value)[..], b">"].concat()),
+                Field::ToUser => take(open, "to", &[b"<", &user(value)[..], b">"].concat()),
+                Field::Header(name) => take(open, name, value),
+                Field::Whole => open.message = plain(value, 65_535),
+            }
+        }
+        Some(Told::Message)
+    }
+}
+
+fn user(value: &[u8]) -> Vec<u8> {
+    [b"sip:", value, b"@accounted.invalid"].concat()
+}
+
+/// Text of a format, in both patterns; spaces stand for any number of them.
+fn literal(text: &str, short: &mut String, long: &mut String) {
+    for part in text
+        .replace("\\n", " ")
+        .replace("\\t", " ")
+        .split_inclusive(char::is_whitespace)
+    {
+        let word = part.trim_end();
+        let escaped = regex_syntax::escape(word);
+        for pattern in [&mut *short, &mut *long] {
+            pattern.push_str(&escaped);
+            if word.len() < part.len() {
+                pattern.push_str(r"\s+");
+            }
+        }
+    }
+}
+
+/// A variable's name as in `VARIABLES`, and what stands behind it: `si`, `(ua)`, `hdr(From)`, `(fu{s.escape.common})`.
+fn variable(text: &str) -> Option<(String, &str)> {
+    if let Some(inside) = text.strip_prefix('(') {
+        let mut depth = 1;
+        let end = inside.char_indices().find(|(_, c)| {
+            depth += match c {
+                '(' | '{' => 1,
+                ')' | '}' => -1,
+                _ => 0,
+            };
+            depth == 0
+        })?;
+        let (whole, behind) = (&inside[..end.0], &inside[end.0 + 1..]);
+        let name = whole
+            .split('{')
+            .next()
+            .unwrap_or_default()
+            .split('[')
+            .next()
+            .unwrap_or_default();
+        return Some((name.to_owned(), behind));
+    }
+    let count = text
+        .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .unwrap_or(text.len());
+    if count == 0 {
+        return None;
+    }
+    if let Some(inside) = text[count..].strip_prefix('(') {
+        let end = inside.find(')')?;
+        return Some((format!("{}({})", &text[..count], &inside[..end]), &inside[end + 1..]));
+    }
+    Some((text[..count].to_owned(), &text[count..]))
+}

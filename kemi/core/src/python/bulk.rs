@@ -1,0 +1,195 @@
+//! Readers of recorded traffic, for Python.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::bulk::xlog::Format;
+use crate::bulk::{Batch, Known, Recorded, capture, lines, log, replay};
+use crate::python::judge::Judge;
+use crate::python::record::Recorder;
+
+/// See `Messages::list`.
+type Item<'py> = (f64, String, u16, &'static str, Bound<'py, PyBytes>, bool);
+
+/// Messages that a reader found, on their way to `Replay`.
+#[pyclass(frozen, module = "sipsieve._core")]
+pub struct Messages(pub Batch);
+
+#[pymethods]
+impl Messages {
+    fn __len__(&self) -> usize {
+        self.0.items.len()
+    }
+
+    /// Each as time, address ("" where nobody names it), port, transport, bytes, and whether these are all.
+    fn list<'py>(&self, py: Python<'py>) -> Vec<Item<'py>> {
+        let one = |item: &Recorded| {
+            let raw = PyBytes::new(py, self.0.raw(item));
+            (
+                item.time,
+                item.ip.clone(),
+                item.port,
+                item.transport,
+                raw,
+                item.known == Known::Whole,
+            )
+        };
+        self.0.items.iter().map(one).collect()
+    }
+}
+
+/// Reads a capture, fed in pieces.
+#[pyclass(module = "sipsieve._core")]
+#[derive(Default)]
+pub struct Capture(capture::Capture);
+
+#[pymethods]
+impl Capture {
+    #[new]
+    fn new() -> Self {
+        Self::default()
+    }
+
+    /// The messages that are complete with this piece.
+    fn feed(&mut self, py: Python<'_>, data: &[u8]) -> Messages {
+        Messages(py.detach(|| self.0.feed(data)))
+    }
+
+    /// What is left at the end of the file.
+    fn finish(&mut self) -> Messages {
+        Messages(self.0.finish())
+    }
+
+    /// What could not be read since this was last asked: kind and number.
+    fn skipped(&mut self) -> Vec<(&'static str, u64)> {
+        self.0.skipped.take()
+    }
+
+    /// Packets read so far.
+    #[getter]
+    fn packets(&self) -> u64 {
+        self.0.packets()
+    }
+}
+
+/// Reads a server's log, fed in pieces.
+#[pyclass(unsendable, module = "sipsieve._core")]
+pub struct Log {
+    inner: log::Log,
+}
+
+#[pymethods]
+impl Log {
+    /// `newest`: when the log was last written; `first_year`: of its first line, where lines name none; `formats`: as
+    /// `xlog` has them; `offset(seconds)`: of the log's zone from UTC, in seconds, at a time of that zone.
+    #[new]
+    fn new(newest: f64, first_year: i64, formats: Vec<String>, offset: Py<PyAny>) -> PyResult<Self> {
+        let read = |text: &String| {
+            Format::new(text).map_err(|error| PyValueError::new_err(format!("{text:?} is no format of xlog: {error}")))
+        };
+        let formats = formats.iter().map(read).collect::<PyResult<Vec<_>>>()?;
+        let offset = move |time: i64| {
+            // What can't be told is UTC.
+            Python::attach(|py| offset.call1(py, (time,)).and_then(|offset| offset.extract(py))).unwrap_or(0)
+        };
+        Ok(Self {
+            inner: log::Log::new(newest, first_year, formats, Box::new(offset)),
+        })
+    }
+
+    /// The messages that are complete with this piece.
+    fn feed(&mut self, data: &[u8]) -> Messages {
+        Messages(self.inner.feed(data))
+    }
+
+    /// What is left at the end of the file.
+    fn finish(&mut self) -> Messages {
+        Messages(self.inner.finish())
+    }
+
+    /// What could not be read since this was last asked: kind and number.
+    fn skipped(&mut self) -> Vec<(&'static str, u64)> {
+        self.inner.skipped.take()
+    }
+
+    /// The first line that was not understood.
+    #[getter]
+    fn sample(&self) -> Option<String> {
+        self.inner
+            .sample
+            .as_ref()
+            .map(|line| String::from_utf8_lossy(line).into_owned())
+    }
+}
+
+/// How often the year changes in a log whose lines name none: fed in pieces, before it is read.
+#[pyclass(module = "sipsieve._core")]
+#[derive(Default)]
+pub struct Years {
+    inner: lines::Years,
+    rest: Vec<u8>,
+}
+
+#[pymethods]
+impl Years {
+    #[new]
+    fn new() -> Self {
+        Self::default()
+    }
+
+    fn feed(&mut self, data: &[u8]) {
+        // A line's beginning is enough: what is cut between pieces is put together.
+        self.rest.extend_from_slice(data);
+        let rest = std::mem::take(&mut self.rest);
+        let mut at = 0;
+        for end in memchr::memchr_iter(b'\n', &rest) {
+            self.inner.see_line(rest.get(at..end).unwrap_or_default());
+            at = end + 1;
+        }
+        self.rest = rest.get(at..).unwrap_or_default().to_vec();
+        self.rest.truncate(4096);
+    }
+
+    /// How many years the last line is behind the first, and its month (1 to 12; 0: no line without a year).
+    fn found(&self) -> (i64, u8) {
+        (self.inner.turns, self.inner.month)
+    }
+}
+
+/// Puts recorded messages through the engine.
+#[pyclass(unsendable, module = "sipsieve._core")]
+pub struct Replay {
+    inner: replay::Replay,
+    recorder: Py<Recorder>,
+}
+
+#[pymethods]
+impl Replay {
+    /// `threads` look at messages, at least one.
+    #[new]
+    fn new(judge: &Bound<'_, Judge>, recorder: Py<Recorder>, threads: usize) -> Self {
+        Self {
+            inner: replay::Replay::new(std::sync::Arc::clone(&judge.get().inner), threads),
+            recorder,
+        }
+    }
+
+    /// The records of these messages, in their order, as lines.
+    fn records<'py>(&mut self, py: Python<'py>, messages: &Bound<'py, Messages>) -> Bound<'py, PyBytes> {
+        let batch = &messages.get().0;
+        let mut out = Vec::with_capacity(batch.bytes.len() + batch.bytes.len() / 4);
+        let mut recorder = self.recorder.borrow_mut(py);
+        let (inner, recorder, lines) = (&mut self.inner, &mut recorder.inner, &mut out);
+        inner.records(batch, recorder, lines);
+        PyBytes::new(py, &out)
+    }
+}
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Messages>()?;
+    module.add_class::<Replay>()?;
+    module.add_class::<Log>()?;
+    module.add_class::<Years>()?;
+    module.add_class::<Capture>()
+}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 
 from . import campaigns as campaigns_
 from . import census, forged, habits, indicators, intents, links, ranking
-from .campaigns import Campaign, CampaignType
+from .attribution import accounts
+from .attribution.exchanges import Calls, Login
+from .campaigns import Campaign, Seen
 from .census import Census
 from .events import Store
 from .indicators import Indicator
@@ -24,28 +26,43 @@ def analyze(store: Store, intake: Intake) -> Report:
     """Groups, names and ranks what the store holds. The same events give the same report."""
     counted = census.gather(store)
     floods, profiles = forged.floods(counted.profiles)
-    everyone = [source for source in sources(profiles) if source.ip not in counted.servers or source.has_attack]
-    rest = [source for source in everyone if _is_candidate(source)]
-    asked = census.targets(store, {source.ip for source in rest})
+    logins: dict[str, list[Login]] = defaultdict(list)
+    for login in counted.logins:
+        logins[login.ip].append(login)
+    calls: dict[str, list[Calls]] = defaultdict(list)
+    for call in counted.calls:
+        calls[call.ip].append(call)
+    guilty = accounts.guessers(counted.logins)
+    guilty |= {call.ip for call in counted.calls if accounts.fraud(call, logins)}
+    everyone = [source for source in sources(profiles, guilty) if source.ip not in counted.servers or source.has_attack]
+    rest = [source for source in everyone if _is_candidate(source, guilty)]
+    asked = census.targets(store, {source.ip for source in rest} | {s.ip for flood in floods for s in flood.sources})
+    for source in rest:
+        if source.shared:
+            # What the address's lawful clients asked for is not among it.
+            asked[source.key] = (
+                {} if source.injections else census.targets(store, {source.ip}, source.beside)[source.ip]
+            )
     groups = [(group, True) for group in floods]
     groups += [(group, False) for group in links.group(rest, common_agents(everyone), asked)]
-    # Whoever has traffic of another kind is abused as a sender, unless that is an attack too.
-    lawful = {source.ip for source in everyone if source.is_lawful}
-    innocent = lawful | {source.ip for source in everyone if not source.has_attack or _is_research(source)}
+    seen = Seen(asked, logins, calls, counted.has_replies, lambda group: _peak(store, group))
+    lawful = {source.ip for source in everyone if source.is_lawful and source.ip not in guilty}
+    # Whoever has traffic of another kind is abused as a sender; that traffic is judged by itself.
+    others = {source.ip for source in everyone}
     actors = [
         actor
         for group, is_forged in groups
-        if (actor := _actor(group, is_forged, asked, innocent if is_forged else lawful, counted.has_replies))
-        is not None
+        if (actor := _actor(group, is_forged, seen, others if is_forged else lawful)) is not None
     ]
-    actors.sort(key=lambda actor: (-actor.rank.score, -actor.messages, actor.id))
+    # Who got in comes before who tries.
+    actors.sort(key=lambda actor: (not actor.succeeded, -actor.rank.score, -actor.messages, actor.id))
     _details(store, actors)
     found = [campaign for actor in actors for campaign in actor.campaigns]
-    seen = {ip for actor in actors for ip in (*actor.addresses, *actor.victims)}
+    named = {ip for actor in actors for ip in (*actor.addresses, *actor.victims)}
     return Report(
         actors, found, _sightings(store, actors, counted), counted.first_us, counted.last_us, counted.messages, counted.actions,
-        dict(intake.records), dict(sorted(intake.skipped.items())), intake.blind, intake.files,
-        len({source.ip for source in everyone} - seen), counted.lost, counted.not_looked_at,
+        dict(intake.records), dict(sorted(intake.skipped.items())), [*intake.blind, *_blind(counted)], intake.files,
+        len({source.ip for source in everyone} - named), counted.lost, counted.not_looked_at,
     )  # fmt: skip
 
 
@@ -53,9 +70,36 @@ def _is_research(source: Source) -> bool:
     return bool(source.agents) and all(habits.is_research(agent) for agent in source.agents)
 
 
-def _is_candidate(source: Source) -> bool:
+def _blind(counted: Census) -> list[str]:
+    """What these records can't show, whatever they came from."""
+    found = []
+    if counted.counted:
+        found.append(
+            f"{counted.counted:,} messages were let through and only counted (log.allow says summary or sample): users, numbers, "
+            "credentials and answers of these are unknown. Floods and guessing show by their pace alone; a stolen account does not. "
+            'log.allow = "each" shows them.'
+        )
+    if not counted.has_replies and counted.messages:
+        found.append("The log holds no answers of the servers: whether anybody got in, or was refused, is unknown.")
+    return found
+
+
+#: Messages of a group for which its busiest minute is worth a question.
+_BUSY = 300
+
+
+def _peak(store: Store, group: list[Source]) -> int:
+    if sum(source.messages for source in group) < _BUSY:
+        return 0
+    minutes: Counter[int] = Counter()
+    for counts in census.spans(store, {source.ip for source in group}, census.MINUTE_US).values():
+        minutes.update(counts)
+    return max(minutes.values(), default=0)
+
+
+def _is_candidate(source: Source, guilty: set[str]) -> bool:
     """Whether there is anything to look into."""
-    if source.has_attack:
+    if source.has_attack or source.shared or source.ip in guilty:
         return True
     if source.is_lawful:
         return False
@@ -65,32 +109,33 @@ def _is_candidate(source: Source) -> bool:
     )
 
 
-def _actor(
-    group: Group,
-    is_forged: bool,
-    asked: dict[str, dict[str, dict[str, int]]],
-    lawful: set[str],
-    answers: bool,
-) -> Actor | None:
-    found = campaigns_.find(group, asked, is_forged, answers)
+def _actor(group: Group, is_forged: bool, seen: Seen, lawful: set[str]) -> Actor | None:
+    found = campaigns_.find(group, seen, is_forged)
     hits = [hit for source in group.sources for hit in source.hits]
     injected = [hit for source in group.sources for hit in source.injections]
+    claimed = {source.ip for source in group.sources if source.is_claimed}
     addresses = {source.ip for source in group.sources if source.ip}
+    succeeded = any(campaign.succeeded for campaign in found)
     held, note = "", ""
-    victims = sorted(addresses & lawful)
-    spoofed = is_forged
-    if not is_forged and victims:
-        good = all(source.is_lawful for source in group.sources)
-        if good:
-            held = "Nothing to do: its calls and registrations are accepted."
-            note = "behaves like somebody with an account; what a rule found in its messages is looked at by hand"
-            victims = []
-        elif len(addresses) == len(victims):
-            spoofed = not any(source.streams for source in group.sources)
-            if spoofed:
-                held = "Do not ban: the address has lawful calls of its own, and these messages may carry it forged."
-                note = "another client at this address is accepted; over UDP these messages may be forged in its name"
-    if not addresses and not injected:
+    victims = (addresses & lawful if is_forged else set()) | claimed
+    addresses -= victims
+    lets_in = sum(source.total("accepted") for source in group.sources)
+    if is_forged:
+        note = "the sources are forged: whoever owns these addresses has nothing to do with it"
+    elif claimed:
+        note = (
+            _CLAIMED
+            if not addresses
+            else "some of these messages name an address with an account, which they may have forged"
+        )
+    elif not succeeded and not injected and group.sources and all(source.is_lawful for source in group.sources):
+        held = "Nothing to do: its calls and registrations are accepted."
+        note = "behaves like somebody with an account; what a rule found in its messages is looked at by hand"
+    elif any(source.shared for source in group.sources):
+        note = "others at the same address are let in and behave: limit it, find the client by its port and User-Agent, don't ban the address"
+    elif any(source.thin for source in group.sources):
+        note = "something was accepted from this address once: it may be an account in wrong hands"
+    elif not addresses and not injected:
         held = "Nothing to do about senders that the log does not name."
         note = "no line of the log names the source of these messages; they are many senders' rather than one's"
     if not found:
@@ -100,30 +145,41 @@ def _actor(
         held = held or "Nothing to do as long as nothing follows."
         note = note or quiet
     motives = intents.of(found, injected)
-    if is_forged:
-        note = "the sources are forged: whoever owns these addresses has nothing to do with it"
     ranked = ranking.rank(found, group.sources, [motive.intent for motive in motives], held)
-    if is_forged:
-        ranked.action = "Do not ban the sources: they are forged. Limit by method before any state is kept, and ask the upstream provider to filter."
-        addresses -= set(victims)
-    if not spoofed:
-        victims = []
+    if claimed and not addresses and not held:
+        ranked.action = (
+            _SANITIZE
+            if injected
+            else "Limit by method and account; no evidence against the address, which has an account and may be forged here."
+        )
     methods: Counter[str] = Counter()
     for source in group.sources:
         for profile in source.profiles:
             methods.update(profile.methods)
     identity = hashlib.sha256(
-        "\n".join(sorted(addresses | set(victims)) + sorted(group.links) + [c.type for c in found]).encode()
+        "\n".join(sorted(addresses | victims) + sorted(group.links) + [c.type for c in found]).encode()
     ).hexdigest()[:10]
+    pointers = _pointers(injected)
     actor = Actor(
-        f"actor-{identity}", sorted(addresses or victims, key=_address_key), ranked, motives, found, _evidence(found, hits, injected), _pointers(injected),
+        f"actor-{identity}", sorted(addresses, key=_address_key), ranked, motives, found, _evidence(found, hits, injected), sorted(pointers),
         min(s.first_us for s in group.sources), max(s.last_us for s in group.sources), sum(s.messages for s in group.sources),
         dict(methods.most_common()), [], 0, sorted({agent for s in group.sources for agent in s.agents})[:20], group.links,
-        spoofed, victims if is_forged or spoofed else [], note, sum(s.total("accepted") for s in group.sources),
+        is_forged or bool(claimed and not addresses), sorted(victims, key=_address_key), note, lets_in, succeeded, pointers, _spans(group),
     )  # fmt: skip
     for campaign in found:
         campaign.actor = actor.id
+        campaign.sources = [ip for ip in campaign.sources if ip not in victims]
     return actor
+
+
+#: Said of messages in the name of an address whose traffic is accepted.
+_CLAIMED = (
+    "over UDP anybody can write this address, and its own calls and registrations are accepted: no evidence against it"
+)
+_SANITIZE = (
+    "Sanitize every SIP header before a backend sees it and parameterize every query that uses one; look for the indicators in "
+    "other logs. No evidence against the address that these messages name: don't ban it, ask its owner."
+)
 
 
 def _quiet(group: Group, hits: list[census.Hit]) -> str:
@@ -160,11 +216,26 @@ def _evidence(found: list[Campaign], hits: list[census.Hit], injected: list[cens
     return (items + [line[2] for line in lines])[:_EVIDENCE]
 
 
-def _pointers(hits: list[census.Hit]) -> list[Indicator]:
-    found: set[Indicator] = set()
+def _pointers(hits: list[census.Hit]) -> dict[Indicator, tuple[int, int, int]]:
+    """What payloads point at: first and last time, and messages. One text on which several rules fired counts once."""
+    texts: dict[tuple[str, str], tuple[int, int, int]] = {}
     for hit in hits:
-        found.update(indicators.in_payload(hit.excerpt))
-    return sorted(found)
+        first, last, count = texts.get((hit.field, hit.excerpt), (hit.first_us, hit.last_us, 0))
+        texts[hit.field, hit.excerpt] = min(first, hit.first_us), max(last, hit.last_us), max(count, hit.messages)
+    found: dict[Indicator, tuple[int, int, int]] = {}
+    for (_, text), (first, last, count) in texts.items():
+        for item in indicators.in_payload(text):
+            known = found.get(item, (first, last, 0))
+            found[item] = min(known[0], first), max(known[1], last), known[2] + count
+    return found
+
+
+def _spans(group: Group) -> dict[str, tuple[int, int, int]]:
+    found: dict[str, tuple[int, int, int]] = {}
+    for source in group.sources:
+        first, last, count = found.get(source.ip, (source.first_us, source.last_us, 0))
+        found[source.ip] = min(first, source.first_us), max(last, source.last_us), count + source.messages
+    return found
 
 
 def _details(store: Store, actors: list[Actor]) -> None:
@@ -193,7 +264,7 @@ def _details(store: Store, actors: list[Actor]) -> None:
         for campaign in actor.campaigns:
             mine = (
                 {port for method in campaign.methods[:1] for port in by_method.get(method, {})}
-                if campaign.type is CampaignType.FLOOD
+                if campaign.type in campaigns_.FLOODS
                 else set(by_port)
             )
             campaign.ports, campaign.port_count = sorted(mine)[: census.MOST_PORTS], len(mine)
@@ -201,23 +272,34 @@ def _details(store: Store, actors: list[Actor]) -> None:
 
 def _sightings(store: Store, actors: list[Actor], counted: Census) -> list[Sighting]:
     found: dict[Indicator, Sighting] = {}
-    by_ip = {ip: actor for actor in actors for ip in actor.addresses}
-    for actor in actors:
-        for item in actor.indicators:
-            _see(found, item, actor, actor.first_us, actor.last_us, max(e.messages for e in actor.evidence))
-        for tool in actor.tools:
-            if habits.is_tool(tool):
-                _see(found, Indicator("user-agent", tool), actor, actor.first_us, actor.last_us, actor.messages)
+    by_ip = {ip: actor for actor in actors for ip in (*actor.victims, *actor.addresses)}
+    told: set[Indicator] = set()
     for ip, text, count, first, last in census.named_indicators(store):
         for item in indicators.from_record(text):
             owner = by_ip.get(ip)
+            told.add(item)
             _see(found, item, owner, first, last, count)
             if owner is not None and item not in owner.indicators:
                 owner.indicators.append(item)
     for actor in actors:
+        for item, (first, last, count) in actor.pointers.items():
+            # What the guard named in its records is counted there.
+            if item in told:
+                _see(found, item, actor, first, last, 0)
+            else:
+                _see(found, item, actor, first, last, count)
+        for tool in actor.tools:
+            if habits.is_tool(tool):
+                _see(found, Indicator("user-agent", tool), actor, actor.first_us, actor.last_us, actor.messages)
+    for actor in actors:
         if actor.rank.tier is not ranking.Tier.LOW and not actor.spoofed:
             for ip in actor.addresses:
-                _see(found, Indicator("source", ip), actor, actor.first_us, actor.last_us, actor.messages)
+                _see(
+                    found,
+                    Indicator("source", ip),
+                    actor,
+                    *actor.spans.get(ip, (actor.first_us, actor.last_us, actor.messages)),
+                )
     order = {actor.id: number for number, actor in enumerate(actors)}
     return sorted(found.values(), key=lambda s: (min((order[a] for a in s.actors), default=len(order)), s.indicator))
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
 from . import habits
+from .attribution.accounts import fraud, taken_over
+from .attribution.exchanges import ABROAD, Calls, Login
+from .attribution.sums import Sums, Targets
 from .census import Hit
 from .links import Group
 from .sources import PATIENT_PER_MINUTE, Source
@@ -18,14 +22,31 @@ from .sources import PATIENT_PER_MINUTE, Source
 class CampaignType(StrEnum):
     """What kind of campaign."""
 
+    ACCOUNT_TAKEOVER = "account_takeover"
     INJECTION = "injection"
     FLOOD = "flood"
+    SPOOFED_FLOOD = "spoofed_flood"
+    DISTRIBUTED_FLOOD = "distributed_flood"
     TOLL_FRAUD = "toll_fraud"
     BRUTE_FORCE = "brute_force"
+    CREDENTIAL_STUFFING = "credential_stuffing"
     SPRAYING = "spraying"
     FUZZING = "fuzzing"
     ENUMERATION = "enumeration"
+    MOVER = "mover"
     SCAN = "scan"
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the log tells beside the sources: targets, logins and answered calls by address, whether it has answers."""
+
+    targets: Targets
+    logins: dict[str, list[Login]] = field(default_factory=dict)
+    calls: dict[str, list[Calls]] = field(default_factory=dict)
+    answers: bool = True
+    #: Messages of all sources of a group in its busiest minute.
+    peak: Callable[[list[Source]], int] = field(default=lambda sources: 0)
 
 
 @dataclass(slots=True)
@@ -45,6 +66,8 @@ class Campaign:
     targets: list[str] = field(default_factory=list)
     target_count: int = 0
     actor: str = ""
+    #: Whether the attacker reached what it wanted.
+    succeeded: bool = False
 
 
 #: INVITEs, or requests of any kind, in one minute from a group that never got a call through.
@@ -72,83 +95,71 @@ _MALFORMED: Final = 5
 _ZERO: Final = 3
 
 
-@dataclass(slots=True)
-class Sums:
-    """What a group did in all, worked out once."""
-
-    users: dict[str, Counter[str]]
-    register: int
-    invite: int
-    options: int
-    other: int
-    messages: int
-    peak: int
-    peak_invites: int
-    ports: int
-    malformed: int
-    zero: int
-    limited: int
-    banned: int
-    tool: int
-    authorized: int
-    refused_login: int
-    lawful: int
-    defects: set[str]
-
-    @classmethod
-    def of(cls, sources: list[Source], targets: dict[str, dict[str, dict[str, int]]]) -> Sums:
-        """Adds up the sources of a group."""
-        users: dict[str, Counter[str]] = {}
-        for ip in {source.ip for source in sources}:
-            for method, asked in targets.get(ip, {}).items():
-                users.setdefault(method, Counter()).update(asked)
-        register, invite, options = (sum(s.method(name) for s in sources) for name in ("REGISTER", "INVITE", "OPTIONS"))
-        messages = sum(s.messages for s in sources)
-        return cls(
-            users, register, invite, options, messages - register - invite - options, messages,
-            # Bots of one master add up; where they don't meet in a minute this errs upwards, by their number at most.
-            max(s.peak for s in sources), max(s.peak_invites for s in sources),
-            max(max(p.ports for p in s.profiles) for s in sources),
-            sum(s.family("structure") for s in sources), sum(s.family("content_length_zero") for s in sources),
-            sum(s.family("limits") for s in sources), sum(s.action("banned") for s in sources), sum(s.family("scanner") for s in sources),
-            sum(s.total("authorized") for s in sources), sum(s.total("refused_login") for s in sources), sum(s.lawful for s in sources),
-            {rule for s in sources for rule in s.rules("structure")},
-        )  # fmt: skip
-
-    def asked(self, *methods: str) -> Counter[str]:
-        """Users asked for by requests of these methods."""
-        total: Counter[str] = Counter()
-        for method in methods:
-            total.update(self.users.get(method, Counter()))
-        return total
+def _stolen(group: Group, seen: Seen, taken: set[str]) -> str:
+    for ip in sorted({source.ip for source in group.sources if not source.is_claimed}):
+        for call in seen.calls.get(ip, []):
+            if why := fraud(call, seen.logins, taken):
+                return why
+    return ""
 
 
-def find(
-    group: Group, targets: dict[str, dict[str, dict[str, int]]], forged: bool = False, answers: bool = True
-) -> list[Campaign]:
-    """The campaigns of a group; none where it is a phone, an office or a trunk.
-
-    `answers` says that the log holds what the servers answered. Where it does not, "none was accepted" can't be said.
-    """
-    sums = Sums.of(group.sources, targets)
-    if not forged and not answers and _looks_ordinary(sums, group):
+def find(group: Group, seen: Seen, forged: bool = False) -> list[Campaign]:
+    """The campaigns of a group; none where it is a phone, an office or a trunk."""
+    sums = Sums.of(group.sources, seen.targets)
+    if not forged and not seen.answers and _looks_ordinary(sums, group):
         return []
     found: list[Campaign] = []
+    taken, taken_why = taken_over({source.ip for source in group.sources}, sums.peak, seen.logins, seen.calls)
+    stolen = _stolen(group, seen, taken)
+    if taken:
+        # The calls and registrations behind a guessed password speak for nobody.
+        sums.lawful = 0
+    if taken_why:
+        found.append(_campaign(CampaignType.ACCOUNT_TAKEOVER, taken_why, group, sums, succeeded=True))
+        found[-1].targets, found[-1].target_count = sorted(taken)[:20], len(taken)
+    flood_kind, flood_why = _flood(sums, forged, group, seen)
     for kind, why in (
         (CampaignType.INJECTION, _injection(group)),
-        (CampaignType.FLOOD, _flood(sums, forged, len(group.sources))),
-        (CampaignType.TOLL_FRAUD, _toll_fraud(sums)),
-        *_passwords(sums, group),
+        (flood_kind, flood_why),
+        (CampaignType.TOLL_FRAUD, stolen or ("" if forged else _toll_fraud(sums))),
+        *_passwords(sums, group, bool(taken)),
         (CampaignType.FUZZING, _fuzzing(sums, forged)),
     ):
         if why:
             found.append(_campaign(kind, why, group, sums))
+            found[-1].succeeded = kind is CampaignType.TOLL_FRAUD and bool(stolen)
     kinds = {campaign.type for campaign in found}
-    if CampaignType.TOLL_FRAUD not in kinds and CampaignType.FLOOD not in kinds and (why := _enumeration(sums, kinds)):
+    if not kinds & {CampaignType.TOLL_FRAUD, *FLOODS} and (why := _enumeration(sums, kinds)):
         found.append(_campaign(CampaignType.ENUMERATION, why, group, sums))
     if not found and (why := _scan(sums, group)):
         found.append(_campaign(CampaignType.SCAN, why, group, sums))
+    if found and (why := _moves(group)):
+        found.append(_campaign(CampaignType.MOVER, why, group, sums))
     return found
+
+
+#: All kinds of flood.
+FLOODS: Final = frozenset({CampaignType.FLOOD, CampaignType.SPOOFED_FLOOD, CampaignType.DISTRIBUTED_FLOOD})
+
+#: Time without any of a mover's addresses, or from the first to the last of them.
+_DAYS_US: Final = 20 * 3600 * 1_000_000
+
+
+def _moves(group: Group) -> str:
+    """Whether one attacker went from address to address."""
+    spans: dict[str, tuple[int, int]] = {}
+    for source in group.sources:
+        if source.ip:
+            low, high = spans.get(source.ip, (source.first_us, source.last_us))
+            spans[source.ip] = (min(low, source.first_us), max(high, source.last_us))
+    ordered = sorted(spans.values())
+    if len(ordered) < 2 or ordered[-1][0] - ordered[0][0] < _DAYS_US:
+        return ""
+    apart = sum(later[0] >= earlier[1] for earlier, later in pairwise(ordered))
+    if apart * 4 < (len(ordered) - 1) * 3:
+        return ""
+    days = (ordered[-1][1] - ordered[0][0]) / (24 * 3600e6)
+    return f"{len(ordered)} addresses one after the other within {days:.0f} days"
 
 
 def _looks_ordinary(sums: Sums, group: Group) -> bool:
@@ -190,27 +201,50 @@ def _by_rule(hits: list[Hit]) -> Counter[str]:
     return totals
 
 
-def _flood(sums: Sums, forged: bool, sources: int) -> str:
+def _flood(sums: Sums, forged: bool, group: Group, seen: Seen) -> tuple[CampaignType, str]:
+    one, sources = CampaignType.FLOOD, len({source.ip for source in group.sources})
     if forged:
-        return f"{sums.messages} messages from {sources} addresses that each sent a few and never went on"
+        why = f"{sums.messages:,} messages from {sources:,} addresses that each sent a few and never went on"
+        return CampaignType.SPOOFED_FLOOD, why
     if sums.lawful * 4 > sums.messages or sums.lawful * 4 > sums.invite > 0:
-        return ""
+        return one, ""
+    if sources > 1 and not sums.register * 2 > sums.messages:
+        peak = seen.peak(group.sources)
+        if peak >= _FLOOD_MESSAGES and not _is_list(sums) and peak * 2 > max(s.peak for s in group.sources) * 3:
+            kind = CampaignType.DISTRIBUTED_FLOOD
+            return kind, f"{sums.messages:,} messages from {sources:,} addresses, up to {peak:,} in a minute"
     # What a ban dropped has no method; it was more of what came before.
     dropped = sums.banned if sums.invite * 2 > sums.messages - sums.banned else 0
-    if not sums.limited and sums.malformed * 2 < sums.invite and len(sums.asked("INVITE")) * 2 > sums.invite:
+    if (
+        not sums.limited
+        and sums.malformed * 2 < sums.invite
+        and (len(sums.asked("INVITE")) * 2 > sums.invite or (_is_list(sums) and sums.peak_invites < _FLOOD_MESSAGES))
+    ):
         # Each number once: somebody looks for something, fast.
-        return ""
+        return one, ""
+    if _is_list(sums) and sums.malformed * 2 < sums.invite:
+        return one, ""
     if sums.peak_invites + dropped >= _FLOOD_INVITES and (sums.peak_invites >= _FLOOD_INVITES or sums.limited):
         over = f" over {sums.ports} source ports" if sums.ports > 1 else ""
         more = f" and {dropped} dropped while banned" if dropped else ""
-        return f"{sums.invite} INVITEs{over}, up to {sums.peak_invites} in a minute{more}"
+        return one, f"{sums.invite} INVITEs{over}, up to {sums.peak_invites} in a minute{more}"
     if sums.register < sums.messages / 2 and (
         sums.peak >= _FLOOD_MESSAGES or (sums.banned > _FLOOD_MESSAGES and not sums.register)
     ):
         users = sums.asked("OPTIONS", "SUBSCRIBE", "MESSAGE")
         if len(users) < sums.messages / 4:
-            return f"{sums.messages} messages, up to {sums.peak} in a minute"
-    return ""
+            return one, f"{sums.messages} messages, up to {sums.peak} in a minute"
+    return one, ""
+
+
+def _is_list(sums: Sums) -> bool:
+    """Whether the users asked for are worked through like a list: each about once, most of them numbers in a row."""
+    asked = sums.asked("INVITE", "OPTIONS", "REGISTER", "SUBSCRIBE", "MESSAGE")
+    if len(asked) < _ENUMERATED:
+        return False
+    numbers = sorted({int(user) for user in asked if user.isascii() and user.isdigit() and len(user) <= 9})
+    in_row = sum(later - earlier <= 2 for earlier, later in pairwise(numbers))
+    return in_row * 2 >= len(asked) and sum(asked.values()) <= 3 * len(asked)
 
 
 def _toll_fraud(sums: Sums) -> str:
@@ -225,29 +259,48 @@ def _toll_fraud(sums: Sums) -> str:
     tails = Counter(number[-7:] for number in numbers.values())
     _, times = tails.most_common(1)[0]
     if times >= _DIALLED:
-        return f"one number dialled in {times} ways ({len(numbers)} numbers in all), no call answered"
+        end = "no call answered" if sums.answered else sums.outcome
+        return f"one number dialled in {times} ways ({len(numbers)} numbers in all), {end}"
     away = [
         user
         for user, number in numbers.items()
-        if len(number) >= 9 and re.match(r"(?:\+|0{2,}|[0-9*#]{0,4}?(?:00|011)|9[0-9]{9})", user)
+        if len(number) >= 9
+        and (re.match(ABROAD, user) or re.match(r"(?:0{2,}|[0-9*#]{0,4}?(?:00|011)|9[0-9]{9})", user))
     ]
     if len(away) >= _DIALLED * 2 and len(away) * 2 >= len(numbers):
-        return f"{len(away)} international numbers dialled, no call answered"
+        end = "no call answered" if sums.answered else sums.outcome
+        return f"{len(away)} international numbers dialled, {end}"
     return ""
 
 
-def _passwords(sums: Sums, group: Group) -> list[tuple[CampaignType, str]]:
+def _passwords(sums: Sums, group: Group, got_in: bool) -> list[tuple[CampaignType, str]]:
     asked = sums.asked("REGISTER")
     # What a ban dropped has no method; it was more of what came before.
     dropped = sums.banned if sums.register * 2 > sums.messages - sums.banned else 0
     tries = sums.register + dropped
-    if not asked or tries < _TRIED / 2 or sums.lawful * 4 > sums.register:
+    outcome = "one of them accepted" if got_in else sums.outcome
+    if tries < _TRIED / 2 or sums.lawful * 4 > sums.register:
+        return []
+    if not asked:
+        # Counts alone: users and answers are unknown, pace and what the guard did about it are not.
+        hasty = (
+            sums.peak >= _COUNTED_PER_MINUTE
+            and sums.register * 10 >= sums.messages * 9
+            and sums.register >= 10 * _TRIED
+        )
+        if sums.limited or dropped or hasty:
+            why = (
+                f"{tries:,} registrations, up to {sums.peak} in a minute; the log holds counts, no users and no answers"
+            )
+            return [(CampaignType.BRUTE_FORCE, why)]
         return []
     users = len(asked)
     each = sums.register / users
     tried = sums.authorized or sums.refused_login
-    if users == 1 and sums.peak <= PATIENT_PER_MINUTE and not sums.tool and not _overlap(group.sources):
+    if users == 1 and sums.peak <= PATIENT_PER_MINUTE and not sums.tool and not got_in and not _overlap(group.sources):
         # A phone with a wrong password does just this, for weeks; on the move from changing addresses.
+        return []
+    if _is_stale(sums, group, users) and not got_in:
         return []
     if dropped:
         if users >= _SPRAYED and each < _SPRAY_EACH / 2:
@@ -256,14 +309,47 @@ def _passwords(sums: Sums, group: Group) -> list[tuple[CampaignType, str]]:
         else:
             each = tries / users
     if users >= _SPRAYED and each <= _SPRAY_EACH:
-        if each < 1.8 and tried < users * 0.5:
+        if each < 1.8 and tried < len(asked) * 0.5:
             return []
-        why = f"{tries:,} registrations as {users:,} users, {each:.1f} each, none accepted"
+        why = f"{tries:,} registrations as {users:,} users, {each:.1f} each, {outcome}"
+        if users >= _STUFFED and each <= 2.2 and _are_names(asked):
+            return [(CampaignType.CREDENTIAL_STUFFING, why)]
         return [(CampaignType.SPRAYING, why)]
     if tries >= _TRIED and each > 3:
         who = f"{users:,} user{'s' * (users > 1)}"
-        return [(CampaignType.BRUTE_FORCE, f"{tries:,} registrations as {who}, {each:.0f} each, none accepted")]
+        return [(CampaignType.BRUTE_FORCE, f"{tries:,} registrations as {who}, {each:.0f} each, {outcome}")]
     return []
+
+
+#: Registrations in a minute, known as counts alone, that no office reaches.
+_COUNTED_PER_MINUTE: Final = 120
+
+#: Users with one password each that came from somebody's list of stolen ones.
+_STUFFED: Final = 20
+
+#: Registrations of one user in a minute that a PBX with an old password sends: an attempt, of two messages, in 20 s.
+_STALE_PER_MINUTE: Final = 6
+
+
+def _are_names(asked: Counter[str]) -> bool:
+    """Whether users are no extensions in a row: a list from elsewhere."""
+    numbers = sorted({int(user) for user in asked if user.isascii() and user.isdigit() and len(user) <= 9})
+    in_row = sum(later - earlier <= 3 for earlier, later in pairwise(numbers))
+    return in_row * 3 < len(asked)
+
+
+def _is_stale(sums: Sums, group: Group, users: int) -> bool:
+    """Whether a PBX tries its accounts again and again with an old password: at its pace, each under its one Call-ID."""
+    agents = {agent for source in group.sources for agent in source.agents}
+    calls = sum(source.total("register_calls") for source in group.sources)
+    return (
+        len({source.ip for source in group.sources}) == 1
+        and not sums.tool
+        and bool(agents)
+        and all(habits.is_product(agent) for agent in agents)
+        and sums.peak <= _STALE_PER_MINUTE * users
+        and (calls <= 2 * users or (sums.ports <= 2 and len(agents) == 1 and sums.register >= 10 * users))
+    )
 
 
 def _overlap(sources: list[Source]) -> bool:
@@ -273,7 +359,9 @@ def _overlap(sources: list[Source]) -> bool:
 
 
 def _fuzzing(sums: Sums, forged: bool) -> str:
-    if sums.zero >= _ZERO and sums.lawful * 4 <= sums.messages:
+    # Who looks for users or numbers needs no body.
+    looks = len(sums.asked("INVITE")) >= _ENUMERATED
+    if sums.zero >= _ZERO and sums.lawful * 4 <= sums.messages and not looks:
         return f"{sums.zero} INVITEs without a body (Content-Length: 0) outside any call"
     if forged or sums.malformed < _MALFORMED or sums.lawful * 4 > sums.messages:
         return ""
@@ -285,14 +373,17 @@ def _fuzzing(sums: Sums, forged: bool) -> str:
 
 
 def _enumeration(sums: Sums, kinds: set[CampaignType]) -> str:
-    if kinds & {CampaignType.SPRAYING, CampaignType.BRUTE_FORCE, CampaignType.FUZZING, CampaignType.INJECTION}:
+    if kinds & {
+        CampaignType.SPRAYING, CampaignType.BRUTE_FORCE, CampaignType.CREDENTIAL_STUFFING, CampaignType.FUZZING, CampaignType.INJECTION,
+        CampaignType.ACCOUNT_TAKEOVER,
+    }:  # fmt: skip
         return ""
     for method in ("REGISTER", "INVITE", "OPTIONS", "SUBSCRIBE", "MESSAGE"):
         asked = sums.users.get(method, Counter())
         # A ban cuts an enumeration short: those who came before it tell enough.
         enough = _ENUMERATED // 2 if sums.banned > _ENUMERATED else _ENUMERATED
         if len(asked) >= enough and sums.lawful * 4 <= sums.messages:
-            return f"{len(asked)} users asked for by {method}, none answered"
+            return f"{len(asked)} users asked for by {method}, {'none answered' if sums.answered else sums.outcome}"
     return ""
 
 
@@ -306,7 +397,7 @@ def _scan(sums: Sums, group: Group) -> str:
     return ""
 
 
-def _campaign(kind: CampaignType, why: str, group: Group, sums: Sums) -> Campaign:
+def _campaign(kind: CampaignType, why: str, group: Group, sums: Sums, succeeded: bool = False) -> Campaign:
     hits = [hit for source in group.sources for hit in source.hits]
     messages = sums.messages
     first, last = min(s.first_us for s in group.sources), max(s.last_us for s in group.sources)
@@ -319,13 +410,13 @@ def _campaign(kind: CampaignType, why: str, group: Group, sums: Sums) -> Campaig
             for hit in hits
             if (hit.family or habits.family_of(hit.rule)) in ("structure", "control", "content_length_zero")
         ]
-    elif kind is CampaignType.FLOOD:
+    elif kind in FLOODS:
         mine = [hit for hit in hits if (hit.family or habits.family_of(hit.rule)) in ("limits", "structure")]
     else:
         mine = []
     if mine:
         rules = {hit.rule for hit in mine}
-        if kind is not CampaignType.FLOOD:
+        if kind not in FLOODS:
             messages = max(_by_rule(mine).values())
             first, last = min(hit.first_us for hit in mine), max(hit.last_us for hit in mine)
     methods = Counter[str]()
@@ -335,11 +426,12 @@ def _campaign(kind: CampaignType, why: str, group: Group, sums: Sums) -> Campaig
     relevant = {
         CampaignType.BRUTE_FORCE: ("REGISTER",),
         CampaignType.SPRAYING: ("REGISTER",),
+        CampaignType.CREDENTIAL_STUFFING: ("REGISTER",),
         CampaignType.TOLL_FRAUD: ("INVITE",),
     }.get(kind, tuple(sums.users))
     asked = sums.asked(*relevant)
     return Campaign(
-        kind, sorted({s.ip for s in group.sources if s.ip}), first, last, messages, why,
+        kind, sorted({s.ip for s in group.sources if s.ip and not s.is_claimed}), first, last, messages, why,
         methods=[name for name, _ in methods.most_common(6)], rules=sorted(rules),
-        targets=[user for user, _ in sorted(asked.items(), key=lambda item: (-item[1], item[0]))[:20]], target_count=len(asked),
+        targets=[user for user, _ in sorted(asked.items(), key=lambda item: (-item[1], item[0]))[:20]], target_count=len(asked), succeeded=succeeded,
     )  # fmt: skip

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import ibis
 from ibis.expr.types import Table
 
+from .attribution.exchanges import Calls, Login, answers, calls, exchanges, logins
 from .events import Store
 
 #: Sources looked at one by one. A flood of forged addresses may bring more; the rest is counted together.
@@ -19,6 +20,12 @@ MOST_SOURCES: Final = 200_000
 MOST_TARGETS: Final = 512
 MOST_EXCERPTS: Final = 12
 MOST_PORTS: Final = 256
+
+#: Clients told apart at one address; whoever calls himself something else each time has one profile for the rest.
+MOST_AGENTS: Final = 16
+
+#: What the clients beyond those are called.
+VARIOUS: Final = "(various)"
 
 MINUTE_US: Final = 60_000_000
 HOUR_US: Final = 3600 * 1_000_000
@@ -38,6 +45,8 @@ class Hit:
     first_us: int
     last_us: int
     method: str = ""
+    #: Whether each of these messages came over a connection, so that its address is the sender's own.
+    streams: bool = False
 
 
 @dataclass(slots=True)
@@ -72,7 +81,15 @@ class Profile:
     refused_login: int = 0
     refused: int = 0
     answered: int = 0
+    #: Registrations and calls that were accepted, and answered challenges of a call that came to nothing.
+    registered: int = 0
+    called: int = 0
+    round_trips: int = 0
     dialogs: int = 0
+    #: Messages that are known as counts alone.
+    counted: int = 0
+    #: Fingerprints of what it sends (sip.client), the most frequent first.
+    clients: list[str] = field(default_factory=list)
     call_low: str = ""
     call_high: str = ""
     llac_low: str = ""
@@ -101,6 +118,13 @@ class Census:
     has_replies: bool = False
     not_looked_at: int = 0
     lost: int = 0
+    #: User-Agents by address where there were more than are told apart.
+    agents: dict[str, int] = field(default_factory=dict)
+    #: Messages that were let through and are known as counts alone.
+    counted: int = 0
+    #: Who tried and used which account.
+    logins: list[Login] = field(default_factory=list)
+    calls: list[Calls] = field(default_factory=list)
 
 
 def _user(uri: Any) -> Any:
@@ -130,28 +154,48 @@ def gather(store: Store) -> Census:
     """Reads the census out of the store."""
     events = store.events
     census = _totals(events)
-    asked = requests(events)
+    asked, census.agents = _bounded(requests(events))
     rows = _profiles(asked).to_pyarrow().to_pylist()
     profiles: dict[tuple[str, str], Profile] = {}
     for row in rows:
         profile = profiles[row["ip"], row["agent"]] = Profile(row["ip"], row["agent"])
         for name in ("messages", "first_us", "last_us", "ports", "minutes", "hours", "register_users", "invite_users", "option_users",
-                     "from_users", "register_calls", "invite_calls", "calls", "authorized", "hosts"):  # fmt: skip
+                     "from_users", "register_calls", "invite_calls", "calls", "authorized", "hosts", "counted"):  # fmt: skip
             setattr(profile, name, int(row[name] or 0))
         for name in ("call_low", "call_high", "llac_low", "llac_high", "from_low", "from_high"):
             setattr(profile, name, row[name] or "")
         profile.streams = bool(row["streams"])
         profile.methods = {name: int(row[f"n_{name}"]) for name in _METHODS if row[f"n_{name}"]}
         profile.actions = {name: int(row[f"a_{name}"]) for name in _ACTIONS if row[f"a_{name}"]}
-    census.not_looked_at = max(0, census.not_looked_at - len(profiles))
+    if len(rows) >= MOST_SOURCES:
+        pairs = asked.select("ip", "agent").distinct().count().to_pyarrow().as_py()
+        census.not_looked_at = max(0, int(pairs) - len(profiles))
+    for row in _clients(asked).to_pyarrow().to_pylist():
+        if (known := profiles.get((row["ip"], row["agent"]))) is not None:
+            known.clients = sorted(row["clients"])
     for row in _peaks(asked).to_pyarrow().to_pylist():
         if (known := profiles.get((row["ip"], row["agent"]))) is not None:
             known.peak, known.peak_invites = int(row["peak"] or 0), int(row["peak_invites"] or 0)
     if census.has_replies:
-        for row in _answers(events, asked).to_pyarrow().to_pylist():
+        exact = bool(asked.filter(asked.authorization).limit(1).count().to_pyarrow().as_py())
+        # Asked thrice, worked out once.
+        store.connection.raw_sql("DROP TABLE IF EXISTS exchanges")
+        exchanged = store.connection.create_table("exchanges", exchanges(events, asked, exact), temp=True)
+        for row in answers(exchanged).to_pyarrow().to_pylist():
             if (known := profiles.get((row["ip"], row["agent"]))) is not None:
-                for name in ("accepted", "challenged", "refused_login", "refused", "answered"):
+                for name in (
+                    "accepted",
+                    "challenged",
+                    "refused_login",
+                    "refused",
+                    "answered",
+                    "registered",
+                    "called",
+                    "round_trips",
+                ):
                     setattr(known, name, int(row[name] or 0))
+        census.logins = logins(exchanged)
+        census.calls = calls(exchanged)
     for row in _dialogs(asked).to_pyarrow().to_pylist():
         if (known := profiles.get((row["ip"], row["agent"]))) is not None:
             known.dialogs = int(row["dialogs"] or 0)
@@ -159,7 +203,7 @@ def gather(store: Store) -> Census:
         if (known := profiles.get((row["ip"], row["agent"]))) is not None:
             known.hits.append(
                 Hit(row["rule"] or "", row["family"] or "", row["place"] or "", row["text"] or "", int(row["score"] or 0), int(row["messages"]),
-                    int(row["received"] or 0), int(row["first_us"]), int(row["last_us"]), row["method"] or "")
+                    int(row["received"] or 0), int(row["first_us"]), int(row["last_us"]), row["method"] or "", bool(row["streams"]))
             )  # fmt: skip
     # The engine hands rows out in any order; the report must not depend on it.
     census.profiles = [profiles[key] for key in sorted(profiles)]
@@ -184,9 +228,8 @@ def _totals(events: Table) -> Census:
         replies = events.filter(events.type == "reply", events.ip.notnull())
         final = replies.group_by("ip").aggregate(n=replies.count()).order_by(ibis.desc("n")).limit(1000)
         census.servers = {row["ip"] for row in final.to_pyarrow().to_pylist()}
-    census.not_looked_at = int(
-        events.filter(events.kind.isin(["event", "metric"])).distinct(on=["ip", "agent"]).count().to_pyarrow().as_py()
-    )
+    allowed = events.filter(events.kind == "metric", events.action == "allow")
+    census.counted = int(allowed.messages.sum().fill_null(0).to_pyarrow().as_py())
     state = events.filter(events.kind == "state", events.action == "lost")
     census.lost = int(state.messages.sum().fill_null(0).to_pyarrow().as_py())
     return census
@@ -221,6 +264,7 @@ def _profiles(asked: Table) -> Table:
         from_low=t.user_from.min(),
         from_high=t.user_from.max(),
         flagged=t.messages.sum(where=t.findings.length() > 0).fill_null(0),
+        counted=t.messages.sum(where=(t.kind == "metric") & (t.action == "allow")).fill_null(0),
         **methods,
         **actions,
     )
@@ -229,34 +273,48 @@ def _profiles(asked: Table) -> Table:
     )
 
 
+def _bounded(asked: Table) -> tuple[Table, dict[str, int]]:
+    """Requests with the rarer of an address's many User-Agents under one name, and how many there are."""
+    pairs = asked.group_by(asked.ip, asked.agent).aggregate(n=asked.messages.sum())
+    per = pairs.group_by(pairs.ip).aggregate(agents=pairs.count())
+    busy = {row["ip"]: int(row["agents"]) for row in per.filter(per.agents > MOST_AGENTS).to_pyarrow().to_pylist()}
+    if not busy:
+        return asked, {}
+    w = ibis.window(group_by=["ip"], order_by=[ibis.desc("n"), pairs.agent])
+    ranked = _only(pairs, busy).mutate(rank=ibis.row_number().over(w))
+    rows = ranked.filter(ranked["rank"] < MOST_AGENTS).select("ip", "agent").to_pyarrow().to_pylist()
+    kept = ibis.memtable(
+        [{**row, "kept": True} for row in rows],
+        schema=ibis.schema({"ip": "string", "agent": "string", "kept": "boolean"}),
+    )
+    many = ibis.memtable(
+        [{"ip": ip, "many": True} for ip in sorted(busy)], schema=ibis.schema({"ip": "string", "many": "boolean"})
+    )
+    joined = asked.left_join(kept, ["ip", "agent"]).select(*asked.columns, "kept").left_join(many, "ip")
+    agent = ibis.ifelse(joined.many.fill_null(False) & ~joined.kept.fill_null(False), VARIOUS, joined.agent)
+    return joined.mutate(agent=agent).select(*asked.columns), busy
+
+
+def _clients(asked: Table) -> Table:
+    """The four fingerprints that each source shows most."""
+    t = asked.filter(asked.client.notnull())
+    counted = t.group_by("ip", "agent", "client").aggregate(n=t.messages.sum())
+    w = ibis.window(group_by=["ip", "agent"], order_by=[ibis.desc("n"), counted.client])
+    ranked = counted.mutate(rank=ibis.row_number().over(w))
+    kept = ranked.filter(ranked["rank"] < 4)
+    return kept.group_by("ip", "agent").aggregate(clients=kept.client.collect())
+
+
 def _peaks(asked: Table) -> Table:
-    t = asked.filter(asked.kind == "event")
+    """The busiest minute. A count over a longer time is taken as even."""
+    t = asked.mutate(
+        share=asked.messages * ibis.least(ibis.literal(1.0), MINUTE_US / ibis.greatest(asked.end_us - asked.time_us, 1))
+    )
     minutes = t.group_by(t.ip, t.agent, t.minute).aggregate(
-        n=t.messages.sum(), invites=t.messages.sum(where=t.method == "INVITE").fill_null(0)
+        n=t.share.sum(where=t.action != "banned").fill_null(0),
+        invites=t.share.sum(where=t.method == "INVITE").fill_null(0),
     )
     return minutes.group_by("ip", "agent").aggregate(peak=minutes.n.max(), peak_invites=minutes.invites.max())
-
-
-def _answers(events: Table, asked: Table) -> Table:
-    """What the servers answered, given to who asked: replies and requests meet in their Call-ID."""
-    r = events.filter(events.type == "reply", events.call_id.notnull(), events.status >= 200)
-    r = r.filter(r.method.isin(["INVITE", "REGISTER", "SUBSCRIBE", "MESSAGE"]))
-    said = r.group_by(r.call_id).aggregate(
-        good=r.messages.sum(where=r.status < 300).fill_null(0),
-        asked_login=r.messages.sum(where=r.status.isin([401, 407])).fill_null(0),
-        bad=r.messages.sum(where=(r.status >= 400) & ~r.status.isin([401, 407, 408, 480, 486, 487, 491])).fill_null(0),
-    )
-    q = asked.filter(asked.method.isin(["INVITE", "REGISTER", "SUBSCRIBE", "MESSAGE"]), asked.call_id.notnull())
-    q = q.group_by(q.call_id, q.ip, q.agent).aggregate(n=q.messages.sum())
-    both = q.inner_join(said, "call_id")
-    return both.group_by(both.ip, both.agent).aggregate(
-        answered=both.count(),
-        accepted=both.good.sum(),
-        challenged=both.asked_login.sum(),
-        # The first challenge of a call is a question, not a refusal.
-        refused_login=(both.asked_login - 1).sum(where=(both.asked_login > 1) & (both.good == 0)),
-        refused=both.bad.sum(),
-    )
 
 
 def _dialogs(asked: Table) -> Table:
@@ -271,8 +329,11 @@ def _dialogs(asked: Table) -> Table:
 
 def _hits(asked: Table) -> Table:
     t = asked.filter(asked.findings.length() > 0)
-    t = t.select("ip", "agent", "method", "messages", "action", "enforced", "time_us", finding=t.findings.unnest())
+    t = t.select(
+        "ip", "agent", "method", "messages", "action", "enforced", "time_us", "transport", finding=t.findings.unnest()
+    )
     t = t.mutate(
+        connected=t.transport.isin(["tcp", "tls", "ws", "wss"]),
         rule=t.finding.rule, family=t.finding.family, place=t.finding.field, text=t.finding.excerpt.substr(0, 300), score=t.finding.score,
         reached=t.messages * (t.action.isin(["allow", "scrub"]) | ~t.enforced.fill_null(True)).cast("int64"),
     )  # fmt: skip
@@ -282,6 +343,7 @@ def _hits(asked: Table) -> Table:
         received=t.reached.sum(),
         first_us=t.time_us.min(),
         last_us=t.time_us.max(),
+        streams=t.connected.all(),
     )
     # Whoever sends a new text each time has one row for all that are too many.
     w = ibis.window(
@@ -291,7 +353,7 @@ def _hits(asked: Table) -> Table:
     ranked = ranked.mutate(text=ibis.ifelse(ranked["rank"] < MOST_EXCERPTS, ranked.text, ""))
     return ranked.group_by("ip", "agent", "rule", "family", "place", "method", "text").aggregate(
         score=ranked.score.max(), messages=ranked.messages.sum(), received=ranked.received.sum(),
-        first_us=ranked.first_us.min(), last_us=ranked.last_us.max(),
+        first_us=ranked.first_us.min(), last_us=ranked.last_us.max(), streams=ranked.streams.all(),
     )  # fmt: skip
 
 
@@ -300,9 +362,14 @@ def _only(asked: Table, ips: Iterable[str]) -> Table:
     return asked.semi_join(wanted, "ip")
 
 
-def targets(store: Store, ips: Iterable[str]) -> dict[str, dict[str, dict[str, int]]]:
-    """Per source and method: the users or numbers asked for, with how often, the most asked first."""
+def targets(store: Store, ips: Iterable[str], without: Collection[str] = ()) -> dict[str, dict[str, dict[str, int]]]:
+    """Per source and method: the users or numbers asked for, with how often, the most asked first.
+
+    What User-Agents in `without` asked for is left out.
+    """
     t = _only(requests(store.events), ips)
+    if without:
+        t = t.filter(t.agent.notin(sorted(without)))
     t = t.mutate(user=ibis.ifelse(t.method == "REGISTER", ibis.coalesce(t.user_to, t.user_from), t.user_uri))
     t = t.filter(t.user.notnull())
     counted = t.group_by("ip", "method", "user").aggregate(n=t.messages.sum())

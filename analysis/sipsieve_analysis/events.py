@@ -40,6 +40,7 @@ COLUMNS: Final = {
     "excerpt": "string",
     "findings": "array<struct<rule: string, family: string, score: int32, field: string, excerpt: string>>",
     "indicators": "string",
+    "client": "string",
 }
 
 # How the decision log's fields are decoded. Unknown fields are ignored, missing or unfit ones are NULL.
@@ -50,7 +51,7 @@ _RECORD: Final = """{
     'event': 'STRUCT(kind VARCHAR, "action" VARCHAR, count BIGINT, "start" VARCHAR, "end" VARCHAR)',
     'policy': 'STRUCT(mode VARCHAR, enforced BOOLEAN)',
     'rule': 'STRUCT(id VARCHAR[])',
-    'sip': 'STRUCT("type" VARCHAR, method VARCHAR, status INTEGER, uri VARCHAR, call_id VARCHAR, cseq VARCHAR, "from" VARCHAR, "to" VARCHAR, bytes INTEGER, field VARCHAR, excerpt VARCHAR, "authorization" BOOLEAN)',
+    'sip': 'STRUCT("type" VARCHAR, method VARCHAR, status INTEGER, uri VARCHAR, call_id VARCHAR, cseq VARCHAR, "from" VARCHAR, "to" VARCHAR, bytes INTEGER, field VARCHAR, excerpt VARCHAR, "authorization" BOOLEAN, client VARCHAR)',
     'user_agent': 'STRUCT(original VARCHAR)',
     'findings': 'STRUCT(rule VARCHAR, family VARCHAR, score INTEGER, field VARCHAR, excerpt VARCHAR)[]',
     'indicators': 'JSON',
@@ -83,6 +84,8 @@ class Store:
             self.connection.raw_sql(f"SET {setting}")
         columns = ", ".join(f'"{name}" {_sql_type(kind)}' for name, kind in COLUMNS.items())
         self.connection.raw_sql(f"CREATE TABLE IF NOT EXISTS events ({columns})")
+        # A watch may go on with a table of an earlier version.
+        self.connection.raw_sql("ALTER TABLE events ADD COLUMN IF NOT EXISTS client VARCHAR")
         #: From and until when `events` looks, in microseconds; None for all.
         self.window: tuple[int, int] | None = None
 
@@ -138,7 +141,8 @@ class Store:
                 CASE WHEN findings IS NULL AND len(rule.id) > 0
                      THEN list_transform(rule.id, lambda r: {{'rule': r, 'family': '', 'score': 5, 'field': sip.field, 'excerpt': sip.excerpt}})
                      ELSE list_transform(findings, lambda f: {{'rule': f.rule, 'family': f.family, 'score': f.score, 'field': f.field, 'excerpt': coalesce(f.excerpt, sip.excerpt)}}) END,
-                CASE WHEN indicators IS NULL THEN NULL ELSE indicators::VARCHAR END
+                CASE WHEN indicators IS NULL THEN NULL ELSE indicators::VARCHAR END,
+                sip.client
             FROM {source}
             """  # noqa: S608 (every inserted text is ours or quoted)
         )

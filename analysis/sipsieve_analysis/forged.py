@@ -15,24 +15,33 @@ _MANY: Final = 25
 #: Messages of one address that are still a few.
 FEW: Final = 4
 
+#: Clients at one address from which on they are one that changes its name.
+_NAMES: Final = 4
+
 #: Addresses that begin within one minute.
 _AT_ONCE: Final = 10
 
 
 def floods(profiles: list[Profile]) -> tuple[list[Group], list[Profile]]:
     """Floods from forged addresses, and the profiles that are in none."""
-    bursts: dict[str, list[Source]] = defaultdict(list)
+    by_ip: dict[str, list[Profile]] = defaultdict(list)
     for profile in profiles:
-        source = Source(profile.ip, [profile])
-        if source.ip and not source.streams and source.messages <= FEW and not source.injections and not source.lawful:
-            bursts[_method(source)].append(source)
+        by_ip[profile.ip].append(profile)
+    bursts: dict[str, list[Source]] = defaultdict(list)
+    for ip, mine in by_ip.items():
+        # An address that says much under many names is one sender. Under a few, one may be its own and another forged.
+        for part in [mine] if len(mine) > _NAMES else [[profile] for profile in mine]:
+            source = Source(ip, part)
+            few = source.messages <= FEW and not source.lawful and not source.total("authorized")
+            if ip and few and not source.streams and not source.injections:
+                bursts[_method(source)].append(source)
     groups: list[Group] = []
     taken: set[int] = set()
     for members in bursts.values():
         members.sort(key=lambda source: (source.first_us, source.ip))
         for run in _runs(members):
             groups.append(Group(run, {"same moment": f"{len(run)} addresses began within minutes of each other"}))
-            taken.update(id(source.profiles[0]) for source in run)
+            taken.update(id(profile) for source in run for profile in source.profiles)
     return groups, [profile for profile in profiles if id(profile) not in taken]
 
 
@@ -53,5 +62,6 @@ def _runs(members: list[Source]) -> list[list[Source]]:
     return [
         run
         for run in runs
-        if len(run) >= _MANY and len(run) >= _AT_ONCE * ((run[-1].first_us - run[0].first_us) / MINUTE_US)
+        if len({source.ip for source in run}) >= _MANY
+        and len(run) >= _AT_ONCE * ((run[-1].first_us - run[0].first_us) / MINUTE_US)
     ]

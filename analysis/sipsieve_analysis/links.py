@@ -146,7 +146,7 @@ class _Trait:
 
     @classmethod
     def of(cls, source: Source, targets: dict[str, dict[str, dict[str, int]]]) -> _Trait:
-        asked = (user for users in targets.get(source.ip, {}).values() for user in users)
+        asked = (user for users in targets.get(source.key, {}).values() for user in users)
         call = min((profile.call_low for profile in source.profiles if profile.call_low), default="")
         return cls(
             _does(source),

@@ -55,6 +55,11 @@ class Actor:
     victims: list[str] = field(default_factory=list)
     note: str = ""
     accepted: int = 0
+    #: Whether it reached what it wanted: an account, paid calls.
+    succeeded: bool = False
+    #: Indicators with first and last time and messages; the same of its addresses.
+    pointers: dict[Indicator, tuple[int, int, int]] = field(default_factory=dict)
+    spans: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     hours: dict[int, int] = field(default_factory=dict)
     port_messages: list[tuple[int, int]] = field(default_factory=list)
     target_messages: list[tuple[str, int]] = field(default_factory=list)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from . import habits
@@ -19,8 +21,12 @@ class Source:
 
     ip: str
     profiles: list[Profile]
-    #: The address has lawful traffic beside this: what is here may be forged.
+    #: The address has proven standing beside this: what is here may be forged.
     shared: bool = False
+    #: User-Agents of the lawful clients at a shared address.
+    beside: frozenset[str] = frozenset()
+    #: Something was accepted from the address, once; less than standing.
+    thin: bool = False
     hits: list[Hit] = field(init=False)
     #: Hits that are attacks on a backend.
     injections: list[Hit] = field(init=False)
@@ -42,6 +48,23 @@ class Source:
         self.messages = self.total("messages")
         self.agents = sorted({profile.agent for profile in self.profiles if profile.agent})
         self.lawful = self.total("accepted") + self.total("dialogs")
+
+    @property
+    def key(self) -> str:
+        """What its targets are found by: the address, or the client where others at the address behave well."""
+        return "\0".join([self.ip, *self.agents, "payload" * bool(self.injections)]) if self.shared else self.ip
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether what speaks against it can't have been forged: it came over a connection, or answered challenges."""
+        if self.injections:
+            return all(hit.streams for hit in self.injections)
+        return self.streams or self.total("round_trips") >= _ROUND_TRIPS
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether the messages only name this address: it has standing, and whoever forges datagrams can write them."""
+        return self.shared and not self.is_bound
 
     def total(self, name: str) -> int:
         """The sum of a count over the profiles."""
@@ -111,34 +134,97 @@ class Source:
         )  # fmt: skip
 
 
+#: Answered challenges from which on nobody has guessed his way through them blindly.
+_ROUND_TRIPS: Final = 10
+
+#: Accepted registrations, beside none with a payload, that make an address somebody's.
+_REGISTERED: Final = 2
+
+#: Users asked for, or messages, by another client at a lawful address that was let in with nothing: it is looked at alone.
+_OTHER_CLIENT: Final = 8
+_UNANSWERED: Final = 16
+
 #: Longest text with control bytes in it that may be a fuzzer's and no attack on a backend.
 _NOISE: Final = 48
 
 
+#: Bytes that a fuzzer rolled, as records write them, and a word as statements and commands have them.
+_ROLLED: Final = re.compile(r"\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\ufffd|[\x80-\xff]")
+_WORD: Final = re.compile(r"[A-Za-z]{3,}")
+
+
 def _is_noise(hit: Hit, broken: set[str]) -> bool:
-    """Whether a rule fired on the debris of a fuzzer: brackets and control bytes, no statement and no command."""
+    """Whether a rule fired on the debris of a fuzzer: brackets, dollars and random bytes, no statement and no command."""
     family = hit.family or habits.family_of(hit.rule)
-    return hit.excerpt in broken and len(hit.excerpt) <= _NOISE and family not in ("sql", "shell", "jndi")
+    if hit.excerpt in broken and len(hit.excerpt) <= _NOISE and family not in ("sql", "shell", "jndi"):
+        return True
+    rest, rolled = _ROLLED.subn(" ", hit.excerpt)
+    return rolled >= 3 and rolled * 6 >= len(rest) and not _WORD.search(rest)
 
 
-def sources(profiles: list[Profile]) -> list[Source]:
-    """The sources of these profiles. A client that attacks from an address where others behave well stands alone."""
+def standing(profiles: Collection[Profile]) -> int:
+    """Accepted registrations and calls of an address without a payload in them. They can't be forged."""
+    clean = 0
+    for profile in profiles:
+        hostile = max((hit.messages for hit in profile.hits if habits.is_injection(hit)), default=0)
+        completed = min(profile.called, profile.dialogs)
+        clean += max(0, profile.registered + completed * _REGISTERED - hostile)
+    return clean
+
+
+def sources(profiles: list[Profile], tainted: Collection[str] = ()) -> list[Source]:
+    """The sources of these profiles.
+
+    Where an address has proven standing, what speaks against it stands alone: another client, or the messages with a
+    payload. The addresses in `tainted` have none: they got in by guessing.
+    """
     by_ip: dict[str, list[Profile]] = {}
     for profile in profiles:
         by_ip.setdefault(profile.ip, []).append(profile)
     found: list[Source] = []
     for ip, mine in by_ip.items():
-        # Counts of native drops name no client; they belong to whoever earned the ban.
+        accepted = 0 if ip in tainted else standing(mine)
+        if not ip or accepted < _REGISTERED:
+            found.append(Source(ip, mine, thin=accepted > 0))
+            continue
         good: list[Profile] = []
         bad: list[Profile] = []
         for profile in mine:
             one = Source(ip, [profile])
-            (good if one.is_lawful and not one.injections else bad).append(profile)
-        if good and bad and any(Source(ip, [profile]).has_attack for profile in bad):
-            found += [Source(ip, good), Source(ip, bad, shared=True)]
-            continue
-        found.append(Source(ip, mine))
+            if not _speaks_against(one):
+                good.append(profile)
+            elif one.is_lawful:
+                harmless = [hit for hit in profile.hits if hit not in one.injections]
+                good.append(replace(profile, hits=harmless))
+                if one.injections:
+                    bad.append(_payload(profile, one.injections))
+            else:
+                bad.append(profile)
+        if good:
+            # Forged messages may bear the very name of its phone.
+            found.append(Source(ip, good, shared=not Source(ip, good).is_lawful))
+        # The messages with a payload are judged apart from what else is there.
+        payloads = [profile for profile in bad if Source(ip, [profile]).injections]
+        others = [profile for profile in bad if profile not in payloads]
+        beside = frozenset(profile.agent for profile in good)
+        found += [Source(ip, part, shared=True, beside=beside) for part in (payloads, others) if part]
     return found
+
+
+def _speaks_against(one: Source) -> bool:
+    users = max(one.total("register_users"), one.total("invite_users"), one.total("option_users"))
+    return one.has_attack or (not one.lawful and (users >= _OTHER_CLIENT or one.messages >= _UNANSWERED))
+
+
+def _payload(profile: Profile, hits: list[Hit]) -> Profile:
+    """The messages with a payload alone, as far as they can be told from the rest."""
+    methods: dict[str, int] = {}
+    for hit in hits:
+        methods[hit.method] = max(methods.get(hit.method, 0), hit.messages)
+    return Profile(
+        profile.ip, profile.agent, sum(methods.values()), min(hit.first_us for hit in hits), max(hit.last_us for hit in hits),
+        methods=methods, minutes=1, hours=1, streams=all(hit.streams for hit in hits), hits=hits,
+    )  # fmt: skip
 
 
 def common_agents(found: list[Source]) -> set[str]:

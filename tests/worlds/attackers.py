@@ -266,7 +266,7 @@ def spoofed_flood(world: World) -> Truth:
             call_id=h.call_id(world, ip),
             status=404,
         )
-    return Truth("spoofed", set(ips), {"denial_of_service"}, {"flood"}, spoofed=True)
+    return Truth("spoofed", set(ips), {"denial_of_service"}, {"spoofed_flood"}, spoofed=True)
 
 
 def fuzzing(world: World) -> Truth:

@@ -53,6 +53,8 @@ def headline(report: Report) -> str:
 
 def name(actor: Actor) -> str:
     """What an actor is called in a table: its first address and how many more."""
+    if not actor.addresses and actor.victims:
+        return f"in the name of {actor.victims[0]}"
     first = actor.addresses[0] if actor.addresses else "no address in the log"
     return f"{first} +{len(actor.addresses) - 1}" if len(actor.addresses) > 1 else first
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..analysis import analyze
+from ..campaigns import CampaignType
 from ..intake import Intake
 from ..ranking import Tier
 from ..readers import envelopes, rawlog
@@ -197,11 +198,11 @@ class Watcher:
         self._memory.report(name)
 
 
-_TYPES: Final = ("injection", "flood", "toll_fraud", "brute_force", "spraying", "fuzzing", "enumeration", "scan")
+_TYPES: Final = tuple(str(kind) for kind in CampaignType)
 
 
 def _pairs(actor: Actor) -> list[tuple[str, str]]:
-    addresses = actor.addresses[:_REMEMBERED] or [""]
+    addresses = actor.addresses[:_REMEMBERED] or actor.victims[:_REMEMBERED] or [""]
     return [(ip, str(campaign.type)) for campaign in actor.campaigns for ip in addresses]
 
 

@@ -1,0 +1,70 @@
+"""What a group of sources did in all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from ..sources import Source
+
+#: Targets by address and method, with how often.
+Targets = dict[str, dict[str, dict[str, int]]]
+
+
+@dataclass(slots=True)
+class Sums:
+    """What a group did in all, worked out once."""
+
+    users: dict[str, Counter[str]]
+    register: int
+    invite: int
+    options: int
+    other: int
+    messages: int
+    peak: int
+    peak_invites: int
+    ports: int
+    malformed: int
+    zero: int
+    limited: int
+    banned: int
+    tool: int
+    authorized: int
+    refused_login: int
+    lawful: int
+    defects: set[str]
+    #: Messages that are known as counts alone, and whether the log holds answers to these sources.
+    counted: int
+    answered: bool
+
+    @classmethod
+    def of(cls, sources: list[Source], targets: dict[str, dict[str, dict[str, int]]]) -> Sums:
+        """Adds up the sources of a group."""
+        users: dict[str, Counter[str]] = {}
+        for ip in {source.key for source in sources}:
+            for method, asked in targets.get(ip, {}).items():
+                users.setdefault(method, Counter()).update(asked)
+        register, invite, options = (sum(s.method(name) for s in sources) for name in ("REGISTER", "INVITE", "OPTIONS"))
+        messages = sum(s.messages for s in sources)
+        return cls(
+            users, register, invite, options, messages - register - invite - options, messages,
+            # Bots of one master add up; where they don't meet in a minute this errs upwards, by their number at most.
+            max(s.peak for s in sources), max(s.peak_invites for s in sources),
+            max(max(p.ports for p in s.profiles) for s in sources),
+            sum(s.family("structure") for s in sources), sum(s.family("content_length_zero") for s in sources),
+            sum(s.family("limits") for s in sources), sum(s.action("banned") for s in sources), sum(s.family("scanner") for s in sources),
+            sum(s.total("authorized") for s in sources), sum(s.total("refused_login") for s in sources), sum(s.lawful for s in sources),
+            {rule for s in sources for rule in s.rules("structure")}, sum(s.total("counted") for s in sources), any(s.total("answered") for s in sources),
+        )  # fmt: skip
+
+    @property
+    def outcome(self) -> str:
+        """What is known of answers."""
+        return "none accepted" if self.answered else "the log does not show the answers"
+
+    def asked(self, *methods: str) -> Counter[str]:
+        """Users asked for by requests of these methods."""
+        total: Counter[str] = Counter()
+        for method in methods:
+            total.update(self.users.get(method, Counter()))
+        return total

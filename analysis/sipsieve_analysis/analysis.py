@@ -16,7 +16,7 @@ from .indicators import Indicator
 from .intake import Intake
 from .links import Group
 from .report import Actor, Evidence, Report, Sighting
-from .sources import Source, common_agents, sources
+from .sources import Source, common_agents, common_clients, sources
 
 #: Evidence shown of one actor.
 _EVIDENCE = 12
@@ -44,7 +44,10 @@ def analyze(store: Store, intake: Intake) -> Report:
                 {} if source.injections else census.targets(store, {source.ip}, source.beside)[source.ip]
             )
     groups = [(group, True) for group in floods]
-    groups += [(group, False) for group in links.group(rest, common_agents(everyone), asked)]
+    groups += [
+        (group, False)
+        for group in links.group(rest, common_agents(everyone), asked, common_clients(everyone, counted.has_replies))
+    ]
     seen = Seen(asked, logins, calls, counted.has_replies, lambda group: _peak(store, group))
     lawful = {source.ip for source in everyone if source.is_lawful and source.ip not in guilty}
     # Whoever has traffic of another kind is abused as a sender; that traffic is judged by itself.
@@ -99,7 +102,7 @@ def _peak(store: Store, group: list[Source]) -> int:
 
 def _is_candidate(source: Source, guilty: set[str]) -> bool:
     """Whether there is anything to look into."""
-    if source.has_attack or source.shared or source.ip in guilty:
+    if source.has_attack or source.shared or source.ip in guilty or source.guesses:
         return True
     if source.is_lawful:
         return False

@@ -111,7 +111,7 @@ def find(group: Group, seen: Seen, forged: bool = False) -> list[Campaign]:
     found: list[Campaign] = []
     taken, taken_why = taken_over({source.ip for source in group.sources}, sums.peak, seen.logins, seen.calls)
     stolen = _stolen(group, seen, taken)
-    if taken:
+    if taken or any(source.guesses for source in group.sources):
         # The calls and registrations behind a guessed password speak for nobody.
         sums.lawful = 0
     if taken_why:
@@ -129,7 +129,7 @@ def find(group: Group, seen: Seen, forged: bool = False) -> list[Campaign]:
             found.append(_campaign(kind, why, group, sums))
             found[-1].succeeded = kind is CampaignType.TOLL_FRAUD and bool(stolen)
     kinds = {campaign.type for campaign in found}
-    if not kinds & {CampaignType.TOLL_FRAUD, *FLOODS} and (why := _enumeration(sums, kinds)):
+    if not kinds & {CampaignType.TOLL_FRAUD, *FLOODS} and (why := _enumeration(sums, group, kinds)):
         found.append(_campaign(CampaignType.ENUMERATION, why, group, sums))
     if not found and (why := _scan(sums, group)):
         found.append(_campaign(CampaignType.SCAN, why, group, sums))
@@ -279,7 +279,7 @@ def _passwords(sums: Sums, group: Group, got_in: bool) -> list[tuple[CampaignTyp
     dropped = sums.banned if sums.register * 2 > sums.messages - sums.banned else 0
     tries = sums.register + dropped
     outcome = "one of them accepted" if got_in else sums.outcome
-    if tries < _TRIED / 2 or sums.lawful * 4 > sums.register:
+    if tries < _TRIED / 2 or sums.lawful * 4 > sums.register or sums.is_refreshing:
         return []
     if not asked:
         # Counts alone: users and answers are unknown, pace and what the guard did about it are not.
@@ -347,6 +347,7 @@ def _is_stale(sums: Sums, group: Group, users: int) -> bool:
         and not sums.tool
         and bool(agents)
         and all(habits.is_product(agent) for agent in agents)
+        and sums.register >= 6 * users
         and sums.peak <= _STALE_PER_MINUTE * users
         and (calls <= 2 * users or (sums.ports <= 2 and len(agents) == 1 and sums.register >= 10 * users))
     )
@@ -372,7 +373,7 @@ def _fuzzing(sums: Sums, forged: bool) -> str:
     return ""
 
 
-def _enumeration(sums: Sums, kinds: set[CampaignType]) -> str:
+def _enumeration(sums: Sums, group: Group, kinds: set[CampaignType]) -> str:
     if kinds & {
         CampaignType.SPRAYING, CampaignType.BRUTE_FORCE, CampaignType.CREDENTIAL_STUFFING, CampaignType.FUZZING, CampaignType.INJECTION,
         CampaignType.ACCOUNT_TAKEOVER,
@@ -382,6 +383,8 @@ def _enumeration(sums: Sums, kinds: set[CampaignType]) -> str:
         asked = sums.users.get(method, Counter())
         # A ban cuts an enumeration short: those who came before it tell enough.
         enough = _ENUMERATED // 2 if sums.banned > _ENUMERATED else _ENUMERATED
+        if method == "REGISTER" and (sums.is_refreshing or _is_stale(sums, group, len(asked))):
+            continue
         if len(asked) >= enough and sums.lawful * 4 <= sums.messages:
             return f"{len(asked)} users asked for by {method}, {'none answered' if sums.answered else sums.outcome}"
     return ""

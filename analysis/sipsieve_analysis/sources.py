@@ -126,6 +126,22 @@ class Source:
         return self.lawful == 0 and self.total("refused_login") > 0
 
     @property
+    def guesses(self) -> bool:
+        """Whether it offers credentials again and again, each time in a new call and faster than any phone.
+
+        Phones register again under one Call-ID (RFC 3261 10.2.4). Asked where the log does not show who was let in.
+        """
+        calls = self.total("register_calls")
+        return (
+            not self.total("answered")
+            and calls >= _GUESSES
+            and self.total("authorized") * 3 >= self.method("REGISTER")
+            and self.method("REGISTER") <= 3 * calls
+            and self.peak > PATIENT_PER_MINUTE
+            and calls > 3 * self.total("register_users")
+        )
+
+    @property
     def has_attack(self) -> bool:
         """Whether a rule speaks against it."""
         return bool(
@@ -140,6 +156,9 @@ _ROUND_TRIPS: Final = 10
 #: Accepted registrations, beside none with a payload, that make an address somebody's.
 _REGISTERED: Final = 2
 
+#: Calls with credentials that are guesses.
+_GUESSES: Final = 20
+
 #: Users asked for, or messages, by another client at a lawful address that was let in with nothing: it is looked at alone.
 _OTHER_CLIENT: Final = 8
 _UNANSWERED: Final = 16
@@ -152,11 +171,16 @@ _NOISE: Final = 48
 _ROLLED: Final = re.compile(r"\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\ufffd|[\x80-\xff]")
 _WORD: Final = re.compile(r"[A-Za-z]{3,}")
 
+#: A URI behind a bracket too many is no markup.
+_BRACKETS: Final = re.compile(r"[<\s\"]*<\s*sips?:[^<>]*>?[^<>]*", re.I)
+
 
 def _is_noise(hit: Hit, broken: set[str]) -> bool:
     """Whether a rule fired on the debris of a fuzzer: brackets, dollars and random bytes, no statement and no command."""
     family = hit.family or habits.family_of(hit.rule)
     if hit.excerpt in broken and len(hit.excerpt) <= _NOISE and family not in ("sql", "shell", "jndi"):
+        return True
+    if family == "xss" and _BRACKETS.fullmatch(hit.excerpt):
         return True
     rest, rolled = _ROLLED.subn(" ", hit.excerpt)
     return rolled >= 3 and rolled * 6 >= len(rest) and not _WORD.search(rest)
@@ -230,3 +254,25 @@ def _payload(profile: Profile, hits: list[Hit]) -> Profile:
 def common_agents(found: list[Source]) -> set[str]:
     """User-Agents that lawful sources use."""
     return {agent for source in found if source.is_lawful for agent in source.agents}
+
+
+def common_clients(found: list[Source], answers: bool) -> set[str]:
+    """Fingerprints of programs that lawful sources use, with their halves.
+
+    Where the log has no answers, of what ends its calls, or keeps a registration under a product's name.
+    """
+    whole = {
+        client
+        for source in found
+        if (source.is_lawful if answers else (source.lawful > 0 and not source.guesses) or _is_phone(source))
+        for profile in source.profiles
+        if answers or habits.is_product(profile.agent)
+        for client in profile.clients
+    }
+    return whole | {half for client in whole for half in client.split("_")[1:]}
+
+
+def _is_phone(source: Source) -> bool:
+    registrations, calls = source.method("REGISTER"), source.total("register_calls")
+    kept = registrations >= 3 * calls or (registrations <= 4 and source.total("authorized") > 0)
+    return registrations > 0 and kept and not source.has_attack

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from worlds.measure import measured
 from worlds.people import PHONES, register
 from worlds.run import report_of, scored
 from worlds.world import HOUR, START, World
@@ -59,3 +60,15 @@ def test_an_office_and_trunks_are_no_attackers_where_the_log_has_no_answers(make
             )
     report = report_of(world.write(tmp_path / "decisions.jsonl"), tmp_path / "work")
     assert [actor for actor in report["actors"] if actor["tier"] != "low"] == []
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_network_in_the_field_is_read_right(answers: bool) -> None:
+    # Seed 0 is one that development sees; `tests/worlds/measure.py --held-back` has the others.
+    tally = measured([0], 1, answers, held_back=False)
+    assert not tally.accused
+    right, wrong, missing = tally.pairs
+    assert wrong == 0
+    assert missing * 20 <= right
+    assert tally.campaigns[2] <= 1, tally.notes
+    assert tally.campaigns[1] <= 1, tally.notes

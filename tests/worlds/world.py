@@ -131,9 +131,13 @@ class World:
             source = engine.networks.source(sent.ip, sent.port, sent.transport)
             decision = engine.decide(sent.raw, source, sent.time, counters)
             yield recorder.decision(decision, sent.raw, source, sent.time, f"{self.seed}-{number}")
-            if decision.ban:
+            if decision.ban and decision.enforced:
                 banned[sent.ip] = sent.time + decision.ban.seconds
-            if decision.verdict in (Verdict.ALLOW, Verdict.SCRUB) and sent.status and self.with_replies:
+            if (
+                (decision.verdict in (Verdict.ALLOW, Verdict.SCRUB) or not decision.enforced)
+                and sent.status
+                and self.with_replies
+            ):
                 reply = self.reply(sent)
                 backend = engine.networks.source("10.0.0.5", 5060, "udp")
                 decided = engine.decide(reply, backend, sent.time + 0.02, counters, lambda: True)
@@ -151,10 +155,10 @@ class World:
         ]
         return b"\r\n".join([b"SIP/2.0 %d Answer" % sent.status, *keep, b"Content-Length: 0"]) + b"\r\n\r\n"
 
-    def write(self, path: Path) -> Path:
+    def write(self, path: Path, mode: str = "enforce") -> Path:
         """Writes the decision log."""
         with path.open("wb") as out:
-            out.writelines(self.records())
+            out.writelines(self.records(mode))
         return path
 
 

@@ -36,6 +36,8 @@ class Sums:
     #: Messages that are known as counts alone, and whether the log holds answers to these sources.
     counted: int
     answered: bool
+    #: Calls in which registrations came: phones register again under one Call-ID (RFC 3261 10.2.4).
+    register_calls: int
 
     @classmethod
     def of(cls, sources: list[Source], targets: dict[str, dict[str, dict[str, int]]]) -> Sums:
@@ -54,13 +56,18 @@ class Sums:
             sum(s.family("structure") for s in sources), sum(s.family("content_length_zero") for s in sources),
             sum(s.family("limits") for s in sources), sum(s.action("banned") for s in sources), sum(s.family("scanner") for s in sources),
             sum(s.total("authorized") for s in sources), sum(s.total("refused_login") for s in sources), sum(s.lawful for s in sources),
-            {rule for s in sources for rule in s.rules("structure")}, sum(s.total("counted") for s in sources), any(s.total("answered") for s in sources),
+            {rule for s in sources for rule in s.rules("structure")}, sum(s.total("counted") for s in sources), any(s.total("answered") for s in sources), sum(s.total("register_calls") for s in sources),
         )  # fmt: skip
 
     @property
     def outcome(self) -> str:
         """What is known of answers."""
         return "none accepted" if self.answered else "the log does not show the answers"
+
+    @property
+    def is_refreshing(self) -> bool:
+        """Whether these are registrations that are kept alive, as far as requests alone can tell."""
+        return not self.answered and self.register >= 3 * self.register_calls > 0
 
     def asked(self, *methods: str) -> Counter[str]:
         """Users asked for by requests of these methods."""

@@ -1,0 +1,217 @@
+"""Weighs what two sources have in common: no sign joins them alone, and what many people share weighs little.
+
+Points stand for how much more often two addresses of one attacker share a thing than two of different people do,
+as a power of about ten. `ENOUGH` of them, from two signs at least, make a link.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from .. import habits
+from ..sources import Source
+
+#: Points that join two sources.
+ENOUGH: Final = 3.0
+
+#: The same program: one that nobody lawful uses here, a public tool, and one that lawful clients use as well.
+_OWN_PROGRAM: Final = 2.0
+_PUBLIC_PROGRAM: Final = 1.0
+_COMMON_PROGRAM: Final = 0.5
+
+#: A name that is neither a product's nor a tool's; any other that lawful clients here don't bear.
+_OWN_NAME: Final = 1.5
+_TOOL_NAME: Final = 0.5
+
+#: Targets that two must have asked for before their sets are compared, and the share that must be in both.
+_FEW_TARGETS: Final = 5
+_ALIKE: Final = 0.5
+
+#: Users between the end of one list and the beginning of the next.
+_GAP: Final = 24
+
+#: A move to a new address follows the old one's end within this.
+_MOVE_US: Final = 6 * 3600 * 1_000_000
+
+#: Bots of one master start together within this; closer than the second, and it weighs more.
+_START_US: Final = 180 * 1_000_000
+_AT_ONCE_US: Final = 45 * 1_000_000
+
+#: Excerpts shorter than this are shared by chance.
+_TELLING_PAYLOAD: Final = 16
+
+#: Halves of the fingerprints of tools that anybody can have: sipvicious 0.3, SIPp's built-in scenario, nmap's probe.
+PUBLIC: Final = frozenset(
+    {"1c66b3eed8", "abe32083fa", "c317b168b4", "6b4583ccb9", "6d14f6c0b8", "ea119a93c6", "9976474c68"}
+)
+
+#: An address, as `habits.payload` writes it, or a URL.
+_HOSTED: Final = re.compile(r"\bA\b|://")
+
+_NUMBER: Final = re.compile(r"[+*#0-9]{0,24}?([0-9]{9})\Z")
+
+
+@dataclass(slots=True, frozen=True)
+class Trait:
+    """What two sources are compared by, worked out once. Times in microseconds."""
+
+    ip: str
+    does: str
+    #: Fingerprints, or where the log has none the form of the Call-ID; those that lawful clients share.
+    programs: frozenset[str]
+    common: frozenset[str]
+    agents: frozenset[str]
+    own_agents: frozenset[str]
+    is_product: bool
+    network: str
+    payloads: frozenset[str]
+    asked: frozenset[str]
+    #: The least and the greatest number asked for, where most are numbers.
+    low: int
+    high: int
+    tails: frozenset[str]
+    #: Whether it mostly dials telephone numbers.
+    dials: bool
+    messages: int
+    first_us: int
+    last_us: int
+
+    @classmethod
+    def of(cls, source: Source, targets: Mapping[str, Mapping[str, int]], agents: set[str], clients: set[str]) -> Trait:
+        """Of a source, with what it asked for by method; `agents` and `clients` are what lawful sources use."""
+        asked = {user for users in targets.values() for user in users}
+        numbers = sorted(int(user) for user in asked if user.isascii() and user.isdigit() and len(user) <= 6)
+        programs = {client for profile in source.profiles for client in profile.clients}
+        if not programs:
+            programs = {f"Call-ID {habits.shape(profile.call_low)}" for profile in source.profiles if profile.call_low}
+        named = {agent for agent in source.agents if agent not in agents and not habits.is_product(agent)}
+        return cls(
+            source.ip,
+            _does(source),
+            frozenset(programs),
+            # A half is enough: the order of header fields depends on the method, the forms do not.
+            frozenset(
+                client for client in programs if client in clients or client[5:15] in clients or client[16:] in clients
+            ),
+            frozenset(named),
+            frozenset(agent for agent in named if habits.is_telling(agent)),
+            bool(source.agents) and all(habits.is_product(agent) for agent in source.agents),
+            habits.network(source.ip),
+            frozenset(text for hit in source.injections if len(text := habits.payload(hit)) >= _TELLING_PAYLOAD),
+            frozenset(asked),
+            numbers[0] if numbers and len(numbers) * 2 >= len(asked) else 0,
+            numbers[-1] if numbers and len(numbers) * 2 >= len(asked) else 0,
+            frozenset(match[1] for user in asked if (match := _NUMBER.fullmatch(user))),
+            sum(len(re.sub("[^0-9]", "", user)) >= 7 for user in asked) * 2 > len(asked),
+            source.messages,
+            source.first_us,
+            source.last_us,
+        )
+
+    def blocks(self) -> Iterable[tuple[str, str]]:
+        """Groups within which sources are compared at all: each link needs one of these."""
+        for kind, values in (
+            ("program", self.programs - self.common),
+            ("agent", self.agents),
+            ("payload", self.payloads),
+            ("number", self.tails),
+        ):
+            for value in values:
+                yield kind, value
+        if self.network:
+            yield "network", self.network
+        for value in self.common:
+            if self.agents:
+                yield "common program", f"{value} {min(self.agents)}"
+
+
+def weigh(one: Trait, other: Trait) -> tuple[float, str]:
+    """Points for one attacker behind both, and what they are for; 0 where they do different things."""
+    if one.does != other.does or one.ip == other.ip:
+        return 0.0, ""
+    if one.is_product and other.is_product and one.does == "REGISTER" and len(one.asked | other.asked) <= 2:
+        # Two phones with an account each, right or wrong.
+        return 0.0, ""
+    if (
+        one.is_product
+        and other.is_product
+        and one.does == "INVITE"
+        and one.dials
+        and other.dials
+        and not one.tails & other.tails
+    ):
+        # Two trunks.
+        return 0.0, ""
+    signs: list[tuple[str, float]] = []
+    shared = one.programs & other.programs
+    own = shared - one.common - other.common
+    public = False
+    if own:
+        named = any(text.startswith("Call-ID") for text in own)
+        public = named or all(text[-10:] in PUBLIC or text[5:15] in PUBLIC for text in own)
+        weight = _PUBLIC_PROGRAM if public else _OWN_PROGRAM
+        signs.append(("Call-ID form" if named else "program", weight))
+    elif shared:
+        if one.is_product and other.is_product:
+            # Two phones of one make.
+            return 0.0, ""
+        signs.append(("common program", _COMMON_PROGRAM))
+    if one.own_agents & other.own_agents:
+        signs.append(("User-Agent", _OWN_NAME))
+    elif one.agents & other.agents and not public:
+        # A public tool comes with its name: that is one sign.
+        signs.append(("tool", _TOOL_NAME))
+    if one.network and one.network == other.network:
+        signs.append(("network", 1.0))
+    if both := one.payloads & other.payloads:
+        # Statements are copied from books; a command with a host in it was put together by somebody.
+        signs.append(("payload", 1.5 if any(_HOSTED.search(text) for text in both) else 0.9))
+    signs.append(_targets(one, other, bool(own)))
+    signs.append(_times(one, other))
+    said = [(name, weight) for name, weight in signs if weight]
+    # What two do at the same time, or from one network, says nothing unless something of their own is the same.
+    if len(said) < 2 or all(
+        name in ("network", "same start", "succession", "range", "common program") for name, _ in said
+    ):
+        return 0.0, ""
+    return sum(weight for _, weight in said), " + ".join(name for name, _ in said)
+
+
+def _targets(one: Trait, other: Trait, own: bool) -> tuple[str, float]:
+    if one.tails & other.tails:
+        return "number dialled", 2.0
+    few = min(len(one.asked), len(other.asked))
+    both = len(one.asked & other.asked)
+    if few >= _FEW_TARGETS and both >= _ALIKE * few:
+        return "targets", 1.5
+    if few and one.asked == other.asked:
+        return "targets", 1.0
+    # One list, parted: the ranges lie side by side or within each other. Extensions are low numbers everywhere, so this
+    # counts for the same program only.
+    if own and one.high and other.high and max(one.low, other.low) - min(one.high, other.high) <= _GAP:
+        return "range", 1.0
+    return "", 0.0
+
+
+def _times(one: Trait, other: Trait) -> tuple[str, float]:
+    overlap = min(one.last_us, other.last_us) - max(one.first_us, other.first_us)
+    shorter = max(1, min(one.last_us - one.first_us, other.last_us - other.first_us))
+    apart = abs(one.first_us - other.first_us)
+    if overlap > 0.5 * shorter and apart < _START_US:
+        return "same start", 1.5 if apart < _AT_ONCE_US else 1.0
+    # One ends, the other begins.
+    if 0 < -overlap < min(_MOVE_US, max(shorter, 600_000_000)):
+        return "succession", 1.0
+    return "", 0.0
+
+
+def _does(source: Source) -> str:
+    """What a source mostly does."""
+    if source.injections:
+        return "injection"
+    counts = {name: source.method(name) for name in ("REGISTER", "INVITE", "OPTIONS")}
+    name, most = max(counts.items(), key=lambda item: item[1])
+    return name if most else "other"

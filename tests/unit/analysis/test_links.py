@@ -1,0 +1,109 @@
+"""Who is one attacker, and who only has the same phone, the same address or the same habits."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+from test_judgement import accused, read
+
+from sipsieve.decision_log.record import Recorder
+from sipsieve_analysis.attribution.signs import PUBLIC
+from worlds.field import Field
+from worlds.programs import MAKES, SIPVICIOUS, Program, script
+from worlds.world import DAY, HOUR, START, World
+
+
+def field(seed: int, answers: bool = True) -> Field:
+    return Field(World(seed, with_replies=answers))
+
+
+def groups(report: object) -> list[list[str]]:
+    return [actor.addresses for actor in report.actors if len(actor.addresses) > 1]  # type: ignore[attr-defined]
+
+
+def own(seed: int) -> Program:
+    return script(random.Random(seed)).named("")
+
+
+def lists(f: Field, ips: list[str], program: Program, first: int, begin: float, apart: float) -> None:
+    """Each address goes through twenty users of its own."""
+    for n, ip in enumerate(ips):
+        for m in range(20):
+            f.ask(begin + n * apart + m * 3, ip, program, "REGISTER", str(first + n * 20 + m))
+
+
+def test_one_script_that_parts_a_list_among_addresses_is_one_attacker_and_says_why(tmp_path: Path) -> None:
+    f = field(1)
+    ips = f.addresses(5)
+    lists(f, ips, own(3), 1000, START, 2)
+    report = read(tmp_path, f.world)
+    assert [sorted(found) for found in groups(report)] == [sorted(ips)]
+    assert any("program" in link and "range" in link for link in report.actors[0].links)
+
+
+def test_the_same_list_days_apart_under_other_names_is_one_attacker_that_moves(tmp_path: Path) -> None:
+    f = field(2)
+    ips = f.addresses(3)
+    for n, ip in enumerate(ips):
+        lists(f, [ip], own(4).named(f"name{n}"), 1000 + 20 * n, START + n * 1.5 * DAY, 0)
+    report = read(tmp_path, f.world)
+    assert [sorted(found) for found in groups(report)] == [sorted(ips)]
+    assert "mover" in {str(campaign.type) for campaign in report.actors[0].campaigns}
+
+
+def test_two_who_use_one_public_tool_on_the_usual_extensions_are_two(tmp_path: Path) -> None:
+    f = field(3)
+    one, other = f.addresses(2)
+    lists(f, [one], SIPVICIOUS, 1000, START, 0)
+    lists(f, [other], SIPVICIOUS, 1000, START + 2 * DAY, 0)
+    assert groups(read(tmp_path, f.world)) == []
+
+
+def test_two_scripts_at_the_same_time_on_the_same_users_are_two(tmp_path: Path) -> None:
+    f = field(4)
+    one, other = f.addresses(2)
+    lists(f, [one], own(5), 1000, START, 0)
+    lists(f, [other], own(6), 1000, START + 5, 0)
+    assert groups(read(tmp_path, f.world)) == []
+
+
+def test_a_street_of_one_make_after_an_outage_is_nobody(tmp_path: Path) -> None:
+    for seed, answers in ((5, True), (6, False)):
+        f = field(seed, answers)
+        for n, ip in enumerate(f.addresses(30, near=True)):
+            user, password = f.account()
+            f.register(START + n, ip, MAKES[0], user, password)
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        report = read(folder, f.world)
+        assert accused(report) == set()
+        assert groups(report) == []
+
+
+def test_a_program_that_lawful_phones_use_too_joins_nobody_by_itself(tmp_path: Path) -> None:
+    f = field(7)
+    user, password = f.account()
+    f.stay(f.world.address(), MAKES[0], user, password, START, START + 9 * HOUR, 900)
+    one, other = f.addresses(2)
+    lists(f, [one], MAKES[0].named(""), 2000, START, 0)
+    lists(f, [other], MAKES[0].named(""), 2020, START + 5, 0)
+    assert groups(read(tmp_path, f.world)) == []
+
+
+#: What svmap 0.3.8 wrote to a server on loopback.
+SVMAP = (
+    b"OPTIONS sip:100@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:5060;branch=z9hG4bK-1349770058;rport\r\nMax-Forwards: 70\r\n"
+    b'To: "sipvicious"<sip:100@1.1.1.1>\r\nFrom: "sipvicious"<sip:100@1.1.1.1>;tag=3766303030303031636237370134303531383838383239\r\n'
+    b"User-Agent: friendly-scanner\r\nCall-ID: 969068603725470218085233\r\nContact: sip:100@127.0.0.1:5060\r\nCSeq: 1 OPTIONS\r\n"
+    b"Accept: application/sdp\r\nContent-Length: 0\r\n\r\n"
+)
+
+
+def test_a_public_tool_is_known_by_its_fingerprint_under_any_name() -> None:
+    recorder = Recorder("0123456789ab", "0123456789ab", "enforce")
+    for raw in (SVMAP, SVMAP.replace(b"friendly-scanner", b"eyeBeam")):
+        line = recorder.core.decision(raw, START, "198.51.100.7", 5060, "udp", "1", "allow")
+        _, order, forms = json.loads(line)["sip"]["client"].split("_")
+        assert {order, forms} <= PUBLIC

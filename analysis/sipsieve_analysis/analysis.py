@@ -9,6 +9,7 @@ from . import campaigns as campaigns_
 from . import census, forged, habits, indicators, intents, links, ranking
 from .attribution import accounts
 from .attribution.exchanges import Calls, Login
+from .attribution.known import Known
 from .campaigns import Campaign, Seen
 from .census import Census
 from .events import Store
@@ -22,8 +23,11 @@ from .sources import Source, common_agents, common_clients, sources
 _EVIDENCE = 12
 
 
-def analyze(store: Store, intake: Intake) -> Report:
-    """Groups, names and ranks what the store holds. The same events give the same report."""
+def analyze(store: Store, intake: Intake, known: Known | None = None) -> Report:
+    """Groups, names and ranks what the store holds. The same events give the same report.
+
+    `known` are addresses that nothing is held against.
+    """
     counted = census.gather(store)
     floods, profiles = forged.floods(counted.profiles)
     logins: dict[str, list[Login]] = defaultdict(list)
@@ -35,8 +39,15 @@ def analyze(store: Store, intake: Intake) -> Report:
     guilty = accounts.guessers(counted.logins)
     guilty |= {call.ip for call in counted.calls if accounts.fraud(call, logins)}
     everyone = [source for source in sources(profiles, guilty) if source.ip not in counted.servers or source.has_attack]
+    if known is not None:
+        for source in everyone:
+            if (entry := known.find(source.ip)) is not None:
+                source.declared = f"{entry.kind} {entry.name}".strip()
     rest = [source for source in everyone if _is_candidate(source, guilty)]
-    asked = census.targets(store, {source.ip for source in rest} | {s.ip for flood in floods for s in flood.sources})
+    declared, rest = [source for source in rest if source.declared], [source for source in rest if not source.declared]
+    asked = census.targets(
+        store, {source.ip for source in (*rest, *declared)} | {s.ip for flood in floods for s in flood.sources}
+    )
     for source in rest:
         if source.shared:
             # What the address's lawful clients asked for is not among it.
@@ -44,6 +55,7 @@ def analyze(store: Store, intake: Intake) -> Report:
                 {} if source.injections else census.targets(store, {source.ip}, source.beside)[source.ip]
             )
     groups = [(group, True) for group in floods]
+    groups += [(Group([source]), False) for source in declared]
     groups += [
         (group, False)
         for group in links.group(rest, common_agents(everyone), asked, common_clients(everyone, counted.has_replies))
@@ -52,6 +64,8 @@ def analyze(store: Store, intake: Intake) -> Report:
     lawful = {source.ip for source in everyone if source.is_lawful and source.ip not in guilty}
     # Whoever has traffic of another kind is abused as a sender; that traffic is judged by itself.
     others = {source.ip for source in everyone}
+    if known is not None:
+        others |= {s.ip for flood in floods for s in flood.sources if known.find(s.ip) is not None}
     actors = [
         actor
         for group, is_forged in groups
@@ -125,6 +139,10 @@ def _actor(group: Group, is_forged: bool, seen: Seen, lawful: set[str]) -> Actor
     lets_in = sum(source.total("accepted") for source in group.sources)
     if is_forged:
         note = "the sources are forged: whoever owns these addresses has nothing to do with it"
+    elif group.sources[0].declared:
+        note = f"declared as known: {group.sources[0].declared}"
+        if not injected or group.sources[0].declared.startswith("scanner"):
+            held = "Nothing to do: it is declared as known."
     elif claimed:
         note = (
             _CLAIMED

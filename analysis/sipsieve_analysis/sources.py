@@ -25,6 +25,8 @@ class Source:
     shared: bool = False
     #: User-Agents of the lawful clients at a shared address.
     beside: frozenset[str] = frozenset()
+    #: What the operator declared it to be, "" for nothing; of a scanner alone nothing is held against anybody.
+    declared: str = ""
     #: Something was accepted from the address, once; less than standing.
     thin: bool = False
     hits: list[Hit] = field(init=False)
@@ -63,8 +65,8 @@ class Source:
 
     @property
     def is_claimed(self) -> bool:
-        """Whether the messages only name this address: it has standing, and whoever forges datagrams can write them."""
-        return self.shared and not self.is_bound
+        """Whether the messages only name this address: it is known or has standing, and whoever forges datagrams writes it."""
+        return bool(self.declared) or (self.shared and not self.is_bound)
 
     def total(self, name: str) -> int:
         """The sum of a count over the profiles."""

@@ -47,6 +47,11 @@ Exit codes: 0 nothing above low was found, 1 something was, 2 an input can't be 
 @click.option("--markdown", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as Markdown.")
 @click.option("--csv", type=click.Path(path_type=Path, dir_okay=False), help="Write the indicators as CSV.")
 @click.option("--all", "everything", is_flag=True, help="Show every actor on the terminal, not only the gravest.")
+@click.option(
+    "--known",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="File that names own scanners, monitors, carriers and sites: ADDRESS-OR-NETWORK KIND NAME, one a line.",
+)
 @click.option("--timezone", default="UTC", metavar="NAME", help="Time zone of log lines that name none (default UTC).")
 @click.option(
     "--year",
@@ -76,6 +81,7 @@ def command(
     markdown: Path | None,
     csv: Path | None,
     everything: bool,
+    known: Path | None,
     timezone: str,
     year: int,
     memory: str,
@@ -90,6 +96,7 @@ def command(
     # The engine takes half a second to import; --help need not wait for it.
     from .. import report as report_
     from ..analysis import analyze
+    from ..attribution import known as known_
     from ..events import Store
     from ..intake import Collector, InputError
     from ..render import html as html_
@@ -97,6 +104,10 @@ def command(
     from ..render import table, terminal
 
     zone = zone_of(timezone)
+    try:
+        declared = known_.read(known) if known else None
+    except (known_.KnownError, OSError) as error:
+        raise click.BadParameter(harmless(str(error)), param_hint="--known") from error
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sipsieve-", dir=temporary)))
         try:
@@ -116,7 +127,7 @@ def command(
             click.echo(f"{harmless(name)}: nothing in it could be read; the report is without it", err=True)
         if bar:
             bar.add_task("grouping and ranking", total=None)
-        report = analyze(store, collector.intake)
+        report = analyze(store, collector.intake, declared)
     for target, text in ((html, html_.write), (markdown, markdown_.write), (csv, table.write)):
         if target is not None:
             try:

@@ -3,7 +3,12 @@ SHOW ?= 0
 
 detection: venv ## what the rules stop, and what they should not have (SHOW=N examples, PART=held-back, OPTIONS="--json …")
 	@$(PYTHON) tests/detection/evaluate.py --corpora $(CORPORA) --show $(SHOW) --part $(or $(PART),develop) $(OPTIONS)
-.PHONY: detection
+# PostgreSQL and MariaDB are asked too where they are installed; each runs in a namespace of its own and ends with it.
+detection-executed: venv ## the same for payloads composed at random that did something when run (SEED=1 COUNT=300 PART=… SHOW=…)
+	@$(PYTHON) tests/detection/executed.py --seed $(or $(SEED),1) --count $(or $(COUNT),300) --show $(SHOW) \
+		--part $(or $(PART),develop) $(OPTIONS)
+
+.PHONY: detection detection-executed
 
 SECONDS ?= 60
 

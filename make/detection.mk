@@ -8,7 +8,11 @@ detection-executed: venv ## the same for payloads composed at random that did so
 	@$(PYTHON) tests/detection/executed.py --seed $(or $(SEED),1) --count $(or $(COUNT),300) --show $(SHOW) \
 		--part $(or $(PART),develop) $(OPTIONS)
 
-.PHONY: detection detection-executed
+detection-differential: venv ## whether a real Kamailio's script is shown what was not looked at (SEED=1 COUNT=100000 SHOW=…)
+	@$(PYTHON) tests/detection/differential.py --seed $(or $(SEED),1) --count $(or $(COUNT),100000) \
+		--show $(or $(filter-out 0,$(SHOW)),5) $(OPTIONS)
+
+.PHONY: detection detection-executed detection-differential
 
 SECONDS ?= 60
 

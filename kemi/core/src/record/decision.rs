@@ -5,7 +5,7 @@ use super::indicators::of_texts;
 use super::json;
 use super::mask::Mask;
 use super::time::Clock;
-use crate::sip::{Kind, Message, names};
+use crate::sip::{Kind, Message, dialog, names};
 
 /// Findings written of one message.
 pub const MAX_FINDINGS: usize = 8;
@@ -467,45 +467,9 @@ fn sequence(value: &[u8]) -> Option<&[u8]> {
     value.get(..digits).filter(|digits| !digits.is_empty())
 }
 
-/// The URI of a From or To, as Kamailio's `$fu` and `$tu` show it.
-///
-/// ```text
-/// From        = ( name-addr / addr-spec ) *( SEMI from-param )     (RFC 3261 25.1)
-/// name-addr   = [ display-name ] LAQUOT addr-spec RAQUOT
-/// ```
+/// The URI of a From or To, if it has one.
 fn address(value: &[u8]) -> Option<&[u8]> {
-    // A quoted display name stands first; a quote that is never closed hides nothing, nor does one inside a word.
-    let name = if value.trim_ascii_start().first() == Some(&b'"') {
-        quoted_end(value).unwrap_or(0)
-    } else {
-        0
-    };
-    let open = value
-        .get(name..)
-        .and_then(|rest| memchr::memchr(b'<', rest))
-        .map(|at| name + at + 1);
-    let uri = match open {
-        Some(start) => {
-            let rest = value.get(start..).unwrap_or_default();
-            rest.get(..memchr::memchr(b'>', rest).unwrap_or(rest.len()))
-                .unwrap_or_default()
-        }
-        // Without "<" the parameters are the header field's (RFC 3261 20).
-        None => value.split(|&byte| byte == b';').next().unwrap_or_default(),
-    };
-    Some(uri.trim_ascii()).filter(|uri| !uri.is_empty())
-}
-
-/// Behind the quoted string that a value begins with, if it is closed.
-fn quoted_end(value: &[u8]) -> Option<usize> {
-    let mut at = memchr::memchr(b'"', value)? + 1;
-    loop {
-        at += memchr::memchr2(b'"', b'\\', value.get(at..)?)?;
-        if value.get(at) == Some(&b'"') {
-            return Some(at + 1);
-        }
-        at += 2;
-    }
+    Some(dialog::address_uri(value)).filter(|uri| !uri.is_empty())
 }
 
 fn comma(out: &mut Vec<u8>, place: usize) {
@@ -613,18 +577,6 @@ mod tests {
                 "\n"
             )
         );
-    }
-
-    #[test]
-    fn the_address_is_the_one_that_calls_not_one_in_a_name() {
-        let shown = |value: &'static str| address(value.as_bytes()).map(|uri| std::str::from_utf8(uri).unwrap());
-        assert_eq!(shown(r#""a\"<sip:x@y>" <sip:a@h;p=1>;tag=2"#), Some("sip:a@h;p=1"));
-        assert_eq!(shown("sip:a@h;tag=2"), Some("sip:a@h"));
-        assert_eq!(shown(r#""open <sip:a@h>"#), Some("sip:a@h"));
-        assert_eq!(shown(r#"x"] <sip:a"]@h>"#), Some(r#"sip:a"]@h"#));
-        assert_eq!(shown("<sip:a@h"), Some("sip:a@h"));
-        assert_eq!(shown(r#""ends\"#), Some(r#""ends\"#));
-        assert_eq!(shown("<>"), None);
     }
 
     /// Run with `cargo test --release timing -- --ignored --nocapture`.

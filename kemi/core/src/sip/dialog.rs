@@ -144,21 +144,31 @@ pub fn target<'m>(message: &'m Message<'_>) -> &'m [u8] {
     userinfo(uri)
 }
 
-/// The URI of a name-addr or addr-spec, its parameters included.
+/// The URI of a From or To, its parameters included, as Kamailio's `$fu` and `$tu` show it; b"" without.
+///
+/// ```text
+/// From        = ( name-addr / addr-spec ) *( SEMI from-param )     (RFC 3261 25.1)
+/// name-addr   = [ display-name ] LAQUOT addr-spec RAQUOT
+/// ```
+///
+/// A display name is quoted or made of tokens: behind a semicolon outside of quotes stand header parameters, and a "<"
+/// there begins no address. A quote that is never closed hides nothing, nor does one inside a word. Kamailio reads no
+/// further than to a NUL.
 pub fn address_uri(value: &[u8]) -> &[u8] {
-    let from = match value.first() {
+    let value = grammar::trim(&value[..memchr(0, value).unwrap_or(value.len())], is_space);
+    let name = match value.first() {
         Some(b'"') => grammar::closing_quote(value, 1, value.len()).map_or(0, |close| close + 1),
         _ => 0,
     };
-    match memchr(b'<', &value[from..]) {
-        Some(low) => {
-            let inner = &value[from + low + 1..];
-            grammar::trim(&inner[..memchr(b'>', inner).unwrap_or(inner.len())], is_space)
+    let uri = match memchr::memchr2(b'<', b';', &value[name..]) {
+        Some(low) if value[name + low] == b'<' => {
+            let inner = &value[name + low + 1..];
+            &inner[..memchr(b'>', inner).unwrap_or(inner.len())]
         }
         // Without brackets what follows a semicolon are header parameters (20.10).
-        None if from == 0 => grammar::trim(&value[..memchr(b';', value).unwrap_or(value.len())], is_space),
-        None => b"",
-    }
+        _ => &value[..memchr(b';', value).unwrap_or(value.len())],
+    };
+    grammar::trim(uri, is_space)
 }
 
 /// What stands between a URI's scheme and its "@"; b"" where there is no "@".
@@ -232,6 +242,24 @@ fn sent_by(value: &[u8]) -> Option<(&[u8], u16)> {
 mod tests {
     use super::*;
     use crate::sip::parse;
+
+    #[test]
+    fn the_address_is_the_one_that_calls_not_one_in_a_name() {
+        let shown = |value: &'static str| std::str::from_utf8(address_uri(value.as_bytes())).unwrap();
+        assert_eq!(shown(r#""a\"<sip:x@y>" <sip:a@h;p=1>;tag=2"#), "sip:a@h;p=1");
+        assert_eq!(shown("sip:a@h;tag=2"), "sip:a@h");
+        assert_eq!(shown(" \t<sip:a@h> ;tag=2"), "sip:a@h");
+        assert_eq!(shown("sip:a@h;x=<sip:b@h>"), "sip:a@h");
+        assert_eq!(shown("A;x <sip:b@h>"), "A");
+        assert_eq!(shown("sip:a\0b@h <sip:b@h>"), "sip:a");
+        assert_eq!(shown(r#""A;x" <sip:b@h>"#), "sip:b@h");
+        assert_eq!(shown(r#""sip:ceo@victim.example" <sip:attacker@h>"#), "sip:attacker@h");
+        assert_eq!(shown(r#""open <sip:a@h>"#), "sip:a@h");
+        assert_eq!(shown(r#"x"] <sip:a"]@h>"#), r#"sip:a"]@h"#);
+        assert_eq!(shown("<sip:a@h"), "sip:a@h");
+        assert_eq!(shown(r#""ends\"#), r#""ends\"#);
+        assert_eq!(shown("<>"), "");
+    }
 
     #[test]
     fn a_dialog_is_the_same_from_either_side_and_in_any_form() {

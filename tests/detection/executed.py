@@ -67,9 +67,9 @@ PROSE: Final = ("from.display", "to.display", "contact.display", "contact.second
 NAMED: Final = ("from.display", "contact.display", "pai.display", "subject", "sdp.s", "x-header")
 
 #: What any name may be: it does no harm that a name could be kept from doing.
-_ORDINARY: Final = re.compile(r"[\w.+-]*")
+ANY_NAME: Final = re.compile(r"[\w.+-]*")
 #: Words and numbers alone are prose: they are asked about only where no prose belongs.
-_WORDS: Final = re.compile(r"[\w.,+ -]*")
+WORDS_ALONE: Final = re.compile(r"[\w.,+ -]*")
 
 
 class Executed(NamedTuple):
@@ -90,7 +90,7 @@ def executed(seed: int, count: int, part: str, engines: list[str], families: lis
                 tried += 1
                 if tried > 20 * count + 200:
                     break
-                if _ORDINARY.fullmatch(text.text):
+                if ANY_NAME.fullmatch(text.text):
                     continue
                 where = execution.where(place, text.text)
                 if where:
@@ -102,7 +102,7 @@ def executed(seed: int, count: int, part: str, engines: list[str], families: lis
 
 def fields_of(text: str) -> tuple[str, ...]:
     """In which fields a payload is measured."""
-    return TIGHT if _WORDS.fullmatch(text) else TIGHT + PROSE
+    return TIGHT if WORDS_ALONE.fullmatch(text) else TIGHT + PROSE
 
 
 class Passed(NamedTuple):

@@ -25,4 +25,4 @@ def test_what_passes_shows_the_script_nothing_that_was_not_looked_at() -> None:
     assert done.returncode == 0, done.stderr + done.stdout
     found = json.loads(done.stdout)
     assert found["counts"]["shown"] > 3000
-    assert found["counts"]["passed and shown"] > 100
+    assert found["counts"]["passed and shown"] > 20

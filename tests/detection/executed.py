@@ -179,8 +179,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--part", choices=PARTS, default="develop", help="of which productions")
     parser.add_argument("--databases", default=",".join(databases.installed()), help="which, comma-separated")
     parser.add_argument("--families", default=",".join(FAMILIES), help="which, comma-separated")
-    parser.add_argument("--show", type=int, default=0, metavar="N", help="N of each: payloads that passed, productions that "
-                        "pass most (never of held-back), harmless texts that were touched")  # fmt: skip
+    parser.add_argument("--show", type=int, default=0, metavar="N", help="N of each, of the developed part alone: payloads "
+                        "that passed, productions that pass most, harmless texts that were touched")  # fmt: skip
     parser.add_argument(
         "--list", action="store_true", help="print the executed payloads of the developed part, and end"
     )
@@ -242,7 +242,7 @@ def main() -> int:
         print("  productions that pass most, passed / tried")
         for production, count, total in passed.worst(3 * options.show):
             print(f"    {count:5} / {total:5}  {production}")
-    for line in (touched + touched_alike)[: options.show]:
+    for line in (touched + touched_alike)[: options.show if options.part == "develop" else 0]:
         print(f"    {line}")
     print(f"{time.monotonic() - started:.1f} s")
     return missed(options, found)

@@ -34,8 +34,13 @@ def command(files: tuple[Path, ...], markdown: bool, as_json: bool) -> None:
     if markdown:
         click.echo(reference(rules), nl=False)
     elif as_json:
-        click.echo(json.dumps({"version": rules.version, "rules": [_facts(rule) for rule in rules.rules]}))
+        click.echo(
+            json.dumps(
+                {"release": ruleset.RELEASE, "version": rules.version, "rules": [_facts(rule) for rule in rules.rules]}
+            )
+        )
     else:
+        click.echo(f"rules {ruleset.RELEASE}, version {rules.version}")
         for rule in rules.rules:
             click.echo(f"{rule.id:28} {rule.family:9} {rule.score:2} / {rule.tight:2}  {rule.reason}")
 
@@ -61,4 +66,8 @@ def _facts(rule: ruleset.Rule) -> dict[str, Any]:
         "reason": rule.reason,
         "parts": sorted(rule.parts),
         "headers": sorted(rule.headers),
+        "cwe": rule.cwe,
+        "capec": rule.capec,
+        "cve": rule.cve,
+        "backends": rule.backends,
     }

@@ -32,6 +32,12 @@ class Rule:
     confidence: str = "high"
     #: Matched against the value as it was sent only, not against what it decodes to.
     as_sent: bool = False
+    #: The weakness and the attack pattern as MITRE numbers them, and the vulnerabilities that it was seen with.
+    cwe: tuple[str, ...] = ()
+    capec: tuple[str, ...] = ()
+    cve: tuple[str, ...] = ()
+    #: What it keeps the attack from.
+    backends: tuple[str, ...] = ()
 
     @property
     def spec(self) -> tuple[Any, ...]:

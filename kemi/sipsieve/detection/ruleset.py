@@ -21,10 +21,17 @@ __all__ = ["RULES_FOLDER", "Exempt", "Rule", "RuleError", "Ruleset", "load", "lo
 RULES_FOLDER: Final = Path(__file__).with_name("rules")
 #: Where the rules of that folder do not count.
 EXCEPTIONS: Final = Path(__file__).with_name("exceptions.toml")
+#: The release of the built-in rules, apart from the engine's: it changes with them.
+RELEASE: Final[str] = msgspec.toml.decode(Path(__file__).with_name("release.toml").read_bytes())["release"]
 
 
 class RuleError(ValueError):
     """A rule that can't be used: names file and id, and what is wrong."""
+
+
+_Cwe = Annotated[str, Meta(pattern=r"^CWE-[1-9][0-9]{0,4}$")]
+_Capec = Annotated[str, Meta(pattern=r"^CAPEC-[1-9][0-9]{0,4}$")]
+_Cve = Annotated[str, Meta(pattern=r"^CVE-[0-9]{4}-[0-9]{4,7}$")]
 
 
 class _Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -42,11 +49,19 @@ class _Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     paranoia: Annotated[int, Meta(ge=1, le=3)] = 1
     confidence: Literal["high", "medium", "low"] = "high"
     as_sent: bool = False
+    #: Empty: the file's.
+    cwe: tuple[_Cwe, ...] = ()
+    capec: tuple[_Capec, ...] = ()
+    cve: tuple[_Cve, ...] = ()
+    backends: tuple[str, ...] = ()
 
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     family: str
     rule: tuple[_Rule, ...]
+    cwe: tuple[_Cwe, ...] = ()
+    capec: tuple[_Capec, ...] = ()
+    backends: tuple[str, ...] = ()
 
 
 class Exempt(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -112,6 +127,10 @@ def load_file(path: Path) -> list[Rule]:
             raw.paranoia,
             raw.confidence,
             raw.as_sent,
+            raw.cwe or decoded.cwe,
+            raw.capec or decoded.capec,
+            raw.cve,
+            raw.backends or decoded.backends,
         )
         for raw in decoded.rule
     ]

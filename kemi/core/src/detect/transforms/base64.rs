@@ -17,19 +17,42 @@ pub fn unbase64(value: &[u8]) -> Cow<'_, [u8]> {
             made.push(b'\n');
         }
         let text = made.len();
-        for group in word.chunks(4) {
-            let bits = group
-                .iter()
-                .fold(0u32, |bits, &byte| (bits << 6) | u32::from(digit(byte).unwrap_or(0)));
-            let bytes = (bits << (6 * (4 - group.len()))).to_be_bytes();
-            made.extend_from_slice(&bytes[1..group.len()]);
-        }
+        push(word, &mut made);
         let printable = made[text..].iter().filter(|byte| matches!(byte, 0x20..0x7f)).count();
         if printable * 100 < 95 * (made.len() - text) {
             made.truncate(start);
         }
     }
     Cow::Owned(made)
+}
+
+/// What digits of base64 or base64url stand for.
+pub fn decoded(digits: &[u8]) -> Vec<u8> {
+    let mut made = Vec::with_capacity(digits.len() * 3 / 4);
+    push(digits, &mut made);
+    made
+}
+
+fn push(digits: &[u8], made: &mut Vec<u8>) {
+    let value_of = |byte| match byte {
+        b'-' => 62,
+        b'_' => 63,
+        byte => u32::from(digit(byte).unwrap_or(0)),
+    };
+    for group in digits.chunks(4) {
+        let bits = group.iter().fold(0, |bits: u32, &byte| (bits << 6) | value_of(byte));
+        let bytes = (bits << (6 * (4 - group.len()))).to_be_bytes();
+        made.extend_from_slice(&bytes[1..group.len().max(1)]);
+    }
+}
+
+pub const fn is_digit(byte: u8) -> bool {
+    digit(byte).is_some()
+}
+
+/// RFC 4648 5: the alphabet for URLs and file names.
+pub const fn is_url_digit(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
 const fn digit(byte: u8) -> Option<u8> {

@@ -52,6 +52,16 @@ pub fn escapes(value: &[u8]) -> Cow<'_, [u8]> {
                 made.push(octal as u8);
                 Some(4)
             }
+            // Two octal digits: a mark that needs no third (`\\47`), but no letter, which paths of Windows may name.
+            b'4'..=b'7' => {
+                let (high, low) = (value[at + 1] - b'0', *value.get(at + 2)?);
+                let octal = high << 3 | low.wrapping_sub(b'0');
+                if !matches!(low, b'0'..=b'7') || !octal.is_ascii_punctuation() {
+                    return None;
+                }
+                made.push(octal);
+                Some(3)
+            }
             _ => None,
         },
     )

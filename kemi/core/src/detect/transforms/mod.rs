@@ -7,7 +7,9 @@ mod escapes;
 mod percent;
 mod shell;
 mod spaces;
+mod token;
 mod unicode;
+mod utf7;
 
 use std::borrow::Cow;
 
@@ -18,7 +20,9 @@ pub use escapes::{escapes, hex_bytes, quoted_pair};
 pub use percent::{percent, percent_u};
 pub use shell::shell_noise;
 pub use spaces::{no_controls, plus, spaces};
+pub use token::tokens;
 pub use unicode::{overlong, plain_unicode};
+pub use utf7::utf7;
 
 use crate::sip::unfold;
 
@@ -44,6 +48,7 @@ pub static TRANSFORMS: &[(&str, Transform)] = &[
     ("spaces", spaces),
     ("plus", plus),
     ("shell_noise", shell_noise),
+    ("utf7", utf7),
     ("unbase64", unbase64),
 ];
 
@@ -68,7 +73,7 @@ const fn means() -> [u8; 256] {
             b'%' | b'&' | b'\\' | 0x80.. => ODD | ENCODED,
             b'"' | b'\'' | b'*' | b'+' | b'^' | b'`' => ODD,
             0..0x20 | 0x7f => ODD,
-            b'$' | b'0' | b' ' => FIRST,
+            b'$' | b'0' | b' ' | b'J' => FIRST,
             _ => 0,
         };
         byte += 1;
@@ -85,6 +90,7 @@ pub const fn is_odd(byte: u8) -> bool {
 pub fn needs_decoding(value: &[u8]) -> bool {
     value.iter().enumerate().any(|(at, &byte)| match MEANS[byte as usize] {
         0 => false,
+        FIRST if byte == b'J' => token::ends_head(value, at),
         FIRST => value.get(at + 1).is_some_and(|&next| opens(byte, next)),
         _ => true,
     })
@@ -215,7 +221,12 @@ fn each<'a>(start: Cow<'a, [u8]>, forms: &mut Forms<'a>) {
         forms.made(without_comments(&plain));
     }
     forms.made(plus(&quiet));
+    forms.made(utf7(&plain));
     forms.made(shell_noise(&quiet));
+    for text in tokens(&start) {
+        forms.add(Cow::Owned(decode(&text).into_owned()));
+        forms.add(Cow::Owned(text));
+    }
     if plain.windows(2).any(|mark| mark == b"64") && names_base64(&plain) {
         forms.add(Cow::Owned(unbase64(&plain).into_owned()));
     }

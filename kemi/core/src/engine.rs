@@ -1,9 +1,11 @@
 //! One message, looked at: read, its structure checked, its parts held against the rules.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::sync::Arc;
 
-use crate::detect::{self, Finding, Ruleset, Scratch};
+use crate::detect::{self, Finding, Kept, Ruleset, Scratch};
+use crate::record;
 use crate::sip::{self, Defect, Message, PartKind, Span};
 use crate::structure;
 
@@ -20,8 +22,11 @@ pub struct Engine {
 #[derive(Debug)]
 pub struct Seen<'a> {
     pub message: Message<'a>,
-    /// Of structure first, then of parts in message order.
+    /// Of structure first, then of parts in message order. Of more than a record shows the weightiest first, and repeats of a
+    /// rule last.
     pub findings: Vec<Finding<'a>>,
+    /// Where more values stand that can be scrubbed; see `Kept`.
+    pub more: Vec<Span>,
     /// A defect makes it unfit to be routed.
     pub malformed: bool,
 }
@@ -41,15 +46,38 @@ impl Engine {
         }
         let malformed = !message.defects.is_empty() && structure::is_malformed(&message);
         let mut findings: Vec<Finding<'a>> = message.defects.iter().map(of_structure).collect();
+        let mut kept = Kept::default();
         if raw.len() <= self.max_bytes {
-            findings.append(&mut detect::find(&message, &self.ruleset, &self.settings, scratch));
+            kept = detect::find(&message, &self.ruleset, &self.settings, scratch);
+            findings.append(&mut kept.findings);
+        }
+        if findings.len() > record::MAX_FINDINGS {
+            weightiest_first(&mut findings);
         }
         Seen {
             message,
             findings,
+            more: kept.more,
             malformed,
         }
     }
+}
+
+fn weightiest_first(findings: &mut Vec<Finding<'_>>) {
+    let mut known: Vec<&str> = Vec::new();
+    let mut ranked: Vec<_> = std::mem::take(findings)
+        .into_iter()
+        .map(|finding| {
+            let repeated = known.contains(&finding.rule);
+            if !repeated {
+                known.push(finding.rule);
+            }
+            let rank = (repeated, Reverse(finding.score), finding.family == structure::FAMILY);
+            (rank, finding)
+        })
+        .collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    findings.extend(ranked.into_iter().map(|(_, finding)| finding));
 }
 
 /// A defect as a finding of family `structure`.

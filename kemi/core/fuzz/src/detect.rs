@@ -3,8 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::{Arc, LazyLock};
 
-use sipsieve_core::detect::matcher::MAX_FINDINGS;
-use sipsieve_core::detect::{Scratch, Settings, transforms};
+use sipsieve_core::detect::{Finding, MAX_FINDINGS, Scratch, Settings, transforms};
 use sipsieve_core::engine::{Engine, Seen};
 use sipsieve_core::sip::PartKind;
 use sipsieve_core::sip::parts::{Bodies, each};
@@ -58,7 +57,18 @@ fn names<'s>(seen: &'s Seen<'_>) -> Vec<(&'s str, &'s str, usize)> {
 
 fn within_bounds(seen: &Seen<'_>) {
     let raw = seen.message.raw;
-    assert!(seen.findings.len() <= MAX_FINDINGS + seen.message.defects.len());
+    let repeats = |finding: &Finding<'_>| {
+        let same = |other: &&Finding<'_>| other.rule == finding.rule && other.removable == finding.removable;
+        seen.findings.iter().filter(same).count()
+    };
+    assert!(
+        seen.findings
+            .iter()
+            .all(|finding| finding.family == FAMILY || repeats(finding) <= MAX_FINDINGS)
+    );
+    for span in &seen.more {
+        assert!(span.start < span.end && span.end <= raw.len());
+    }
     for finding in &seen.findings {
         assert!(finding.span.start <= finding.span.end && finding.span.end <= raw.len());
         assert!(finding.excerpt.len() <= 4096 && finding.score <= 10);

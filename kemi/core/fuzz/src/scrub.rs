@@ -1,7 +1,6 @@
 //! What holds for whatever is scrubbed: nothing is left to find, and nothing else is changed.
 
 use sipsieve_core::detect::Scratch;
-use sipsieve_core::detect::matcher::MAX_FINDINGS;
 use sipsieve_core::detect::scrub::{PLACEHOLDER, scrub};
 use sipsieve_core::sip::{Kind, Span};
 
@@ -19,18 +18,19 @@ pub fn check(data: &[u8]) {
         .iter()
         .filter(|finding| finding.removable)
         .map(|finding| finding.span)
+        .chain(seen.more.iter().copied())
         .collect();
     if spans.is_empty() {
         return;
     }
     let made = scrub(data, spans.clone());
     unchanged(data, &spans, &made);
-    // As it is decided: a request with nothing but what can be taken out. Of more findings than are kept none knows the rest.
+    // As it is decided: a request with nothing but what can be taken out.
     let all = seen
         .findings
         .iter()
         .all(|finding| finding.removable || finding.score == 0);
-    if seen.message.kind != Kind::Request || !all || seen.findings.len() >= MAX_FINDINGS {
+    if seen.message.kind != Kind::Request || !all {
         return;
     }
     let again = engine.look(&made, false, &mut scratch);

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
+use super::kept::Kept;
 use super::literals;
 use super::rules::{Rule, Ruleset};
 use super::scrub::removable;
@@ -11,9 +12,6 @@ use crate::sip::grammar;
 use crate::sip::parts::{Bodies, Sink, Splitter, index_of};
 use crate::sip::{Header, HeaderName, Kind, Last, Message, Part, PartKind, Span, names};
 use crate::structure;
-
-/// Findings kept of one message: enough to explain, too few to flood a log.
-pub const MAX_FINDINGS: usize = 16;
 
 /// Bytes of a value that a finding shows.
 const MAX_EXCERPT: usize = 4096;
@@ -28,6 +26,9 @@ const DECODED_COST: usize = 80;
 
 /// Forms that most values with an encoding have; more count like values of their own.
 const FORMS: usize = 3;
+
+/// Bytes of a malformed message that is looked at in full: its attack is worth a name.
+const MAX_SHORT: usize = 2048;
 
 /// Literals of one header field that are told apart by their place; of one with more each part is searched by itself.
 const MAX_HITS: usize = 32;
@@ -79,19 +80,15 @@ pub struct Scratch {
     fired: Vec<u16>,
 }
 
-/// All findings, at most one for a rule and part, in message order.
+/// What is found, at most once for a rule and part; see `Kept` for what is kept of many.
 ///
 /// `max_decoded_bytes` bounds what is decoded and matched, so that no message costs more than about 300 µs: values that need
 /// decoding may hold that many bytes in all, all values in which something may be found 3.5 times as many. More is a finding
-/// itself.
-pub fn find<'a>(
-    message: &Message<'a>,
-    ruleset: &'a Ruleset,
-    settings: &Settings,
-    scratch: &mut Scratch,
-) -> Vec<Finding<'a>> {
+/// itself, which refuses a request; in a reply, which can't be refused, whatever could not be looked at any more is one that
+/// scrubs it, where it can be scrubbed.
+pub fn find<'a>(message: &Message<'a>, ruleset: &'a Ruleset, settings: &Settings, scratch: &mut Scratch) -> Kept<'a> {
     let mut most = settings.max_decoded_bytes;
-    if !message.defects.is_empty() && structure::is_malformed(message) {
+    if message.raw.len() > MAX_SHORT && !message.defects.is_empty() && structure::is_malformed(message) {
         // It will be refused anyway, so a short look has to do to say what else is wrong with it.
         most /= 6;
     }
@@ -101,16 +98,15 @@ pub fn find<'a>(
         is_reply: message.kind == Kind::Reply,
         decodable: most,
         matchable: most * 7 / 2,
+        spent: false,
         placed: false,
         scratch,
-        findings: Vec::new(),
+        kept: Kept::default(),
     };
     let mut splitter = Splitter::new(message.raw, finder);
-    // It may have found enough before the end.
+    // It ends early only where there is a finding that says so.
     let _ = look(&mut splitter, message);
-    let mut findings = splitter.sink.findings;
-    findings.truncate(MAX_FINDINGS);
-    findings
+    splitter.sink.kept
 }
 
 fn look<'a>(splitter: &mut Splitter<'a, Finder<'a, '_>>, message: &Message<'a>) -> ControlFlow<()> {
@@ -138,10 +134,12 @@ struct Finder<'a, 's> {
     /// Bytes that may still be decoded and matched.
     decodable: usize,
     matchable: usize,
+    /// Whether that was too little once.
+    spent: bool,
     /// Whether the leads of the header field at hand are known by their place.
     placed: bool,
     scratch: &'s mut Scratch,
-    findings: Vec<Finding<'a>>,
+    kept: Kept<'a>,
 }
 
 impl<'a> Finder<'a, '_> {
@@ -183,31 +181,38 @@ impl<'a> Finder<'a, '_> {
             && !needs_decoding(grammar::trim(value, grammar::is_space))
     }
 
-    /// Ends the look once there are findings enough.
-    fn go_on(&self) -> ControlFlow<()> {
-        if self.findings.len() >= MAX_FINDINGS {
-            ControlFlow::Break(())
-        } else {
+    /// A part for which nothing is left of what may be decoded and matched.
+    fn over(&mut self, part: &Part<'a>) -> ControlFlow<()> {
+        let removable = removable(part, self.is_reply);
+        if !self.spent || removable {
+            let (size, most) = (part.value.len(), self.settings.max_decoded_bytes);
+            let reason = format!("{size} bytes, and more than detection.max_decoded_bytes = {most} to decode in all");
+            self.too_long(part, reason, removable);
+        }
+        self.spent = true;
+        if self.is_reply {
             ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
         }
     }
 
-    fn too_long(&mut self, part: &Part<'a>, reason: String) {
+    fn too_long(&mut self, part: &Part<'a>, reason: String, removable: bool) {
         let excerpt = if part.header.has(names::CREDENTIALS) {
             b""
         } else {
             &part.value[..part.value.len().min(256)]
         };
-        self.findings.push(Finding {
+        self.kept.add(Finding {
             rule: "value-overlong",
             family: structure::FAMILY,
             score: structure::score("value-overlong"),
             field: Cow::Owned(part.field.to_string()),
             reason: Cow::Owned(reason),
             excerpt: Cow::Borrowed(excerpt),
-            span: Span::default(),
+            span: if removable { part.span } else { Span::default() },
             part: part.kind,
-            removable: false,
+            removable,
         });
     }
 
@@ -263,7 +268,7 @@ impl<'a> Finder<'a, '_> {
             } else {
                 &part.value[..part.value.len().min(MAX_EXCERPT)]
             };
-            self.findings.push(Finding {
+            self.kept.add(Finding {
                 rule: &rule.spec.id,
                 family: &rule.spec.family,
                 score,
@@ -286,12 +291,12 @@ impl<'a> Sink<'a> for Finder<'a, '_> {
                 "{size} bytes; detection.max_value_bytes = {}",
                 self.settings.max_value_bytes
             );
-            self.too_long(&part, reason);
+            self.too_long(&part, reason, false);
         }
         let wanted = self.want(&part);
         let needed = part.kind != PartKind::Name && needs_decoding(part.value);
         if !needed && !wanted {
-            return self.go_on();
+            return ControlFlow::Continue(());
         }
         let costs = size + PART_COST + if needed { FORMS_COST } else { 0 };
         let decoded = if needed && is_encoded(part.value) {
@@ -299,11 +304,8 @@ impl<'a> Sink<'a> for Finder<'a, '_> {
         } else {
             0
         };
-        if costs > self.matchable || decoded > self.decodable {
-            let most = self.settings.max_decoded_bytes;
-            let reason = format!("{size} bytes, and more than detection.max_decoded_bytes = {most} to decode in all");
-            self.too_long(&part, reason);
-            return ControlFlow::Break(());
+        if self.spent || costs > self.matchable || decoded > self.decodable {
+            return self.over(&part);
         }
         self.matchable -= costs;
         self.decodable -= decoded;
@@ -321,7 +323,7 @@ impl<'a> Sink<'a> for Finder<'a, '_> {
         } else {
             self.matched(&part, part.value, false);
         }
-        self.go_on()
+        ControlFlow::Continue(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Finds which rules fire on which parts of a message.
 
 pub mod glob;
+pub mod kept;
 pub mod literals;
 pub mod matcher;
 pub mod prefilter;
@@ -10,5 +11,6 @@ pub mod scrub;
 mod soundness;
 pub mod transforms;
 
+pub use kept::{Kept, MAX_FINDINGS};
 pub use matcher::{Finding, Scratch, Settings, find};
 pub use rules::{Exception, RuleError, RuleSpec, Ruleset};

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
+use super::kept::MAX_FINDINGS;
 use super::literals;
 use super::transforms::{forms, needs_decoding};
 use super::{RuleSpec, Ruleset, Scratch, Settings, find};
@@ -176,14 +177,14 @@ fn held_one_by_one(raw: &[u8], ruleset: &Ruleset) -> BTreeSet<(String, String)> 
     found
 }
 
-/// The (rule, field) that a search finds, and whether that is all: a message has sixteen findings at the most.
+/// The (rule, field) that a search finds, and whether that is all: of more than sixteen findings not all are kept.
 fn found_in(raw: &[u8], ruleset: &Ruleset) -> (BTreeSet<(String, String)>, bool) {
     let message = sip::parse(raw);
-    let findings = find(&message, ruleset, &SETTINGS, &mut Scratch::default());
+    let findings = find(&message, ruleset, &SETTINGS, &mut Scratch::default()).findings;
     let pairs = findings
         .iter()
         .map(|finding| (finding.rule.to_owned(), finding.field.to_string()));
-    (pairs.collect(), findings.len() < super::matcher::MAX_FINDINGS)
+    (pairs.collect(), findings.len() < MAX_FINDINGS)
 }
 
 #[test]
@@ -270,18 +271,39 @@ fn literals_that_end_at_one_place_are_all_kept_or_none_is_relied_on() {
     }
 }
 
-#[test]
-fn a_message_has_sixteen_findings_at_the_most() {
-    let ruleset = Ruleset::new(vec![rule("t-one", "qzxk")], &[]).expect("rules");
+/// The rules found in a message by the shipped set's bounds, and what could be scrubbed beside them.
+fn kept(raw: &str, rules: Vec<RuleSpec>, max_decoded_bytes: usize) -> (Vec<String>, usize) {
+    let ruleset = Ruleset::new(rules, &[]).expect("rules");
     let settings = Settings {
-        max_value_bytes: 8,
+        max_decoded_bytes,
         ..SETTINGS
     };
-    let raw = format!(
-        "OPTIONS sip:b SIP/2.0\r\n{}\r\n",
-        "Contact: <sip:abcdefghijkl@b>\r\n".repeat(40)
-    );
     let message = sip::parse(raw.as_bytes());
-    let findings = find(&message, &ruleset, &settings, &mut Scratch::default());
-    assert_eq!(findings.len(), super::matcher::MAX_FINDINGS);
+    let kept = find(&message, &ruleset, &settings, &mut Scratch::default());
+    let names = kept.findings.iter().map(|finding| finding.rule.to_owned()).collect();
+    (names, kept.more.len())
+}
+
+#[test]
+fn repeats_of_a_rule_hide_nothing() {
+    let rules = || vec![rule("t-one", "qzxk"), rule("t-two", "wvjw")];
+    let repeats = "Contact: <sip:qzxk@b>\r\n".repeat(40);
+    let raw = format!("OPTIONS sip:b SIP/2.0\r\n{repeats}X-A: wvjw\r\nX-B: wvjw\r\nX-C: wvjw\r\n\r\n");
+    let (names, more) = kept(&raw, rules(), 1 << 30);
+    assert_eq!(names.len(), MAX_FINDINGS + 1);
+    assert_eq!(names.last().map(String::as_str), Some("t-two"));
+    // What is not kept is scrubbed all the same.
+    assert_eq!(more, 2);
+}
+
+#[test]
+fn a_request_that_is_too_dear_ends_in_a_finding_and_a_reply_is_scrubbed_of_what_is_not_looked_at() {
+    let fields = "X-A: qzxk'\r\n".repeat(40);
+    let rules = || vec![rule("t-one", "qzxk")];
+    for (first, looked, scrubbed) in [("OPTIONS sip:b SIP/2.0", 4, 0), ("SIP/2.0 200 OK", 4, 36)] {
+        let (names, left) = kept(&format!("{first}\r\n{fields}\r\n"), rules(), 80);
+        let found = names.iter().filter(|name| *name == "value-overlong").count();
+        assert_eq!(names.len() - found, looked, "{first}: {names:?}");
+        assert_eq!(found + left, scrubbed.max(1), "{first}");
+    }
 }

@@ -296,7 +296,8 @@ impl Judge {
     /// another part of what stands beside it.
     fn scrub(&self, seen: &Seen<'_>, decision: &mut Decision<'_>) {
         let removable = decision.findings.iter().filter(|finding| finding.removable);
-        let made = detect::scrub::scrub(seen.message.raw, removable.map(|finding| finding.span).collect());
+        let spans = removable.map(|finding| finding.span).chain(seen.more.iter().copied());
+        let made = detect::scrub::scrub(seen.message.raw, spans.collect());
         if seen.message.kind == Kind::Request {
             let left = self.engine.look(&made, false, &mut Scratch::default());
             let left = scoring::weigh(&self.policy, Kind::Request, &self.heeded(&left.findings));

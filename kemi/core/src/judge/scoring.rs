@@ -14,6 +14,10 @@ pub struct Weighed {
     pub reason: String,
 }
 
+fn counts(policy: &Policy, finding: &Finding<'_>) -> bool {
+    finding.score > 0 && policy.action(finding.family) != Action::Log
+}
+
 /// The findings whose scores add up, by their place.
 ///
 /// One value is one piece of evidence, however many rules fire on it and in however many headers a caller's name stands; the
@@ -22,7 +26,7 @@ pub fn counted(policy: &Policy, findings: &[Finding<'_>]) -> Vec<usize> {
     let own = |finding: &Finding<'_>| finding.family == structure::FAMILY || finding.excerpt.is_empty();
     let mut counted: Vec<usize> = Vec::with_capacity(findings.len().min(32));
     for (place, finding) in findings.iter().enumerate() {
-        if finding.score == 0 || policy.action(finding.family) == Action::Log {
+        if !counts(policy, finding) {
             continue;
         }
         // There are as many of these as rules and values at the most, some dozens.
@@ -62,7 +66,8 @@ pub fn weigh(policy: &Policy, kind: Kind, findings: &[Finding<'_>]) -> Weighed {
         reason: format!("{}: {}", worst.field, worst.reason),
     };
     if kind == Kind::Reply {
-        let able = counted.iter().any(|finding| finding.removable);
+        // What speaks for a value may stand where nothing can be taken out, and the value elsewhere too.
+        let able = findings.iter().any(|finding| finding.removable && counts(policy, finding));
         return of(if able { Verdict::Scrub } else { Verdict::Allow }, Answer::NONE);
     }
     let mut action = policy.action(worst.family);

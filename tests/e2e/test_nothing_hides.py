@@ -44,3 +44,40 @@ def test_repeats_hide_no_attack(server: Server, attack: str, place: str) -> None
     record = server.record_of(call_id)
     assert record["event"]["action"] == "reject"
     server.assert_healthy()
+
+
+HIDDEN = {
+    "host": ("<sip:alice@example.com>", "<sip:alice@example|id>"),
+    "user": ("<sip:alice@", "<sip:x;touch pwn@"),
+    "names of parameters": ("<sip:alice@example.com>", "<sip:alice@example.com;x'or'1'='1>"),
+    "user and password": ("<sip:alice@", "<sip:`lynx%20http://192.0.2.66/x`@"),
+    "a comment across the host": ("<sip:alice@example.com>", "<sip:x'/*@example.com;a=*/or/**/1=1-->"),
+}
+
+
+@pytest.mark.parametrize("place", HIDDEN)
+def test_what_the_host_s_variables_would_show_is_looked_at(server: Server, place: str) -> None:
+    call_id = f"hidden-{list(HIDDEN).index(place)}"
+    raw = changed(request("OPTIONS", call_id=call_id), *HIDDEN[place])
+    assert status(exchange(server, raw)) in (400, 403)
+    assert server.record_of(call_id)["event"]["action"] == "reject"
+    server.assert_healthy()
+
+
+@pytest.mark.parametrize("host", ["document.", "pbx.dev.env.", "web.config.example.com"])
+def test_a_customer_s_host_is_no_attack(server: Server, host: str) -> None:
+    raw = changed(request("OPTIONS", call_id=f"host-{host}"), "<sip:alice@example.com>", f"<sip:alice@{host}>")
+    assert status(exchange(server, raw)) == 200
+
+
+def test_descriptions_and_entities_are_looked_at_whatever_their_type(server: Server) -> None:
+    description = b"v=0\r\no=- 1 1 IN IP4 192.0.2.4\r\ns=-\r\nc=IN IP4 192.0.2.4\r\nt=0 0\r\n"
+    entity = b"<!DOCTYPE x [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><presence>&e;</presence>"
+    for kind, body, expected in (
+        ("text/plain", description, 200),
+        ("text/plain", description + b"a=x:`id`\r\n", 403),
+        ("application/sdp", description.replace(b"\r\n", b"\r") + b"a=x:`id`\r", 403),
+        ("application/pidf+xml", entity, 400),
+    ):
+        raw = request("PUBLISH", headers=(f"Content-Type: {kind}",), body=body)
+        assert status(exchange(server, raw)) == expected, (kind, body)

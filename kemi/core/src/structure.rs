@@ -89,6 +89,37 @@ pub static CHECKS: &[Check] = &[
         5,
         "longer than any client sends, and not plain text: made to wear out a parser or a filter",
     ),
+    check_of("host-format", 5, "RFC 3261 25.1: a host is a name or an address"),
+    check_of("port-format", 5, "RFC 3261 25.1: a port is a number"),
+    check_of(
+        "user-format",
+        5,
+        "RFC 3261 25.1: such bytes stand in a user or password escaped only",
+    ),
+    check_of(
+        "user-command",
+        5,
+        "CWE-78: what a shell takes for a command of its own, where a user or password stands",
+    ),
+    check_of("method-format", 5, "RFC 3261 25.1: a method is a token"),
+    check_of("tag-format", 5, "RFC 3261 25.1: a tag is a token"),
+    check_of("branch-format", 5, "RFC 3261 25.1: a branch is a token"),
+    check_of("call-id-format", 5, "RFC 3261 25.1: a Call-ID is one or two words"),
+    check_of(
+        "protocol-format",
+        5,
+        "RFC 3261 25.1: a Via begins with SIP, a version and a transport",
+    ),
+    check_of(
+        "parameter-format",
+        5,
+        "RFC 3261 25.1: a parameter is a name with a token, host or quoted string",
+    ),
+    check_of(
+        "xml-external",
+        5,
+        "CWE-611: a body of XML that declares an entity, or has a definition or inclusion fetched",
+    ),
     check_of("header-folds", 5, "more folded lines than any client sends"),
     check_of("max-forwards", 5, "RFC 3261 20.22: not a number from 0 to 255"),
     check_of(
@@ -281,7 +312,7 @@ fn check_cseq(message: &mut Message<'_>) {
     let excerpt = header.value.clone();
     let read = grammar::cseq(&excerpt).and_then(|(number, method)| Some((grammar::number(number)?, method)));
     match read {
-        Some((number, method)) if number < 1 << 32 => {
+        Some((number, method)) if number < 1 << 32 && grammar::is_token(method) => {
             if message.kind == Kind::Request && method != message.method {
                 let reason = format!("the request is {}", grammar::ascii(message.method));
                 add(

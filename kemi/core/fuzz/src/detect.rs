@@ -3,10 +3,11 @@
 use std::ops::ControlFlow;
 use std::sync::{Arc, LazyLock};
 
+use sipsieve_core::detect::shape::{self, Shape};
 use sipsieve_core::detect::{Finding, MAX_FINDINGS, Scratch, Settings, transforms};
 use sipsieve_core::engine::{Engine, Seen};
-use sipsieve_core::sip::PartKind;
 use sipsieve_core::sip::parts::{Bodies, each};
+use sipsieve_core::sip::{Part, PartKind, Span};
 use sipsieve_core::structure::FAMILY;
 
 use crate::{MAX_INPUT, bounded, choice};
@@ -88,8 +89,17 @@ fn nothing_lost(engine: &Engine, seen: &Seen<'_>) {
         return;
     }
     let bodies = Bodies { sdp: true, text: true };
+    let inside = |whole: &Part<'_>, rule: &str| {
+        let within = |span: Span| whole.span.start <= span.start && span.end <= whole.span.end;
+        seen.findings
+            .iter()
+            .any(|finding| finding.rule == rule && within(finding.span))
+    };
     each(&seen.message, bodies, |part| {
-        let needed = part.kind != PartKind::Name && transforms::needs_decoding(part.value);
+        let is_plain = shape::of(&part) == Shape::Plain;
+        let needed = part.kind != PartKind::Name
+            && !is_plain
+            && (transforms::needs_decoding(part.value) || transforms::names_base64(part.value));
         let forms = if needed {
             transforms::forms(part.value, part.quoted)
         } else {
@@ -101,6 +111,8 @@ fn nothing_lost(engine: &Engine, seen: &Seen<'_>) {
             if spec.paranoia > engine.settings.paranoia
                 || spec.score.min(spec.tight) == 0
                 || !rule.applies(&part)
+                || (is_plain && rule.is_code)
+                || (shape::is_whole(&part) && inside(&part, &spec.id))
                 || rule.excepted(&part)
             {
                 continue;

@@ -29,4 +29,12 @@ impl<'a> Kept<'a> {
             self.more.push(finding.span);
         }
     }
+
+    /// Whether a rule is known to have fired within a span.
+    pub fn knows(&self, rule: &str, place: Span) -> bool {
+        let inside = |span: Span| place.start <= span.start && span.end <= place.end;
+        self.findings
+            .iter()
+            .any(|found| found.rule == rule && inside(found.span))
+    }
 }

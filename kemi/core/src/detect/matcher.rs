@@ -7,9 +7,11 @@ use super::kept::Kept;
 use super::literals;
 use super::rules::{Rule, Ruleset};
 use super::scrub::removable;
-use super::transforms::{forms, is_encoded, needs_decoding};
+use super::shape::{self, Shape};
+use super::transforms::{forms, is_encoded, names_base64, needs_decoding};
+use super::xml;
 use crate::sip::grammar;
-use crate::sip::parts::{Bodies, Sink, Splitter, index_of};
+use crate::sip::parts::{Bodies, Sink, Splitter, index_of, is_odd_inside, is_structured};
 use crate::sip::{Header, HeaderName, Kind, Last, Message, Part, PartKind, Span, names};
 use crate::structure;
 
@@ -26,6 +28,9 @@ const DECODED_COST: usize = 80;
 
 /// Forms that most values with an encoding have; more count like values of their own.
 const FORMS: usize = 3;
+
+/// Bytes of a value that a finding about its structure shows.
+const MAX_BROKEN: usize = 256;
 
 /// Bytes of a malformed message that is looked at in full: its attack is worth a name.
 const MAX_SHORT: usize = 2048;
@@ -99,6 +104,8 @@ pub fn find<'a>(message: &Message<'a>, ruleset: &'a Ruleset, settings: &Settings
         decodable: most,
         matchable: most * 7 / 2,
         spent: false,
+        marked: shape::has_marks(&message.raw[..message.body_start]),
+        coded: names_base64(&message.raw[..message.body_start]),
         placed: false,
         scratch,
         kept: Kept::default(),
@@ -120,6 +127,9 @@ fn look<'a>(splitter: &mut Splitter<'a, Finder<'a, '_>>, message: &Message<'a>) 
         splitter.value(header, index_of(message, at))?;
     }
     splitter.sink.placed = false;
+    if !message.body().is_empty() {
+        splitter.sink.external(message);
+    }
     let bodies = Bodies {
         sdp: splitter.sink.settings.sdp,
         text: splitter.sink.settings.text_bodies,
@@ -136,6 +146,10 @@ struct Finder<'a, 's> {
     matchable: usize,
     /// Whether that was too little once.
     spent: bool,
+    /// Whether marks that some parts can't hold stand in the header section.
+    marked: bool,
+    /// Whether base64 is named there.
+    coded: bool,
     /// Whether the leads of the header field at hand are known by their place.
     placed: bool,
     scratch: &'s mut Scratch,
@@ -179,6 +193,31 @@ impl<'a> Finder<'a, '_> {
             && value.len() <= self.settings.max_value_bytes
             && ruleset.always().is_empty()
             && !needs_decoding(grammar::trim(value, grammar::is_space))
+            && !(self.coded && names_base64(value))
+            && !(self.marked && is_structured(header.name) && shape::has_marks(value))
+            && !is_odd_inside(header.name, value)
+    }
+
+    /// A body whose reader would fetch what it names; whether text bodies are read or not.
+    fn external(&mut self, message: &Message<'a>) {
+        let kind = message
+            .get(names::CONTENT_TYPE)
+            .map_or(&b""[..], |header| &header.value);
+        let body = message.body();
+        if !xml::may_be(kind, body) || !xml::is_external(body) {
+            return;
+        }
+        self.kept.add(Finding {
+            rule: "xml-external",
+            family: structure::FAMILY,
+            score: structure::score("xml-external"),
+            field: Cow::Borrowed("body"),
+            reason: Cow::Borrowed("an entity, definition or inclusion that the reader would resolve"),
+            excerpt: Cow::Borrowed(&body[..body.len().min(MAX_BROKEN)]),
+            span: Span::default(),
+            part: PartKind::Body,
+            removable: false,
+        });
     }
 
     /// A part for which nothing is left of what may be decoded and matched.
@@ -241,6 +280,30 @@ impl<'a> Finder<'a, '_> {
         !wanted.is_empty()
     }
 
+    /// A part that holds what its grammar has no room for.
+    fn broken(&mut self, part: &Part<'a>, rule: &'static str, reason: String) {
+        let reason = Cow::Owned(reason);
+        self.kept.add(Finding {
+            rule,
+            family: structure::FAMILY,
+            score: structure::score(rule),
+            field: Cow::Owned(part.field.to_string()),
+            reason,
+            excerpt: Cow::Borrowed(&part.value[..part.value.len().min(MAX_BROKEN)]),
+            span: part.span,
+            part: part.kind,
+            removable: removable(part, self.is_reply),
+        });
+    }
+
+    fn command(&mut self, part: &Part<'a>) {
+        self.broken(
+            part,
+            "user-command",
+            "a command behind a separator of a shell".to_owned(),
+        );
+    }
+
     /// Matches the wanted rules on one form of a part.
     fn matched(&mut self, part: &Part<'a>, form: &[u8], decoded: bool) {
         let wanted = &mut self.scratch.wanted;
@@ -258,7 +321,8 @@ impl<'a> Finder<'a, '_> {
             }
             self.scratch.fired.push(number);
             let score = score(rule, part, self.settings.paranoia);
-            if score == 0 || rule.excepted(part) {
+            if score == 0 || rule.excepted(part) || (shape::is_whole(part) && self.kept.knows(&rule.spec.id, part.span))
+            {
                 continue;
             }
             // Digest secrets never reach the log, whatever fired on them.
@@ -286,15 +350,36 @@ impl<'a> Finder<'a, '_> {
 impl<'a> Sink<'a> for Finder<'a, '_> {
     fn part(&mut self, part: Part<'a>) -> ControlFlow<()> {
         let size = part.value.len();
-        if size > self.settings.max_value_bytes && is_name(&part) {
-            let reason = format!(
-                "{size} bytes; detection.max_value_bytes = {}",
-                self.settings.max_value_bytes
-            );
+        let most = self.settings.max_value_bytes;
+        let named = if is_name(&part) { size } else { longest(&part, most) };
+        if named > most {
+            let reason = format!("{named} bytes; detection.max_value_bytes = {most}");
             self.too_long(&part, reason, false);
         }
-        let wanted = self.want(&part);
-        let needed = part.kind != PartKind::Name && needs_decoding(part.value);
+        let shape = shape::of(&part);
+        if let Shape::Broken(rule, byte) = shape {
+            let reason = format!("no {:?} may stand in a {}", char::from(byte), what(&part));
+            self.broken(&part, rule, reason);
+        }
+        let user = matches!(part.kind, PartKind::Userinfo | PartKind::Password);
+        // A plus sign that is read as a space makes words of what stands between ampersands, so only escapes are undone.
+        let escaped = user && part.value.contains(&b'%');
+        let mut command = user && shape != Shape::Plain && shape::is_command(part.value);
+        if command {
+            self.command(&part);
+        }
+        let mut wanted = self.want(&part);
+        // Letters and digits can be code in base64, where something beside them says that they are.
+        let mut needed = part.kind != PartKind::Name && (needs_decoding(part.value) || names_base64(part.value));
+        if shape == Shape::Plain {
+            // It can be read in one way only, and no code is written in it.
+            needed = false;
+            let rules = &self.ruleset.rules;
+            self.scratch
+                .wanted
+                .retain(|&number| !rules[usize::from(number)].is_code);
+            wanted = !self.scratch.wanted.is_empty();
+        }
         if !needed && !wanted {
             return ControlFlow::Continue(());
         }
@@ -319,6 +404,10 @@ impl<'a> Sink<'a> for Finder<'a, '_> {
                 wanted.clear();
                 self.ruleset.want(form, wanted);
                 self.matched(&part, form, number > 0);
+                if escaped && !command && shape::is_command(form) {
+                    command = true;
+                    self.command(&part);
+                }
             }
         } else {
             self.matched(&part, part.value, false);
@@ -353,10 +442,36 @@ fn is_tight(part: &Part<'_>) -> bool {
     part.kind != PartKind::DisplayName && part.header.has(names::ROUTED)
 }
 
+/// The longest name in a part that was not taken apart: of an address, a Via or the like that is beyond what is split.
+fn longest(part: &Part<'_>, most: usize) -> usize {
+    let header = part.header;
+    let apart = header.has(names::ADDRESS) || matches!(header.id, names::VIA | names::REQUEST_URI);
+    if part.value.len() <= most || part.kind != PartKind::Text || !apart {
+        return 0;
+    }
+    let separates = |byte: &u8| matches!(byte, b';' | b',' | b'<' | b'>' | b'@' | b'"' | b'=' | b':' | b'?');
+    part.value.split(separates).map(<[u8]>::len).max().unwrap_or_default()
+}
+
+/// What a part is called in a reason.
+fn what(part: &Part<'_>) -> &'static str {
+    match part.kind {
+        PartKind::Host => "host",
+        PartKind::Port => "port",
+        PartKind::Userinfo => "user",
+        PartKind::Password => "password",
+        PartKind::Method => "method",
+        PartKind::Parameter | PartKind::UriParameter => "parameter",
+        _ => "value of this kind",
+    }
+}
+
 fn is_name(part: &Part<'_>) -> bool {
     let HeaderName { id, .. } = part.header;
-    matches!(part.kind, PartKind::DisplayName | PartKind::Userinfo | PartKind::Host)
-        || id == names::CALL_ID
+    matches!(
+        part.kind,
+        PartKind::DisplayName | PartKind::Userinfo | PartKind::Password | PartKind::Host
+    ) || id == names::CALL_ID
         || matches!(part.field.last, Last::Parameter(name) if name.eq_ignore_ascii_case(b"tag") || name.eq_ignore_ascii_case(b"branch"))
 }
 

@@ -7,9 +7,11 @@ pub mod matcher;
 pub mod prefilter;
 pub mod rules;
 pub mod scrub;
+pub mod shape;
 #[cfg(test)]
 mod soundness;
 pub mod transforms;
+pub mod xml;
 
 pub use kept::{Kept, MAX_FINDINGS};
 pub use matcher::{Finding, Scratch, Settings, find};

@@ -12,6 +12,7 @@ use super::glob;
 use super::literals::{self, Literal};
 pub use super::prefilter::Hit;
 use super::prefilter::Prefilter;
+use super::shape;
 use super::transforms::is_odd;
 use crate::sip::{HeaderName, Part, PartKind, names};
 
@@ -63,6 +64,8 @@ impl std::error::Error for RuleError {}
 pub struct Rule {
     pub spec: RuleSpec,
     pattern: Pattern,
+    /// Whether it is about code, which no plain value can be.
+    pub is_code: bool,
     /// By `PartKind`.
     kinds: [bool; 12],
     /// Numbers of known header fields; names of others.
@@ -205,6 +208,7 @@ impl Rule {
                 .map(|exception| exception.field.clone())
                 .collect(),
             literals: literals::of(&hir).unwrap_or_default(),
+            is_code: shape::is_code(&spec.family),
             spec,
         })
     }

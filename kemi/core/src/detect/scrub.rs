@@ -24,8 +24,10 @@ const fn is_echoed(id: u8) -> bool {
 /// Parameters of a URI that say how its host is reached (RFC 3261 19.1.1): with another value a dialog's requests would not
 /// arrive.
 fn says_how_to_reach(last: Last<'_>) -> bool {
-    let Last::Parameter(name) = last else {
-        return false;
+    let name = match last {
+        Last::Parameter(name) => name,
+        Last::Named("uri" | "uri_parameters") => return true,
+        _ => return false,
     };
     ["transport", "maddr", "ttl", "lr", "comp"]
         .iter()
@@ -40,7 +42,7 @@ pub fn removable(part: &Part<'_>, is_reply: bool) -> bool {
     if part.span.is_empty() {
         return false;
     }
-    let routed = part.header.has(names::ROUTED);
+    let routed = part.header.has(names::ROUTED) || part.field.last == Last::Named("value");
     match part.kind {
         PartKind::DisplayName => true,
         PartKind::Text => !routed,

@@ -67,7 +67,9 @@ pub fn weigh(policy: &Policy, kind: Kind, findings: &[Finding<'_>]) -> Weighed {
     };
     if kind == Kind::Reply {
         // What speaks for a value may stand where nothing can be taken out, and the value elsewhere too.
-        let able = findings.iter().any(|finding| finding.removable && counts(policy, finding));
+        let able = findings
+            .iter()
+            .any(|finding| finding.removable && counts(policy, finding));
         return of(if able { Verdict::Scrub } else { Verdict::Allow }, Answer::NONE);
     }
     let mut action = policy.action(worst.family);

@@ -100,7 +100,7 @@ fn parts<'py>(py: Python<'py>, raw: &[u8], sdp: bool, text_bodies: bool) -> PyRe
 #[pyo3(signature = (raw, start=0))]
 fn text_lines(raw: &[u8], start: usize) -> Vec<(usize, usize)> {
     let mut spans = Vec::new();
-    sip::sdp::text_lines(raw, start, |line| spans.push((line.start, line.end)));
+    sip::sdp::text_lines(raw, start, true, |line| spans.push((line.start, line.end)));
     spans
 }
 

@@ -5,12 +5,12 @@
 
 use std::ops::ControlFlow;
 
-use memchr::{memchr, memrchr};
+use memchr::{memchr, memchr2, memrchr};
 
 use super::grammar::{self, closing_quote, is_space, trimmed};
 use super::model::{Field, Header, Last, Message, Part, PartKind, Span};
 use super::names::{self, HeaderName};
-use super::sdp::text_lines;
+use super::sdp::{self, text_lines};
 
 /// Entries read of one comma-joined header value.
 const MAX_ENTRIES: usize = 64;
@@ -31,16 +31,35 @@ const GO_ON: Flow = ControlFlow::Continue(());
 /// Which bodies are read; see the policy's `[detection]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Bodies {
-    /// The text lines of session descriptions.
+    /// The lines of session descriptions, whatever the Content-Type says.
     pub sdp: bool,
-    /// The text of MESSAGE and INFO.
+    /// The text of MESSAGE and INFO, and of other bodies that are text.
     pub text: bool,
 }
 
-/// Whether a field holds only one value, and no parts of it.
-fn is_structured(name: HeaderName<'_>) -> bool {
+/// Whether a field's value comes apart by a grammar.
+pub fn is_structured(name: HeaderName<'_>) -> bool {
     name.has(names::ADDRESS | names::PARAMETERS | names::CREDENTIALS)
         || matches!(name.id, names::VIA | names::CONTENT_TYPE | names::CALL_ID)
+}
+
+/// Whether white space or a bracket stands where a URI does, or white space among parameters: nobody sends that, and between
+/// words it makes a command of them.
+pub fn is_odd_inside(name: HeaderName<'_>, value: &[u8]) -> bool {
+    if !name.has(names::ADDRESS) {
+        let tail = memchr(b';', value).filter(|_| name.has(names::ROUTED));
+        return tail.is_some_and(|at| memchr(b' ', grammar::trim_end(&value[at..], is_space)).is_some());
+    }
+    let mut rest = value;
+    while let Some(low) = memchr(b'<', rest) {
+        let inner = &rest[low + 1..];
+        let high = memchr(b'>', inner).unwrap_or(inner.len());
+        if memchr2(b' ', b'<', &inner[..high]).is_some() {
+            return true;
+        }
+        rest = &inner[high..];
+    }
+    memchr(b' ', grammar::trim(rest, is_space)).is_some()
 }
 
 /// Of a token's marks (25.1) what a payload needs: an escape, or a quote before a word.
@@ -217,7 +236,17 @@ impl<'a, S: Sink<'a>> Splitter<'a, S> {
             return self.give(PartKind::Text, field, header.name, span, false);
         }
         if header.name.has(names::ADDRESS) {
-            self.entries(span, field, header.name, Self::address)
+            self.entries(span, field, header.name, Self::address)?;
+            // A comment that begins in a name may end in the URI, and take out what stands between.
+            let value = span.of(self.raw);
+            if memchr(b'<', value).is_some_and(|low| low > 0) && comments(value) {
+                let field = Field {
+                    last: Last::Named("value"),
+                    ..field
+                };
+                return self.give(PartKind::Text, field, header.name, span, false);
+            }
+            GO_ON
         } else if header.name.id == names::VIA {
             self.entries(span, field, header.name, Self::via)
         } else if header.name.has(names::PARAMETERS) {
@@ -240,34 +269,31 @@ impl<'a, S: Sink<'a>> Splitter<'a, S> {
             .get(names::CONTENT_TYPE)
             .map_or(&b""[..], |header| &header.value);
         let header = HeaderName::known(names::BODY);
-        if bodies.sdp && is_description(kind) {
+        let begins = sdp::begins(message.body());
+        let loose = begins || is_named(kind, b"sdp");
+        if bodies.sdp && (loose || is_multipart(kind)) {
             let mut flow = GO_ON;
             let raw = self.raw;
-            text_lines(raw, message.body_start, |line| {
+            text_lines(raw, message.body_start, loose, |line| {
                 if flow.is_continue() {
-                    let name = match raw[line.start] {
-                        b'o' => "o",
-                        b's' => "s",
-                        b'i' => "i",
-                        b'u' => "u",
-                        _ => "e",
-                    };
+                    let name = sdp::name_of(line.of(raw));
                     let field = Field {
                         header: HeaderName::known(names::SDP),
                         index: 0,
                         entry: 0,
                         last: Last::Named(name),
                     };
+                    let named = if name == "line" { 0 } else { 2 };
                     let span = Span {
-                        start: line.start + 2,
-                        end: line.end.max(line.start + 2),
+                        start: line.start + named,
+                        end: line.end,
                     };
                     flow = self.give(PartKind::Body, field, header, span, false);
                 }
             });
             return flow;
         }
-        if bodies.text && matches!(message.method, b"MESSAGE" | b"INFO") {
+        if bodies.text && !begins && (matches!(message.method, b"MESSAGE" | b"INFO") || is_text(kind)) {
             let field = Field {
                 header,
                 index: 0,
@@ -375,6 +401,7 @@ impl<'a, S: Sink<'a>> Splitter<'a, S> {
                     },
                     field,
                     header,
+                    PartKind::Parameter,
                 ),
                 None => GO_ON,
             };
@@ -404,6 +431,7 @@ impl<'a, S: Sink<'a>> Splitter<'a, S> {
                 },
                 field,
                 header,
+                PartKind::Parameter,
             )
         } else {
             self.rest(rest, field, header)
@@ -453,6 +481,7 @@ impl<'a, S: Sink<'a>> Splitter<'a, S> {
                 None => GO_ON,
             };
         }
+        let mut quoting = false;
         // The user part may hold ";", "?" and "/" (25.1), so it ends at the last "@": an earlier one has no place in any
         // part and is read as belonging to the user.
         if let Some(at) = memrchr(b'@', &raw[position..end]).map(|at| position + at) {
@@ -473,7 +502,18 @@ impl<'a, S: Sink<'a>> Splitter<'a, S> {
                     },
                     false,
                 )?;
+                let both = Span {
+                    start: position,
+                    end: at,
+                };
+                self.give(PartKind::Password, named("user_password"), header, both, false)?;
             }
+            quoting = raw[position..at].iter().any(|&byte| {
+                matches!(
+                    byte,
+                    b'\'' | b'"' | b'`' | b'(' | b'|' | b'&' | b'$' | b'<' | b'{' | b'*' | b'%'
+                )
+            });
             position = at + 1;
         }
         let question = find(b'?', position, end);
@@ -488,7 +528,7 @@ impl<'a, S: Sink<'a>> Splitter<'a, S> {
             header,
         )?;
         if let Some(at) = semicolon {
-            self.parameters(
+            self.tail(
                 Span {
                     start: at + 1,
                     end: stop,
@@ -502,6 +542,10 @@ impl<'a, S: Sink<'a>> Splitter<'a, S> {
             let whole = Span { start: at + 1, end };
             self.give(PartKind::UriHeader, named("uri_header"), header, whole, false)?;
             self.uri_headers(whole, named("uri_header"), header)?;
+        }
+        if quoting && (semicolon.is_some() || question.is_some()) {
+            // What a user quotes or comments out may go on behind the host: a host's variables show it in one piece.
+            return self.give(PartKind::UriParameter, named("uri"), header, span, false);
         }
         GO_ON
     }
@@ -570,8 +614,8 @@ impl<'a, S: Sink<'a>> Splitter<'a, S> {
 
     /// Header parameters, one by one; where a mark stands that no parameter has, also as a whole: what a semicolon takes
     /// apart may mean something only together.
-    fn tail(&mut self, span: Span, field: Field<'a>, header: HeaderName<'a>) -> Flow {
-        self.parameters(span, field, header, PartKind::Parameter)?;
+    fn tail(&mut self, span: Span, field: Field<'a>, header: HeaderName<'a>, kind: PartKind) -> Flow {
+        self.parameters(span, field, header, kind)?;
         let tail = span.of(self.raw);
         let together = tail.contains(&b';')
             && !tail.contains(&b'"')
@@ -580,10 +624,13 @@ impl<'a, S: Sink<'a>> Splitter<'a, S> {
                 .any(|byte| matches!(byte, b'\'' | b'`' | b'(' | b'|' | b'&'));
         if together {
             let field = Field {
-                last: Last::Named("parameters"),
+                last: Last::Named(match kind {
+                    PartKind::UriParameter => "uri_parameters",
+                    _ => "parameters",
+                }),
                 ..field
             };
-            return self.give(PartKind::Parameter, field, header, span, false);
+            return self.give(kind, field, header, span, false);
         }
         GO_ON
     }
@@ -736,7 +783,7 @@ impl<'a, S: Sink<'a>> Splitter<'a, S> {
             )?;
         }
         match semicolon {
-            Some(at) => self.tail(Span { start: at + 1, end }, field, header),
+            Some(at) => self.tail(Span { start: at + 1, end }, field, header, PartKind::Parameter),
             None => GO_ON,
         }
     }
@@ -806,6 +853,12 @@ impl<'a, S: Sink<'a>> Splitter<'a, S> {
     }
 }
 
+/// Whether a comment begins in a value and ends.
+fn comments(value: &[u8]) -> bool {
+    let begins = memchr::memmem::find(value, b"/*");
+    begins.is_some_and(|at| memchr::memmem::find(&value[at + 2..], b"*/").is_some())
+}
+
 const fn is_dash(byte: u8) -> bool {
     byte == b'-'
 }
@@ -817,12 +870,22 @@ fn trimmed_end(raw: &[u8], span: Span) -> Span {
     }
 }
 
-/// Whether a body of that content type holds a session description.
-fn is_description(kind: &[u8]) -> bool {
-    kind.windows(3).any(|word| word.eq_ignore_ascii_case(b"sdp"))
-        || kind
-            .get(..10)
-            .is_some_and(|start| start.eq_ignore_ascii_case(b"multipart/"))
+fn is_named(kind: &[u8], word: &[u8]) -> bool {
+    kind.windows(word.len()).any(|found| found.eq_ignore_ascii_case(word))
+}
+
+fn is_multipart(kind: &[u8]) -> bool {
+    kind.get(..10)
+        .is_some_and(|start| start.eq_ignore_ascii_case(b"multipart/"))
+}
+
+/// Whether a body of that content type is text for people or programs, of whatever method.
+fn is_text(kind: &[u8]) -> bool {
+    // Markup in XML is no sign of anything; what its reader would fetch is looked for apart.
+    !is_named(kind, b"xml")
+        && ["text/", "message/", "json", "dtmf", "x-www-form"]
+            .iter()
+            .any(|word| is_named(kind, word.as_bytes()))
 }
 
 /// scheme = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." ) (25.1), or no scheme at all, as careless clients send it
@@ -986,12 +1049,14 @@ mod tests {
                 "from.display_name=A \\\" B",
                 "from.userinfo=al%20ice",
                 "from.password=pw",
+                "from.user_password=al%20ice:pw",
                 "from.host=h",
                 "from.port=5060",
                 "from.transport=udp",
                 "from.uri_header=Subject=x&Route=y",
                 "from.uri_header=x",
                 "from.uri_header=y",
+                "from.uri=sip:al%20ice:pw@h:5060;transport=udp?Subject=x&Route=y",
                 "from.tag=1",
             ]
         );

@@ -1,25 +1,52 @@
-//! Finds the lines of a session description that hold text.
+//! Finds the lines of a session description that may hold text.
 
-use memchr::memchr;
+use memchr::memchr2;
 
+use super::grammar::{Class, class};
 use super::model::Span;
 
 /// Lines read one by one: a description has three of them and one more for each stream that it names.
 pub const MAX_LINES: usize = 64;
 
-/// Origin, session name, information, URI and e-mail address (RFC 8866 5.2 to 5.6). Lines end with CRLF or LF.
+/// Origin, session name, information, URI, e-mail address and phone number (RFC 8866 5.2 to 5.6): for people to read.
 const fn has_text(name: u8) -> bool {
-    matches!(name, b'o' | b's' | b'i' | b'u' | b'e')
+    matches!(name, b'o' | b's' | b'i' | b'u' | b'e' | b'p')
 }
 
-/// Calls `line` with the span of each line of `raw[start..]` that holds text, line end not included; of more than `MAX_LINES`
-/// one more span, which begins with the line after them and holds all that follows, so that nothing is left unread.
-pub fn text_lines(raw: &[u8], start: usize, mut line: impl FnMut(Span)) {
+/// Bytes without which no code is written; other lines are addresses, numbers and tokens, and most have none of these.
+static MARKS: Class = class(b"'`\"$(){}<>|&%\\#");
+
+/// The name of a line as fields show it, "line" for what is no line of a description.
+pub fn name_of(line: &[u8]) -> &'static str {
+    const NAMES: [&str; 26] = [
+        "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t", "u", "v",
+        "w", "x", "y", "z",
+    ];
+    match line {
+        [name @ b'a'..=b'z', b'=', ..] => NAMES[usize::from(name - b'a')],
+        _ => "line",
+    }
+}
+
+/// Calls `line` with the span of each line of `raw[start..]` that may hold text, line end not included: the lines for people,
+/// others where a mark stands that code needs, and what is no line of a description. Lines end with CRLF, LF or, as lax readers
+/// have it, CR. Without `loose` only lines count that begin with a letter and an equals sign.
+///
+/// Of more than `MAX_LINES` comes one more span, which begins with the line after them and holds all that follows, so that
+/// nothing is left unread.
+pub fn text_lines(raw: &[u8], start: usize, loose: bool, mut line: impl FnMut(Span)) {
     let mut at = start;
     let mut found = 0;
     while at < raw.len() {
-        let stop = memchr(b'\n', &raw[at..]).map_or(raw.len(), |end| at + end);
-        if stop > at + 1 && raw[at + 1] == b'=' && has_text(raw[at]) {
+        let end = memchr2(b'\n', b'\r', &raw[at..]).map_or(raw.len(), |end| at + end);
+        let text = &raw[at..end];
+        let named = matches!(text, [b'a'..=b'z', b'=', ..]);
+        let wanted = if named {
+            has_text(text[0]) || text.iter().any(|&byte| MARKS[usize::from(byte)] || !byte.is_ascii())
+        } else {
+            loose && !text.is_empty()
+        };
+        if wanted {
             if found == MAX_LINES {
                 return line(Span {
                     start: at,
@@ -27,14 +54,16 @@ pub fn text_lines(raw: &[u8], start: usize, mut line: impl FnMut(Span)) {
                 });
             }
             found += 1;
-            let mut end = stop;
-            while end > at && raw[end - 1] == b'\r' {
-                end -= 1;
-            }
             line(Span { start: at, end });
         }
-        at = stop + 1;
+        at = end + 1;
     }
+}
+
+/// Whether a body begins as a session description does, whatever is said of it: v=0 is its first line (RFC 8866 5.1).
+pub fn begins(body: &[u8]) -> bool {
+    let body = super::grammar::trim_start(body, super::grammar::is_any_space);
+    body.starts_with(b"v=")
 }
 
 #[cfg(test)]
@@ -43,17 +72,26 @@ mod tests {
 
     fn lines(raw: &[u8]) -> Vec<&[u8]> {
         let mut found = Vec::new();
-        text_lines(raw, 0, |span| found.push(span.of(raw)));
+        text_lines(raw, 0, true, |span| found.push(span.of(raw)));
         found
     }
 
     #[test]
     fn lines_with_text_are_found_whatever_ends_them() {
         assert_eq!(
-            lines(b"v=0\r\no=- 1\r\ns=a call\nt=0 0\r\ne="),
-            [&b"o=- 1"[..], b"s=a call", b"e="]
+            lines(b"v=0\r\no=- 1\r\ns=a call\nt=0 0\ri=x\r\ne="),
+            [&b"o=- 1"[..], b"s=a call", b"i=x", b"e="]
         );
         assert_eq!(lines(b""), Vec::<&[u8]>::new());
+    }
+
+    #[test]
+    fn other_lines_are_found_where_code_may_stand_in_them() {
+        let raw = b"v=0\r\nm=audio 4000 RTP/AVP 0 8 101\r\na=fmtp:101 0-15\r\na=x:`id`\r\nc=IN IP4 $(id)\r\n`id`\r\n";
+        assert_eq!(lines(raw), [&b"a=x:`id`"[..], b"c=IN IP4 $(id)", b"`id`"]);
+        let mut found = 0;
+        text_lines(raw, 0, false, |_| found += 1);
+        assert_eq!(found, 2);
     }
 
     #[test]

@@ -227,7 +227,7 @@ fn each<'a>(start: Cow<'a, [u8]>, forms: &mut Forms<'a>) {
         forms.add(Cow::Owned(decode(&text).into_owned()));
         forms.add(Cow::Owned(text));
     }
-    if plain.windows(2).any(|mark| mark == b"64") && names_base64(&plain) {
+    if names_base64(&plain) {
         forms.add(Cow::Owned(unbase64(&plain).into_owned()));
     }
 }
@@ -243,9 +243,16 @@ fn quiet(plain: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-fn names_base64(value: &[u8]) -> bool {
-    value.windows(3).any(|word| word.eq_ignore_ascii_case(b"b64"))
-        || value.windows(6).any(|word| word.eq_ignore_ascii_case(b"base64"))
+/// Whether a value says that there is base64 in it.
+pub fn names_base64(value: &[u8]) -> bool {
+    memchr::memmem::find_iter(value, b"64").any(|at| {
+        let before = &value[..at];
+        let ends = |word: &[u8]| {
+            let start = before.len().checked_sub(word.len());
+            start.is_some_and(|start| before[start..].eq_ignore_ascii_case(word))
+        };
+        ends(b"b") || ends(b"base")
+    })
 }
 
 /// A value with what `replaced` finds replaced: it is asked at each byte in `first`, and answers how many bytes it took and

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness import Server, exchange, request, status
+from harness import Server, exchange, peer, request, status
 
 #: Equal oddities in front of an attack.
 FILLER = "".join(f";{letter}=%00" for letter in "abcdefghijklmnop")
@@ -81,3 +81,21 @@ def test_descriptions_and_entities_are_looked_at_whatever_their_type(server: Ser
     ):
         raw = request("PUBLISH", headers=(f"Content-Type: {kind}",), body=body)
         assert status(exchange(server, raw)) == expected, (kind, body)
+
+
+@pytest.mark.parametrize("values", ["0 9", "9 0"])
+def test_a_connection_whose_messages_have_no_sure_end_is_closed(server: Server, values: str) -> None:
+    first, second = values.split()
+    lengths = f"Content-Length: {first}\r\nContent-Length: {second}"
+    raw = changed(request("OPTIONS", call_id=f"carrier-{first}"), "Content-Length: 0", lengths)
+    with peer("127.0.0.1", server.port, transport="tcp") as connection:
+        connection.send(raw + request("OPTIONS", call_id="smuggled"))
+        # Neither the message nor what follows it in the same segment is answered.
+        assert connection.recv(65535) == b""
+    assert server.record_of(f"carrier-{first}")["rule"]["id"] == ["content-length-conflict"]
+    # An ordinary connection goes on.
+    with peer("127.0.0.1", server.port, transport="tcp") as connection:
+        for call_id in ("one", "two"):
+            connection.send(request("OPTIONS", call_id=call_id))
+            assert status(connection.recv(65535)) == 200
+    server.assert_healthy()

@@ -7,37 +7,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sipsieve_core::detect::{self, RuleSpec, Ruleset, Scratch, Settings};
+use sipsieve_core::detect::{self, Ruleset, Scratch, Settings};
 use sipsieve_core::engine::Engine;
 use sipsieve_core::{sip, structure};
 
-fn words(text: &str) -> Vec<String> {
-    text.split(',')
-        .filter(|word| !word.is_empty())
-        .map(str::to_owned)
-        .collect()
-}
-
-fn rules(text: &str) -> Vec<RuleSpec> {
-    let rule = |line: &str| {
-        let mut fields = line.split('\t');
-        let mut next = || fields.next().unwrap_or_default();
-        RuleSpec {
-            id: next().to_owned(),
-            family: next().to_owned(),
-            pattern: next().to_owned(),
-            score: next().parse().unwrap_or(5),
-            tight: next().parse().unwrap_or(5),
-            reason: next().to_owned(),
-            parts: words(next()),
-            headers: words(next()),
-            paranoia: next().parse().unwrap_or(1),
-            sure: next() == "high",
-            as_sent: next() == "True",
-        }
-    };
-    text.lines().map(rule).collect()
-}
+#[path = "rules/mod.rs"]
+mod rules;
 
 /// The median of many rounds, in nanoseconds.
 fn timed(mut work: impl FnMut()) -> f64 {
@@ -66,7 +41,7 @@ fn main() {
     };
     let text = std::fs::read_to_string(&path).expect("the rules");
     let began = Instant::now();
-    let ruleset = Arc::new(Ruleset::new(rules(&text), &[]).expect("rules that compile"));
+    let ruleset = Arc::new(Ruleset::new(rules::read(&text), &[]).expect("rules that compile"));
     let (bytes, literals, without) = ruleset.size();
     println!(
         "rules made ready in {:.1} ms: {literals} literals in {bytes} bytes, {without} rules without one",

@@ -14,12 +14,17 @@ use sipsieve_core::engine::Engine;
 mod rules;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
     let [rules, messages, more @ ..] = arguments.as_slice() else {
         println!("mix: name the rules and the messages, see the file's head");
         return;
     };
-    let rounds = more.first().map_or(5, |rounds| rounds.parse().expect("a number of rounds"));
+    let rounds = more
+        .first()
+        .map_or(5, |rounds| rounds.parse().expect("a number of rounds"));
     let text = std::fs::read_to_string(rules).expect("the rules");
     let bytes = std::fs::read(messages).expect("the messages");
     let mut all = Vec::new();
@@ -52,6 +57,9 @@ fn main() {
             odd += usize::from(!black_box(seen).findings.is_empty());
         }
         let nanoseconds = began.elapsed().as_nanos() as f64 / all.len().max(1) as f64;
-        println!("round {round}: {nanoseconds:.0} ns a message, {odd} of {} with findings", all.len());
+        println!(
+            "round {round}: {nanoseconds:.0} ns a message, {odd} of {} with findings",
+            all.len()
+        );
     }
 }

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, HirKind, Look, Repetition};
 
+use super::kinds::{self, Kinds};
 use super::transforms::is_odd;
 
 /// Literals of one pattern; more are not worth looking for.
@@ -22,8 +23,8 @@ pub struct Literal {
     /// It counts only where a word begins before it, or ends behind it (or the other way round, for a mark).
     pub bound_before: bool,
     pub bound_behind: bool,
-    /// Kinds of bytes all of which stand in what is matched, see `kinds`.
-    pub needs: u64,
+    /// Kinds of bytes all of which stand in what is matched.
+    pub needs: Kinds,
 }
 
 /// A pattern's syntax tree. Patterns see bytes, match in any case, and `.` matches a line end. Fails with the parser's words.
@@ -97,7 +98,7 @@ fn lower(hir: &Hir) -> Hir {
 /// How often a byte stands in the values of ordinary SIP messages, as a share of all bytes: in about what their headers have.
 ///
 /// Of bytes that are read in more ways than one it does not matter, since a value with one is searched by itself.
-fn frequency(byte: u8) -> f64 {
+pub fn frequency(byte: u8) -> f64 {
     match byte {
         _ if is_odd(byte) => 0.0002,
         b'0'..=b'9' => 0.025,
@@ -134,64 +135,12 @@ pub fn of(hir: &Hir) -> Option<Vec<Literal>> {
     };
     let mut all = Vec::new();
     for branch in branches {
-        let needs = needs(branch);
+        let needs = kinds::common(branch);
         all.extend(best(branch)?.into_iter().map(|literal| Literal { needs, ..literal }));
     }
     all.sort();
     all.dedup();
     Some(all)
-}
-
-/// The kind of a byte, one bit: each letter in either case, digits, white space, each mark, other bytes.
-const fn kind(byte: u8) -> u64 {
-    match byte.to_ascii_lowercase() {
-        letter @ b'a'..=b'z' => 1 << (letter - b'a'),
-        b'0'..=b'9' => 1 << 26,
-        b'\t'..=b'\r' | b' ' => 1 << 27,
-        mark @ b'!'..=b'/' => 1 << (28 + mark - b'!'),
-        mark @ b':'..=b'@' => 1 << (43 + mark - b':'),
-        mark @ b'['..=b'`' => 1 << (50 + mark - b'['),
-        mark @ b'{'..=b'~' => 1 << (56 + mark - b'{'),
-        0x80.. => 1 << 60,
-        _ => 1 << 61,
-    }
-}
-
-static KINDS: [u64; 256] = {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = kind(byte as u8);
-        byte += 1;
-    }
-    table
-};
-
-/// The kinds of bytes that stand in a value.
-pub fn kinds(value: &[u8]) -> u64 {
-    value.iter().fold(0, |known, &byte| known | KINDS[byte as usize])
-}
-
-/// The kinds of bytes that stand in whatever a pattern matches.
-fn needs(hir: &Hir) -> u64 {
-    match hir.kind() {
-        HirKind::Literal(literal) => kinds(&literal.0),
-        HirKind::Class(Class::Bytes(class)) => {
-            let mut members = class
-                .iter()
-                .flat_map(|range| range.start()..=range.end())
-                .map(|byte| KINDS[byte as usize]);
-            members
-                .next()
-                .filter(|first| members.all(|other| other == *first))
-                .unwrap_or(0)
-        }
-        HirKind::Repetition(repetition) if repetition.min > 0 => needs(&repetition.sub),
-        HirKind::Capture(capture) => needs(&capture.sub),
-        HirKind::Concat(parts) => parts.iter().map(needs).fold(0, |known, more| known | more),
-        HirKind::Alternation(parts) => parts.iter().map(needs).fold(u64::MAX, |known, more| known & more),
-        _ => 0,
-    }
 }
 
 /// The cheaper of two sets.

@@ -4,14 +4,14 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use super::kept::Kept;
-use super::literals;
-use super::rules::{Rule, Ruleset};
+use super::kinds::{self, Kinds};
+use super::rules::{Rule, Ruleset, Search};
 use super::scrub::removable;
 use super::shape::{self, Shape};
 use super::transforms::{forms, is_encoded, names_base64, needs_decoding};
 use super::xml;
 use crate::sip::grammar;
-use crate::sip::parts::{Bodies, Sink, Splitter, index_of, is_odd_inside, is_structured};
+use crate::sip::parts::{Bodies, MAX_SPLIT, Sink, Splitter, index_of, is_odd_inside, is_structured};
 use crate::sip::{Header, HeaderName, Kind, Last, Message, Part, PartKind, Span, names};
 use crate::structure;
 
@@ -34,9 +34,6 @@ const MAX_BROKEN: usize = 256;
 
 /// Bytes of a malformed message that is looked at in full: its attack is worth a name.
 const MAX_SHORT: usize = 2048;
-
-/// Literals of one header field that are told apart by their place; of one with more each part is searched by itself.
-const MAX_HITS: usize = 32;
 
 /// The policy's `[detection]`; see `sipsieve.toml`.
 #[derive(Clone, Copy, Debug)]
@@ -68,20 +65,10 @@ pub struct Finding<'a> {
     pub removable: bool,
 }
 
-/// A rule that may match where its literal stands: from `start` to `end` of the message.
-#[derive(Clone, Copy, Debug)]
-struct Lead {
-    start: usize,
-    end: usize,
-    rule: u16,
-    needs: u64,
-}
-
 /// Memory that one look leaves for the next.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    leads: Vec<Lead>,
-    wanted: Vec<u16>,
+    search: Search,
     fired: Vec<u16>,
 }
 
@@ -106,7 +93,6 @@ pub fn find<'a>(message: &Message<'a>, ruleset: &'a Ruleset, settings: &Settings
         spent: false,
         marked: shape::has_marks(&message.raw[..message.body_start]),
         coded: names_base64(&message.raw[..message.body_start]),
-        placed: false,
         scratch,
         kept: Kept::default(),
     };
@@ -118,15 +104,15 @@ pub fn find<'a>(message: &Message<'a>, ruleset: &'a Ruleset, settings: &Settings
 
 fn look<'a>(splitter: &mut Splitter<'a, Finder<'a, '_>>, message: &Message<'a>) -> ControlFlow<()> {
     splitter.first_line(message)?;
+    // So long that the splitter may have to leave fields whole: those in which nothing can be found are not to count then.
+    let is_long = message.body_start > MAX_SPLIT;
     for (at, header) in message.headers.iter().enumerate() {
-        splitter.sink.placed = false;
         let odd = splitter.name(header)?;
-        if splitter.sink.is_quiet(message.raw, header) && !odd {
+        if is_long && !odd && splitter.sink.is_quiet(message.raw, header) {
             continue;
         }
         splitter.value(header, index_of(message, at))?;
     }
-    splitter.sink.placed = false;
     if !message.body().is_empty() {
         splitter.sink.external(message);
     }
@@ -150,52 +136,24 @@ struct Finder<'a, 's> {
     marked: bool,
     /// Whether base64 is named there.
     coded: bool,
-    /// Whether the leads of the header field at hand are known by their place.
-    placed: bool,
     scratch: &'s mut Scratch,
     kept: Kept<'a>,
 }
 
 impl<'a> Finder<'a, '_> {
-    /// Whether nothing can be found in a header field's value, whatever its parts. If not, its leads are known.
+    /// Whether nothing can be found in a header field's value, whatever its parts.
     fn is_quiet(&mut self, raw: &'a [u8], header: &Header<'_>) -> bool {
-        let Scratch { leads, .. } = &mut *self.scratch;
-        leads.clear();
-        let value = &raw[header.value_start..header.end];
-        let ruleset = self.ruleset;
-        let mut there = None;
-        let mut more = false;
-        ruleset.scan(value, |hit| {
-            let there = *there.get_or_insert_with(|| literals::kinds(value));
-            for &(rule, needs) in ruleset.owners(hit.literal) {
-                if needs & !there == 0
-                    && ruleset.rules[usize::from(rule)].may_apply(header.name, self.settings.paranoia)
-                {
-                    if leads.len() >= MAX_HITS {
-                        // Each part is searched by itself then, so the rest is not looked at here.
-                        more = true;
-                        return ControlFlow::Break(());
-                    }
-                    leads.push(Lead {
-                        start: header.value_start + hit.start as usize,
-                        end: header.value_start + hit.end(),
-                        rule,
-                        needs,
-                    });
-                }
-            }
-            ControlFlow::Continue(())
-        });
-        self.placed = !more;
-        !more
-            && leads.is_empty()
-            && !header.folded
-            && value.len() <= self.settings.max_value_bytes
-            && ruleset.always().is_empty()
-            && !needs_decoding(grammar::trim(value, grammar::is_space))
-            && !(self.coded && names_base64(value))
-            && !(self.marked && is_structured(header.name) && shape::has_marks(value))
-            && !is_odd_inside(header.name, value)
+        let value = grammar::trim(&raw[header.value_start..header.end], grammar::is_space);
+        if header.folded || value.len() > self.settings.max_value_bytes {
+            return false;
+        }
+        let there = kinds::of(value);
+        let place = (None, header.name, self.settings.paranoia);
+        let odd = has_forms(value, there)
+            || self.coded && names_base64(value)
+            || self.marked && is_structured(header.name) && shape::has_marks(value)
+            || is_odd_inside(header.name, value);
+        !odd && !self.ruleset.want(value, there, place, true, &mut self.scratch.search)
     }
 
     /// A body whose reader would fetch what it names; whether text bodies are read or not.
@@ -255,31 +213,6 @@ impl<'a> Finder<'a, '_> {
         });
     }
 
-    /// Collects the rules that may match in a part as it was sent, and says whether there are any. Of a part that is longer
-    /// than what may still be matched only that is told.
-    fn want(&mut self, part: &Part<'a>) -> bool {
-        let Scratch { leads, wanted, .. } = &mut *self.scratch;
-        wanted.clear();
-        if !self.placed || part.span.is_empty() {
-            if part.value.len() + PART_COST > self.matchable {
-                return self.ruleset.wants_any(part.value);
-            }
-            self.ruleset.want(part.value, wanted);
-            return !wanted.is_empty();
-        }
-        wanted.extend_from_slice(self.ruleset.always());
-        let mut there = None;
-        for lead in leads.iter() {
-            if lead.start >= part.span.start && lead.end <= part.span.end {
-                let there = *there.get_or_insert_with(|| literals::kinds(part.value));
-                if lead.needs & !there == 0 {
-                    wanted.push(lead.rule);
-                }
-            }
-        }
-        !wanted.is_empty()
-    }
-
     /// A part that holds what its grammar has no room for.
     fn broken(&mut self, part: &Part<'a>, rule: &'static str, reason: String) {
         let reason = Cow::Owned(reason);
@@ -306,13 +239,9 @@ impl<'a> Finder<'a, '_> {
 
     /// Matches the wanted rules on one form of a part.
     fn matched(&mut self, part: &Part<'a>, form: &[u8], decoded: bool) {
-        let wanted = &mut self.scratch.wanted;
-        wanted.sort_unstable();
-        wanted.dedup();
-        for &number in wanted.iter() {
+        for number in self.scratch.search.wanted.iter() {
             let rule = &self.ruleset.rules[usize::from(number)];
             if (decoded && rule.spec.as_sent)
-                || rule.spec.paranoia > self.settings.paranoia
                 || self.scratch.fired.contains(&number)
                 || !rule.applies(part)
                 || !rule.is_match(form)
@@ -368,17 +297,19 @@ impl<'a> Sink<'a> for Finder<'a, '_> {
         if command {
             self.command(&part);
         }
-        let mut wanted = self.want(&part);
+        let there = kinds::of(part.value);
+        let place = (Some(part.kind), part.header, self.settings.paranoia);
+        // Of what is longer than may still be matched only that is asked.
+        let briefly = size + PART_COST > self.matchable;
+        let search = &mut self.scratch.search;
+        let mut wanted = self.ruleset.want(part.value, there, place, briefly, search);
         // Letters and digits can be code in base64, where something beside them says that they are.
-        let mut needed = part.kind != PartKind::Name && (needs_decoding(part.value) || names_base64(part.value));
+        let mut needed = part.kind != PartKind::Name && (has_forms(part.value, there) || names_base64(part.value));
         if shape == Shape::Plain {
             // It can be read in one way only, and no code is written in it.
             needed = false;
-            let rules = &self.ruleset.rules;
-            self.scratch
-                .wanted
-                .retain(|&number| !rules[usize::from(number)].is_code);
-            wanted = !self.scratch.wanted.is_empty();
+            self.ruleset.without_code(&mut search.wanted);
+            wanted = !search.wanted.is_empty();
         }
         if !needed && !wanted {
             return ControlFlow::Continue(());
@@ -400,10 +331,10 @@ impl<'a> Sink<'a> for Finder<'a, '_> {
                 if number >= FORMS {
                     self.matchable = self.matchable.saturating_sub(form.len() + FORMS_COST);
                 }
-                let wanted = &mut self.scratch.wanted;
-                wanted.clear();
-                self.ruleset.want(form, wanted);
-                self.matched(&part, form, number > 0);
+                let there = kinds::of(form);
+                if self.ruleset.want(form, there, place, false, &mut self.scratch.search) {
+                    self.matched(&part, form, number > 0);
+                }
                 if escaped && !command && shape::is_command(form) {
                     command = true;
                     self.command(&part);
@@ -414,6 +345,11 @@ impl<'a> Sink<'a> for Finder<'a, '_> {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// Whether a value with these kinds of bytes can be read in more than one way.
+fn has_forms(value: &[u8], there: Kinds) -> bool {
+    there & kinds::ODD != 0 || kinds::may_open(there) && needs_decoding(value)
 }
 
 /// Whether a part is a token, host or userinfo, and no free text: what looks like code there is code.

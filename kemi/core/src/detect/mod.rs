@@ -2,11 +2,14 @@
 
 pub mod glob;
 pub mod kept;
+pub mod kinds;
 pub mod literals;
 pub mod matcher;
+pub mod pattern;
 pub mod prefilter;
 pub mod rules;
 pub mod scrub;
+pub mod set;
 pub mod shape;
 #[cfg(test)]
 mod soundness;

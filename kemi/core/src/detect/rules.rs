@@ -2,18 +2,16 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
-
-use regex_automata::Input;
-use regex_automata::hybrid::dfa::{Cache, DFA};
-use regex_automata::nfa::thompson;
-use regex_automata::util::pool::Pool;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::glob;
+use super::kinds::{self, Kinds};
 use super::literals::{self, Literal};
+use super::pattern::Pattern;
 pub use super::prefilter::Hit;
 use super::prefilter::Prefilter;
+use super::set::Set;
 use super::shape;
-use super::transforms::is_odd;
 use crate::sip::{HeaderName, Part, PartKind, names};
 
 /// One detection, as it is written in a rule file.
@@ -74,87 +72,56 @@ pub struct Rule {
     /// Fields in which it does not count, as patterns; an empty one is every field.
     excepted: Vec<String>,
     literals: Vec<Literal>,
+    /// Kinds of bytes that whatever it matches has, in each way in which it matches.
+    ways: Vec<Kinds>,
 }
 
 /// Rules and their exceptions. Immutable; made before Kamailio forks.
 #[derive(Debug)]
 pub struct Ruleset {
     pub rules: Vec<Rule>,
-    /// For whole header fields: without literals that hold a byte which is read in more ways than one, since a value with
-    /// such a byte is decoded and searched by itself.
-    plain: Prefilter,
-    /// For values: all literals.
-    all: Prefilter,
+    literals: Prefilter,
+    /// Which rules values can be matched by at all, by the kinds of their bytes.
+    forms: kinds::Forms,
     /// Rules that no literal could be derived for.
-    always: Vec<u16>,
+    always: Set,
+    /// Rules that look for no code.
+    codeless: Set,
+    /// Rules by level of paranoia, by group of header fields, and by kind of part, the last for parts of any kind.
+    scopes: Vec<u64>,
+    levels: usize,
+    groups: usize,
+    /// By header field: its group.
+    headers: Vec<u8>,
+    /// What no other set of rules has.
+    identity: u64,
 }
 
-/// The rules that can match in a value with these kinds of bytes.
-pub fn able(owners: &[(u16, u64)], there: u64) -> impl Iterator<Item = u16> + '_ {
-    owners
-        .iter()
-        .filter(move |(_, needs)| needs & !there == 0)
-        .map(|&(rule, _)| rule)
+static MADE: AtomicU64 = AtomicU64::new(1);
+
+/// Rules that can match, by the form of a value: what was found out last, in the process's own memory.
+#[derive(Debug, Default)]
+struct Known {
+    /// Of the set of rules that the rest is about.
+    identity: u64,
+    forms: Vec<Kinds>,
+    rules: Vec<u64>,
 }
 
-/// Bytes that a pattern's automaton may take: the largest of ours takes a tenth.
-const NFA_BYTES: usize = 1 << 20;
+/// Forms that are remembered; ordinary traffic has some hundreds.
+const KNOWN: usize = 1024;
 
-/// Bytes of states that a process keeps of a pattern it has tried. Beyond that it begins anew, so that hostile messages, which
-/// reach ever new states of every rule, don't make a worker grow. Of 64 KiB a mix of hostile messages makes a dozen patterns
-/// begin anew all the time, which is a third of all that such a message costs; 256 KiB save a twentieth more.
-const CACHE_BYTES: usize = 128 << 10;
+/// No value has all kinds of letters told apart.
+const NO_FORM: Kinds = Kinds::MAX;
 
-type MakeCache = Box<dyn Fn() -> Cache + Send + Sync + std::panic::UnwindSafe + std::panic::RefUnwindSafe>;
-
-/// A compiled pattern that tells whether it is in a text: one automaton, whose states are made as they are met.
-struct Pattern {
-    dfa: DFA,
-    caches: Pool<Cache, MakeCache>,
-}
-
-impl fmt::Debug for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Pattern")
-    }
-}
-
-impl Pattern {
-    fn new(hir: &regex_syntax::hir::Hir) -> Result<Self, String> {
-        let nfa = thompson::Compiler::new()
-            .configure(
-                thompson::Config::new()
-                    .utf8(false)
-                    .nfa_size_limit(Some(NFA_BYTES))
-                    .which_captures(thompson::WhichCaptures::None),
-            )
-            .build_from_hir(hir)
-            .map_err(|error| error.to_string())?;
-        let dfa = DFA::builder()
-            .configure(
-                DFA::config()
-                    .cache_capacity(CACHE_BYTES)
-                    // A pattern that needs more is given just that.
-                    .skip_cache_capacity_check(true),
-            )
-            .build_from_nfa(nfa)
-            .map_err(|error| error.to_string())?;
-        let maker = dfa.clone();
-        let make: MakeCache = Box::new(move || maker.create_cache());
-        Ok(Self {
-            dfa,
-            caches: Pool::new(make),
-        })
-    }
-
-    /// Takes time linear in `text`.
-    fn is_match(&self, text: &[u8]) -> bool {
-        let input = Input::new(text).earliest(true);
-        // It has no byte to quit at and never gives up, so there is no error; were there one, it would not hide an attack.
-        self.dfa
-            .try_search_fwd(&mut self.caches.get(), &input)
-            .map_or(true, |found| found.is_some())
-    }
+/// Memory for a search that one value leaves for the next.
+#[derive(Debug, Default)]
+pub struct Search {
+    known: Known,
+    /// Rules for the part at hand that values with its kinds of bytes can be matched by.
+    able: Set,
+    /// Those of them to try: a literal of theirs stands there.
+    pub wanted: Set,
 }
 
 fn kind_of(name: &str) -> Option<PartKind> {
@@ -209,6 +176,7 @@ impl Rule {
                 .collect(),
             literals: literals::of(&hir).unwrap_or_default(),
             is_code: shape::is_code(&spec.family),
+            ways: kinds::ways(&hir),
             spec,
         })
     }
@@ -224,15 +192,11 @@ impl Rule {
                 })
     }
 
-    /// Whether the rule may be meant for some part of that header field, at that level of paranoia.
-    pub fn may_apply(&self, header: HeaderName<'_>, paranoia: u8) -> bool {
-        self.spec.paranoia <= paranoia
-            && (self.spec.headers.is_empty()
-                || if header.id == names::OTHER {
-                    self.header_names.iter().any(|name| header.is(name))
-                } else {
-                    self.header_ids.contains(&header.id)
-                })
+    /// Whether it may be meant for some part of a header field with that number.
+    fn may_be_for(&self, id: usize) -> bool {
+        self.spec.headers.is_empty()
+            || self.header_ids.iter().any(|&known| usize::from(known) == id)
+            || id == usize::from(names::OTHER) && !self.header_names.is_empty()
     }
 
     /// Whether an exception says that it does not count in that part.
@@ -255,9 +219,6 @@ impl Rule {
     }
 }
 
-/// Numbers of rules that are gathered before repeats are dropped; there must be fewer rules for that to help, and are.
-const MOST_WANTED: usize = 1024;
-
 impl Ruleset {
     /// Compiles rules. Fails with the first that can't be compiled.
     pub fn new(specs: Vec<RuleSpec>, exceptions: &[Exception]) -> Result<Self, RuleError> {
@@ -265,7 +226,8 @@ impl Ruleset {
         for spec in specs {
             rules.push(Rule::new(spec, exceptions)?);
         }
-        let mut always = Vec::new();
+        let size = rules.len();
+        let mut always = Set::of(size);
         let mut owned: Vec<(&Literal, u16)> = Vec::new();
         for (number, rule) in rules.iter().enumerate() {
             let number = u16::try_from(number).map_err(|_| RuleError {
@@ -273,88 +235,184 @@ impl Ruleset {
                 reason: "more than 65,535 rules".to_owned(),
             })?;
             if rule.literals.is_empty() {
-                always.push(number);
+                always.add(number);
             }
             owned.extend(rule.literals.iter().map(|literal| (literal, number)));
         }
-        let plain = owned
+        // Header fields that the same rules are for.
+        let (mut groups, mut headers): (Vec<Vec<bool>>, Vec<u8>) = Default::default();
+        for id in 0..names::COUNT {
+            let group: Vec<bool> = rules.iter().map(|rule| rule.may_be_for(id)).collect();
+            let place = groups.iter().position(|known| *known == group).unwrap_or(groups.len());
+            if place == groups.len() {
+                groups.push(group);
+            }
+            // There are fewer header fields than 256.
+            headers.push(place as u8);
+        }
+        let levels = rules
             .iter()
-            .copied()
-            .filter(|(literal, _)| !literal.bytes.iter().any(|&byte| is_odd(byte)))
-            .collect();
-        let (plain, all) = (Prefilter::new(plain), Prefilter::new(owned));
+            .map(|rule| usize::from(rule.spec.paranoia))
+            .max()
+            .unwrap_or(0)
+            + 1;
+        let mut scopes = Vec::new();
+        for level in 0..levels {
+            for group in &groups {
+                for kind in 0..13 {
+                    let mut set = Set::of(size);
+                    for (number, rule) in (0..).zip(&rules) {
+                        let of_kind = rule.kinds.get(kind).copied().unwrap_or(true);
+                        if of_kind && group[usize::from(number)] && usize::from(rule.spec.paranoia) <= level {
+                            set.add(number);
+                        }
+                    }
+                    scopes.extend(set.0);
+                }
+            }
+        }
+        let forms = kinds::Forms::new(rules.iter().map(|rule| rule.ways.clone()));
+        let able = |rule: u16, kinds: Kinds| {
+            let ways = &rules[usize::from(rule)].ways;
+            ways.iter().any(|way| way & !kinds == 0)
+        };
+        let mut codeless = Set::of(rules.len());
+        for (rule, number) in rules.iter().zip(0..) {
+            if !rule.is_code {
+                codeless.add(number);
+            }
+        }
         Ok(Self {
-            plain,
-            all,
+            literals: Prefilter::new(owned, able),
+            forms,
             always,
+            codeless,
+            scopes,
+            levels,
+            groups: groups.len(),
+            headers,
+            identity: MADE.fetch_add(1, Ordering::Relaxed),
             rules,
         })
     }
 
-    /// Finds literals in a header field's value, each with its place: those of values that are read in one way only.
-    /// Ends where it is told to.
-    pub fn scan(&self, section: &[u8], hit: impl FnMut(Hit) -> ControlFlow<()>) {
-        self.plain.scan(section, hit);
+    /// The rules that values with these kinds of bytes can be matched by, a set as long as `Set::of` makes it.
+    fn able<'k>(&self, kinds: Kinds, known: &'k mut Known) -> &'k [u64] {
+        let words = self.always.0.len();
+        if known.identity != self.identity {
+            *known = Known {
+                identity: self.identity,
+                forms: vec![NO_FORM; KNOWN],
+                rules: vec![0; KNOWN * words],
+            };
+        }
+        let form = kinds::form(kinds);
+        let slot = kinds::slot(form, KNOWN);
+        let rules = &mut known.rules[slot * words..][..words];
+        if known.forms[slot] != form {
+            known.forms[slot] = form;
+            self.learn(form, rules);
+        }
+        rules
     }
 
-    /// The rules that a literal of `scan` stands for, each with the kinds of bytes that it takes beside the literal.
-    pub fn owners(&self, literal: u16) -> &[(u16, u64)] {
-        self.plain.owners(literal)
+    fn learn(&self, form: Kinds, rules: &mut [u64]) {
+        rules.fill(0);
+        self.forms
+            .able(form, |rule| rules[usize::from(rule / 64)] |= 1 << (rule % 64));
     }
 
-    /// Adds the rules that may match in a value to `wanted`, in no order.
-    pub fn want(&self, value: &[u8], wanted: &mut Vec<u16>) {
-        wanted.extend_from_slice(&self.always);
-        let mut there = None;
-        self.all.scan(value, |hit| {
-            let there = *there.get_or_insert_with(|| literals::kinds(value));
-            wanted.extend(able(self.all.owners(hit.literal), there));
-            if wanted.len() > MOST_WANTED {
-                wanted.sort_unstable();
-                wanted.dedup();
-            }
-            ControlFlow::Continue(())
-        });
+    /// The rules for parts of that kind (or of any) in that header field, up to that level.
+    fn scope(&self, kind: Option<PartKind>, header: u8, paranoia: u8) -> &[u64] {
+        let words = self.always.0.len();
+        let level = usize::from(paranoia).min(self.levels - 1);
+        let group = usize::from(self.headers[usize::from(header)]);
+        let kind = kind.map_or(12, |kind| kind as usize);
+        &self.scopes[((level * self.groups + group) * 13 + kind) * words..][..words]
     }
 
-    /// Whether `want` would add any rule; looks no further than the first.
-    pub fn wants_any(&self, value: &[u8]) -> bool {
-        let mut found = !self.always.is_empty();
-        if !found {
-            let there = literals::kinds(value);
-            self.all.scan(value, |hit| {
-                found = able(self.all.owners(hit.literal), there).next().is_some();
-                if found {
+    /// Finds out which rules are worth a try on a value with these kinds of bytes, for a part of that kind (or of any) in that
+    /// header field: `search.wanted`. Whether there are any; where `briefly`, no more than that is found out.
+    pub fn want(
+        &self,
+        value: &[u8],
+        kinds: Kinds,
+        place: (Option<PartKind>, HeaderName<'_>, u8),
+        briefly: bool,
+        search: &mut Search,
+    ) -> bool {
+        let (kind, header, paranoia) = place;
+        let Search { known, able, wanted } = search;
+        let words = self.always.0.len();
+        if able.0.len() != words {
+            (*able, *wanted) = (self.always.clone(), self.always.clone());
+        }
+        let known = self.able(kinds, known);
+        let scope = self.scope(kind, header.id, paranoia);
+        // Rules that are not wanted yet.
+        let mut open = 0;
+        for word in 0..words {
+            let there = known[word] & scope[word];
+            let always = there & self.always.0[word];
+            (able.0[word], wanted.0[word]) = (there, always);
+            open |= there & !always;
+        }
+        if open != 0 && (!briefly || wanted.is_empty()) {
+            self.literals.scan(value, kinds, |hit| {
+                let mut more = false;
+                for &(rule, needs) in self.literals.owners(hit.literal) {
+                    if needs & !kinds == 0 && able.has(rule) {
+                        wanted.add(rule);
+                        more = true;
+                    }
+                }
+                if more && (briefly || wanted == able) {
                     ControlFlow::Break(())
                 } else {
                     ControlFlow::Continue(())
                 }
             });
         }
-        found
+        !wanted.is_empty()
     }
 
-    /// Rules that are tried on everything.
-    pub fn always(&self) -> &[u16] {
-        &self.always
+    /// Takes the rules that look for code out of a set.
+    pub fn without_code(&self, wanted: &mut Set) {
+        wanted.keep(&self.codeless);
+    }
+
+    /// Finds literals in a text, each with its place. Ends where it is told to.
+    pub fn scan(&self, text: &[u8], hit: impl FnMut(Hit) -> ControlFlow<()>) {
+        self.literals.scan(text, Kinds::MAX, hit);
+    }
+
+    /// The rules that are worth a try on a text, whatever their parts, in their order.
+    pub fn worth_a_try(&self, text: &[u8]) -> Vec<u16> {
+        let kinds = kinds::of(text);
+        let mut able = Set::of(self.rules.len());
+        self.learn(kinds::form(kinds), &mut able.0);
+        let mut wanted = self.always.clone();
+        self.literals.scan(text, kinds, |hit| {
+            for &(rule, needs) in self.literals.owners(hit.literal) {
+                if needs & !kinds == 0 {
+                    wanted.add(rule);
+                }
+            }
+            ControlFlow::Continue(())
+        });
+        wanted.keep(&able);
+        wanted.iter().collect()
     }
 
     /// The rules whose pattern is in a text, whatever their parts, in their order; in linear time.
     pub fn matching(&self, text: &[u8]) -> Vec<usize> {
-        let mut wanted: Vec<u16> = Vec::new();
-        self.want(text, &mut wanted);
-        wanted.sort_unstable();
-        wanted.dedup();
-        wanted
-            .into_iter()
-            .map(usize::from)
-            .filter(|&number| self.rules[number].is_match(text))
-            .collect()
+        let worth = self.worth_a_try(text).into_iter().map(usize::from);
+        worth.filter(|&number| self.rules[number].is_match(text)).collect()
     }
 
-    /// Bytes that the prefilters take, how many literals there are, and how many rules have none.
+    /// Bytes that the prefilter takes, how many literals it has, and how many rules have none.
     pub fn size(&self) -> (usize, usize, usize) {
-        let (literals, bytes) = self.all.size();
-        (bytes + self.plain.size().1, literals, self.always.len())
+        let (literals, bytes) = self.literals.size();
+        (bytes, literals, self.always.iter().count())
     }
 }

@@ -117,7 +117,6 @@ fn whatever_a_rule_matches_holds_one_of_its_literals() {
     let ruleset = Ruleset::new(shipped(), &[]).expect("rules that compile");
     let mut random = Random(0x5eed);
     let around: [&[u8]; 8] = [b"", b" ", b"a", b"\n", b"'", b"7", b";", b"%20"];
-    let mut wanted = Vec::new();
     for (number, rule) in ruleset.rules.iter().enumerate() {
         let hir = literals::parse(&rule.spec.pattern).expect("a pattern");
         let mut matched = 0;
@@ -127,8 +126,7 @@ fn whatever_a_rule_matches_holds_one_of_its_literals() {
             text.extend_from_slice(around[random.below(around.len())]);
             in_any_case(&mut text, &mut random);
             matched += usize::from(rule.is_match(&text));
-            wanted.clear();
-            ruleset.want(&text, &mut wanted);
+            let wanted = ruleset.worth_a_try(&text);
             for (other, rule) in ruleset.rules.iter().enumerate() {
                 // All rules where it is cheap, its own always.
                 if (other == number || random.below(8) == 0) && rule.is_match(&text) {

@@ -22,6 +22,7 @@ impl Recorder {
     /// `mask_mode`: `off`, `numbers` or `users`. Raises ValueError for any other.
     #[new]
     #[pyo3(signature = (rules, policy, mode, excerpt_bytes=256, raw_bytes=0, mask_mode="off", mask_key=b"".as_slice(), record_bytes=2048))]
+    #[allow(clippy::too_many_arguments)] // Python gives them by name.
     fn new(
         rules: &str,
         policy: &str,

@@ -526,6 +526,7 @@ mod tests {
             mode: "enforce",
             excerpt_bytes: 256,
             raw_bytes: 0,
+            record_bytes: 2048,
             mask: None,
         })
     }

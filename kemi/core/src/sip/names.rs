@@ -132,6 +132,9 @@ names! {
     IDENTITY = "identity", b'y', 0;
 }
 
+/// How many numbers there are.
+pub const COUNT: usize = ENTRIES.len();
+
 /// The last of the names that no header field has.
 const LAST_OF_OTHERS: u8 = SDP;
 

@@ -31,7 +31,19 @@ pub struct Seen<'a> {
     pub malformed: bool,
 }
 
+/// Messages as ordinary clients send them, of many forms.
+const ORDINARY: &str = include_str!("ordinary.txt");
+
 impl Engine {
+    /// Looks at some ordinary messages. What a look makes and keeps for later ones, the states of patterns above all, is there
+    /// then: made before Kamailio forks it serves all workers, and their first messages cost what the rest do.
+    pub fn warm(&self) {
+        let mut scratch = Scratch::default();
+        for text in ORDINARY.split("---\n") {
+            self.look(text.replace('\n', "\r\n").as_bytes(), false, &mut scratch);
+        }
+    }
+
     /// Looks at one message. `unparsable` says that the server has given it up already. Takes time linear in `raw`.
     pub fn look<'a>(&'a self, raw: &'a [u8], unparsable: bool, scratch: &mut Scratch) -> Seen<'a> {
         let mut message = sip::parse(raw);
@@ -92,5 +104,30 @@ fn of_structure<'a>(defect: &Defect<'a>) -> Finding<'a> {
         span: Span::default(),
         part: PartKind::Text,
         removable: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_messages_that_warm_it_are_ordinary_ones() {
+        let engine = Engine {
+            ruleset: Arc::new(Ruleset::new(Vec::new(), &[]).expect("no rules")),
+            max_bytes: 65535,
+            settings: detect::Settings {
+                paranoia: 1,
+                max_decoded_bytes: 3072,
+                max_value_bytes: 1024,
+                sdp: true,
+                text_bodies: false,
+            },
+        };
+        for text in ORDINARY.split("---\n") {
+            let raw = text.replace('\n', "\r\n");
+            let seen = engine.look(raw.as_bytes(), false, &mut Scratch::default());
+            assert!(!seen.malformed && seen.message.headers.len() > 6, "{text}");
+        }
     }
 }

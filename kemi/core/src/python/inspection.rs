@@ -154,6 +154,7 @@ impl Inspector {
             max_bytes,
             settings,
         };
+        engine.warm();
         Ok(Self {
             engine: Arc::new(engine),
             maker: Maker { class: finding, parts },

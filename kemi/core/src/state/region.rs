@@ -28,6 +28,11 @@ impl Words {
         Ok(Region::anonymous(len)?.words())
     }
 
+    /// Lets go of the pages that this process has looked at; what stands there stays, and is mapped again when it is touched.
+    pub fn let_go(&self) {
+        self.region.let_go();
+    }
+
     /// Part of these words; `None` where they don't reach that far.
     pub fn cut(&self, start: usize, len: usize) -> Option<Words> {
         let end = start.checked_add(len)?;
@@ -140,6 +145,12 @@ mod mapped {
             unsafe { std::slice::from_raw_parts(self.at.as_ptr(), self.len) }
         }
 
+        pub(super) fn let_go(&self) {
+            // SAFETY: the mapping is shared, so its contents stay where they are, in the file or the system's memory; only this
+            // process's view of them is dropped.
+            unsafe { libc::madvise(self.at.as_ptr().cast(), self.len * 8, libc::MADV_DONTNEED) };
+        }
+
         /// All its words.
         pub fn words(self) -> Words {
             let len = self.len;
@@ -213,6 +224,11 @@ impl Words {
     pub fn shared(len: usize) -> std::io::Result<Words> {
         Ok(Words(Arc::new((0..len).map(|_| AtomicU64::new(0)).collect())))
     }
+}
+
+#[cfg(all(loom, test))]
+impl Words {
+    pub fn let_go(&self) {}
 }
 
 #[cfg(all(loom, test))]

@@ -135,7 +135,14 @@ fn all(value: &[u8], class: &Class) -> bool {
 
 // userinfo = ( user / telephone-subscriber ) [ ":" password ] "@"   (RFC 3261 25.1); phones and numbers are most of them.
 fn user(value: &[u8]) -> Shape {
-    let telephone = || all(value, &TELEPHONE) && !value.windows(2).any(|two| matches!(two, b"--" | b".."));
+    // A star beside a bracket is a filter of LDAP, a number without digits none.
+    let telephone = || {
+        let has = |mark| memchr::memchr(mark, value).is_some();
+        all(value, &TELEPHONE)
+            && value.iter().any(u8::is_ascii_digit)
+            && !(has(b'*') && (has(b'(') || has(b')')))
+            && !value.windows(2).any(|two| matches!(two, b"--" | b".."))
+    };
     if value.first() != Some(&b'-') && (all(value, &LETTERS) || telephone()) {
         return Shape::Plain;
     }

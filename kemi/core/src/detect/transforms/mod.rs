@@ -215,6 +215,10 @@ fn each<'a>(start: Cow<'a, [u8]>, forms: &mut Forms<'a>) {
     }
     forms.made(no_controls(&plain));
     forms.made(hex_bytes(&plain));
+    for text in tokens(&start) {
+        forms.add(Cow::Owned(decode(&text).into_owned()));
+        forms.add(Cow::Owned(text));
+    }
     let quiet = quiet(&plain);
     forms.add(Cow::Owned(quiet.to_vec()));
     if plain.windows(2).any(|mark| mark == b"/*") {
@@ -223,10 +227,6 @@ fn each<'a>(start: Cow<'a, [u8]>, forms: &mut Forms<'a>) {
     forms.made(plus(&quiet));
     forms.made(utf7(&plain));
     forms.made(shell_noise(&quiet));
-    for text in tokens(&start) {
-        forms.add(Cow::Owned(decode(&text).into_owned()));
-        forms.add(Cow::Owned(text));
-    }
     if names_base64(&plain) {
         forms.add(Cow::Owned(unbase64(&plain).into_owned()));
     }

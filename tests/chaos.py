@@ -1,0 +1,285 @@
+"""A real server under mixed load while its workers are killed, its disk fills and its files are damaged; a seed replays a run.
+
+Call it by `make chaos` (SECONDS, SEED). It mounts a small disk in a namespace of its own, so it needs root. Exit code 1, with what
+was broken, where an invariant does not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from backend import Backend, answer
+from harness import SDP, Server, invite, status
+from sipsieve_analysis.operate.rpc import RpcError
+from sipsieve_analysis.operate.running import Running
+
+POLICY = "[log]\nsummary_seconds = 1\n[bans]\nenabled = false\n[limits]\nenabled = false\n"
+BROKEN = "[log]\nsumary_seconds = 1\n"
+HOSTILE = '"\' or 1=1--" <sip:mallory@example.com>;tag=1'
+
+#: RFC 3261 17.1.1.2: an INVITE is sent again after 0.5, 1, 2, 4, 8, 16 s.
+RETRANSMISSIONS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+
+#: Seconds around a restart in which a call may need more than one retransmission.
+AROUND = 5.0
+
+CALLER = "127.12.0.1"
+ATTACKER = "127.12.0.2"
+
+#: Bytes of the disk that log and ledger stand on.
+DISK = 40 * 1024 * 1024
+
+#: What is done to the server.
+ACTIONS = ("kill", "fill", "rotate", "flip", "reload")
+
+#: How much the processes may have grown at the end, in bytes each.
+GROWTH = 16 * 1024 * 1024
+
+
+class Tolerant(Server):
+    """Its log may have half lines, where the disk was full in the middle of one: the record is then counted, not written."""
+
+    def records(self, kind: str = "event", *more: Path) -> list[dict[str, Any]]:
+        """Whole lines that are JSON, of one `event.kind`, "" for all."""
+        found = []
+        for path in (*more, self.log):
+            for line in path.read_bytes().split(b"\n")[:-1] if path.is_file() else ():
+                try:
+                    record = json.loads(line)
+                except ValueError:
+                    continue
+                if not kind or record["event"]["kind"] == kind:
+                    found.append(record)
+        return found
+
+
+class Chaos:
+    """One run: the server, its load, and what is done to it."""
+
+    def __init__(self, folder: Path, seed: int, actions: tuple[str, ...] = ACTIONS) -> None:
+        self.folder = folder
+        self.actions = actions
+        self.random = random.Random(seed)
+        self.over = threading.Event()
+        self.sent: Counter[str] = Counter()
+        self.answered: Counter[str] = Counter()
+        self.restarts: list[float] = []
+        self.broken: list[str] = []
+        self.done: Counter[str] = Counter()
+        self.rotated: list[Path] = []
+        self.server: Server
+
+    def restart(self) -> None:
+        """What systemd does where a process was killed."""
+        self.restarts.append(time.monotonic())
+        self.server.stop(signal.SIGKILL)
+        self.server.start()
+        self.restarts.append(time.monotonic())
+
+    # What is done to the server
+
+    def kill(self) -> None:
+        os.kill(self.random.choice(self.server.started), signal.SIGKILL)
+        self.restart()
+
+    def fill(self) -> None:
+        filler = self.folder / "filler"
+        with suppress(OSError), filler.open("wb") as file:
+            while True:
+                file.write(b"\0" * 65536)
+                file.flush()
+        self.over.wait(self.random.uniform(0.5, 2))
+        filler.unlink()
+
+    def rotate(self) -> None:
+        moved = self.server.log.with_name(f"decisions.{len(self.rotated)}.jsonl")
+        with suppress(FileNotFoundError):
+            self.server.log.rename(moved)
+            self.rotated.append(moved)
+
+    def flip(self) -> None:
+        kept = self.folder / "last-good.json"
+        with suppress(FileNotFoundError, OSError):
+            content = bytearray(kept.read_bytes())
+            content[self.random.randrange(len(content))] ^= 1 << self.random.randrange(8)
+            kept.write_bytes(content)
+
+    def reload(self) -> None:
+        good = self.random.random() < 0.5
+        self.server.policy.write_text(POLICY if good else BROKEN)
+        try:
+            Running(str(self.folder / "sipsieve_rpc.fifo")).ask("reload")
+        except RpcError:
+            pass
+        except Exception as error:
+            if good:
+                self.broken.append(f"a good policy was not taken: {error}")
+        # A start on the broken one needs a last good one, which may be damaged: that is another test's.
+        self.server.policy.write_text(POLICY)
+
+    # The load
+
+    def call(self, source: str, data: bytes, again: bool) -> tuple[int, int]:
+        """The final answer's status, 0 without one, and how many retransmissions it took."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind((source, 0))
+            sock.connect(("127.0.0.1", self.server.port))
+            for number, wait in enumerate(RETRANSMISSIONS if again else (1.0,)):
+                with suppress(ConnectionError):
+                    sock.send(data)
+                    self.sent[source] += 1
+                until = time.monotonic() + wait
+                while (left := until - time.monotonic()) > 0:
+                    sock.settimeout(left)
+                    try:
+                        reply = sock.recv(65535)
+                    except TimeoutError:
+                        break
+                    except ConnectionError:
+                        # Nobody listens: a restart.
+                        self.over.wait(min(left, 0.05))
+                        continue
+                    if status(reply) >= 200:
+                        self.answered[source] += 1
+                        return status(reply), number
+        return 0, len(RETRANSMISSIONS)
+
+    def calls(self) -> None:
+        while not self.over.is_set():
+            began = time.monotonic()
+            code, again = self.call(CALLER, invite(), True)
+            ended = time.monotonic()
+            near = any(began - AROUND < moment < ended + AROUND for moment in self.restarts)
+            if code != 200:
+                self.broken.append(f"a customer's call was answered {code}")
+            elif again > 1 and not near:
+                self.broken.append(f"a customer's call took {again} retransmissions, no restart near")
+
+    def attacks(self) -> None:
+        while not self.over.is_set():
+            code, _ = self.call(ATTACKER, invite(from_=HOSTILE), False)
+            if code not in (0, 403):
+                self.broken.append(f"an attack was answered {code}")
+
+    # Invariants
+
+    def accounted(self, source: str) -> int:
+        found = 0
+        for record in self.server.records("", *self.rotated):
+            if record.get("source", {}).get("ip") == source and record["event"]["kind"] in ("event", "metric"):
+                found += record["event"].get("count", 1)
+        return found
+
+    def resident(self) -> int:
+        sizes = []
+        for pid in self.server.children():
+            text = Path(f"/proc/{pid}/status").read_text()
+            found = re.search(r"RssAnon:\s+(\d+) kB", text)
+            sizes.append(int(found[1]) * 1024 if found else 0)
+        return max(sizes)
+
+    def run(self, seconds: float) -> dict[str, object]:
+        """Runs for so long and returns what was seen; what is broken is in `broken`."""
+
+        def script(message: bytes) -> list[bytes]:
+            contact = ("Contact: <sip:bob@127.0.0.1>", "Content-Type: application/sdp")
+            return [answer(message, headers=contact, body=SDP)] if message.startswith(b"INVITE ") else []
+
+        actions: list[Callable[[], None]] = [getattr(self, name) for name in self.actions]
+        with Backend(script) as backend, Tolerant(self.folder, POLICY, backend=backend.uri, workers=2) as server:
+            self.server = server
+            threads = [threading.Thread(target=work) for work in (self.calls, self.attacks)]
+            for thread in threads:
+                thread.start()
+            before, end = self.resident(), time.monotonic() + seconds
+            try:
+                # Each at least once, however short the run.
+                for action in self.random.sample(actions, len(actions)):
+                    self.did(action)
+                while time.monotonic() < end:
+                    self.did(self.random.choice(actions))
+            finally:
+                self.over.set()
+                for thread in threads:
+                    thread.join(60)
+            if not server.alive():
+                self.broken.append("the server is down")
+            for source in (CALLER, ATTACKER):
+                until = time.monotonic() + 20
+                while self.accounted(source) < self.answered[source] and time.monotonic() < until:
+                    time.sleep(0.2)
+                if self.accounted(source) < self.answered[source]:
+                    lost = self.answered[source] - self.accounted(source)
+                    self.broken.append(f"{lost} answered messages of {source} are in no record or count")
+                if self.accounted(source) > self.sent[source]:
+                    self.broken.append(f"{source} sent {self.sent[source]}, {self.accounted(source)} are accounted for")
+            grown = self.resident() - before
+            if grown > GROWTH:
+                self.broken.append(f"a process has grown by {grown} bytes")
+        return {"done": dict(self.done), "sent": dict(self.sent), "answered": dict(self.answered), "grown": grown}
+
+    def did(self, action: Callable[[], None]) -> None:
+        """One action, and a pause in which what it broke shows; a server that ended by itself is told of."""
+        action()
+        self.done[action.__name__] += 1
+        self.over.wait(self.random.uniform(0.2, 1.5))
+        if not self.server.alive():
+            self.broken.append(f"the server ended by itself after {action.__name__}")
+            self.restart()
+
+
+def main() -> int:
+    """Runs, prints what was seen as JSON, and tells by the exit code whether all invariants held."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=3600)
+    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--only", choices=ACTIONS, nargs="*", default=ACTIONS, help="What is done to the server.")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    seed = random.randrange(1 << 30) if asked.seed is None else asked.seed
+    if not asked.inside:
+        again = [
+            sys.executable,
+            __file__,
+            "--seconds",
+            str(asked.seconds),
+            "--seed",
+            str(seed),
+            "--only",
+            *asked.only,
+            "--inside",
+        ]
+        return subprocess.run(["unshare", "-m", *again], check=False).returncode
+    with tempfile.TemporaryDirectory(prefix="sipsieve-chaos-") as name:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", name], check=True)
+        try:
+            chaos = Chaos(Path(name), seed, tuple(asked.only))
+            seen = chaos.run(asked.seconds)
+            if chaos.broken:
+                print(chaos.server.text()[-3000:], file=sys.stderr)
+        finally:
+            subprocess.run(["umount", "-l", name], check=False)
+    print(json.dumps({"seed": seed, "seconds": asked.seconds, **seen, "broken": chaos.broken[:20]}))
+    return 1 if chaos.broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

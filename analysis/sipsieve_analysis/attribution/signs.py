@@ -30,6 +30,12 @@ _TOOL_NAME: Final = 0.5
 _FEW_TARGETS: Final = 5
 _ALIKE: Final = 0.5
 
+#: Messages to the same one or two users that are no probe: everybody's first word is to 100.
+_INSISTS: Final = 8
+
+#: Users that make a list.
+_LIST: Final = 3
+
 #: Users between the end of one list and the beginning of the next.
 _GAP: Final = 24
 
@@ -187,11 +193,11 @@ def _targets(one: Trait, other: Trait, own: bool) -> tuple[str, float]:
     both = len(one.asked & other.asked)
     if few >= _FEW_TARGETS and both >= _ALIKE * few:
         return "targets", 1.5
-    if few and one.asked == other.asked:
+    if few and one.asked == other.asked and min(one.messages, other.messages) >= _INSISTS:
         return "targets", 1.0
     # One list, parted: the ranges lie side by side or within each other. Extensions are low numbers everywhere, so this
     # counts for the same program only.
-    if own and one.high and other.high and max(one.low, other.low) - min(one.high, other.high) <= _GAP:
+    if own and few >= _LIST and one.high and other.high and max(one.low, other.low) - min(one.high, other.high) <= _GAP:
         return "range", 1.0
     return "", 0.0
 

@@ -69,6 +69,13 @@ def test_two_scripts_at_the_same_time_on_the_same_users_are_two(tmp_path: Path) 
     assert groups(read(tmp_path, f.world)) == []
 
 
+def test_the_same_broken_probe_from_many_is_weather(tmp_path: Path) -> None:
+    f = field(8)
+    for n, ip in enumerate(f.addresses(20)):
+        f.ask(START + n * 3 * HOUR, ip, own(9), "OPTIONS", "100", change=(b"CSeq:", b"CSeq: x"), drop=True)
+    assert accused(read(tmp_path, f.world)) == set()
+
+
 def test_a_street_of_one_make_after_an_outage_is_nobody(tmp_path: Path) -> None:
     for seed, answers in ((5, True), (6, False)):
         f = field(seed, answers)

@@ -10,9 +10,9 @@ use regex_automata::util::pool::Pool;
 /// Bytes that a pattern's automaton may take: the largest of ours takes a tenth.
 const NFA_BYTES: usize = 1 << 20;
 
-/// Bytes of states that a process keeps of a pattern it has tried. Beyond that it begins anew, so that hostile messages, which
-/// reach ever new states of every rule, don't make a worker grow.
-const CACHE_BYTES: usize = 64 << 10;
+/// Bytes of states that a process keeps of a pattern it has tried: enough for all that ordinary messages reach. Beyond that it
+/// begins anew, so that hostile messages, which reach ever new states of every rule, don't make a worker grow.
+const CACHE_BYTES: usize = 160 << 10;
 
 type MakeCache = Box<dyn Fn() -> Cache + Send + Sync + std::panic::UnwindSafe + std::panic::RefUnwindSafe>;
 

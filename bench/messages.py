@@ -10,7 +10,7 @@ from mix import Traffic
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "kemi"))
 
-from sipsieve.detection import ruleset  # noqa: E402
+from sipsieve.detection import ruleset
 
 
 def shown(value: object) -> str:

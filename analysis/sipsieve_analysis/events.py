@@ -159,8 +159,10 @@ class Store:
     def merge(self, kinds: list[str]) -> int:
         """Takes out events that an input of an earlier kind in `kinds` tells of as well; how many those were.
 
-        The same event has the same source, method, Call-ID and CSeq. Where a raw log names no Call-ID it is the one of
-        the same source, port and method within two seconds; a count stands for what its source sent in its interval.
+        The same event has the same source, method, Call-ID and CSeq; an answer is seen behind the server in one input
+        and before it in another. Where a raw log names no Call-ID it is the one of the same source, port and method
+        within two seconds, and without a source one that was refused then; a count stands for what its source sent in
+        its interval.
         """
         connection = self.connection.con
         before = self._rows()
@@ -168,25 +170,29 @@ class Store:
             better = ", ".join(_quoted(kind) for kind in kinds[:place])
             worse = _quoted(kinds[place])
             for same in (
-                "b.ip IS NOT DISTINCT FROM e.ip AND b.call_id = e.call_id AND b.method = e.method AND b.type IS NOT DISTINCT FROM e.type "
+                "(b.ip IS NOT DISTINCT FROM e.ip OR e.type = 'reply') AND b.call_id = e.call_id AND b.method = e.method "
+                "AND CASE WHEN e.type = 'reply' THEN b.status IS NOT DISTINCT FROM e.status "
+                "AND (b.type = 'reply' OR b.action IN ('reject', 'drop')) ELSE b.type IS NOT DISTINCT FROM e.type END "
                 "AND (e.cseq IS NULL OR b.cseq = e.cseq)",
                 "e.call_id IS NULL AND b.ip = e.ip AND b.port = e.port AND b.method = e.method "
+                "AND b.time_us // 2000000 BETWEEN e.time_us // 2000000 - 1 AND e.time_us // 2000000 + 1",
+                "e.ip IS NULL AND e.type <> 'reply' AND b.action IN ('reject', 'drop') "
                 "AND b.time_us // 2000000 BETWEEN e.time_us // 2000000 - 1 AND e.time_us // 2000000 + 1",
                 "b.kind = 'metric' AND b.ip = e.ip AND b.method = e.method AND e.time_us BETWEEN b.time_us AND b.end_us",
             ):
                 connection.execute(
                     f"DELETE FROM events WHERE rowid IN (SELECT e.rowid FROM events e SEMI JOIN events b ON {same} "  # noqa: S608 (ours or quoted)
                     f"AND b.input IN ({better}) WHERE e.input = {worse})"
-                )
+                ).fetchall()
         return before - self._rows()
 
     def _rows(self) -> int:
-        row = self.connection.con.execute("SELECT count(*) FROM events").fetchone()
-        return int(row[0]) if row else 0
+        # Everything is fetched: DuckDB lets nobody else ask before.
+        return int(self.connection.con.execute("SELECT count(*) FROM events").fetchall()[0][0])
 
     def _last(self) -> int:
-        row = self.connection.con.execute("SELECT max(rowid) FROM events").fetchone()
-        return -1 if row is None or row[0] is None else int(row[0])
+        last = self.connection.con.execute("SELECT max(rowid) FROM events").fetchall()[0][0]
+        return -1 if last is None else int(last)
 
     def close(self) -> None:
         """Lets go of the database."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 from pathlib import Path
 from typing import Any
 
-from harness import SITE
+import pytest
+
+from harness import ROOT, SITE
 
 SIPSIEVE = SITE / "bin" / "sipsieve"
 
@@ -65,3 +68,68 @@ def test_an_input_that_is_not_there_is_named(tmp_path: Path) -> None:
     done = subprocess.run([SIPSIEVE, "analyze", tmp_path / "none"], capture_output=True, timeout=60, check=False)
     assert done.returncode == 2
     assert str(tmp_path / "none") in done.stderr.decode()
+
+
+def refused(*arguments: object) -> str:
+    """What a run that could not read anything says."""
+    done = subprocess.run(
+        [SIPSIEVE, "analyze", "-q", *map(str, arguments)], capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 2, done.stdout.decode()
+    assert b"Traceback" not in done.stderr
+    return done.stderr.decode()
+
+
+def test_what_nobody_can_read_says_what_can_be_and_what_to_do(tmp_path: Path) -> None:
+    log = tmp_path / "messages"
+    log.write_text("[Nov 16 10:00:00] NOTICE[1]: chan_foo.c: something\n" * 3)
+    said = refused(log)
+    assert "[Nov 16 10:00:00] NOTICE[1]: chan_foo.c: something" in said
+    assert "Formats known: decision logs" in said
+    assert f"--xlog '$rm from $si:$sp fu=$fu ua=$ua' {log}" in said.replace("\n", " ").replace("  ", " ")
+    log.write_text("Nov 16 10:00:00 edge kamailio[41]: INFO: <script>: hello there\n")
+    assert "hello there" in refused(log)
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (RAW.encode("utf-16"), "is UTF-16"),
+        (RAW.encode("utf-16-le"), "is UTF-16"),
+        (bytes(range(1, 256)) * 40, "nothing in it could be read"),
+        (b"\x7fELF" + b"\0" * 5000, "binary"),
+    ],
+)
+def test_what_is_no_text_is_refused_with_a_word(content: bytes, word: str, tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(content)
+    assert word in refused(path)
+
+
+def test_nothing_at_all_is_said(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "there is no file" in refused(tmp_path / "empty")
+
+
+def test_a_cut_archive_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "log.gz"
+    path.write_bytes(gzip.compress((RAW * 400).encode(), mtime=0)[:-20])
+    assert any("cut or damaged" in kind for kind in analyze(path)["inputs"]["skipped"])
+
+
+def test_a_format_of_xlog_that_is_given(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("Nov 16 10:00:00 edge kamailio[41]: INFO: <script>: $(reboot) x <> 203.0.113.9 # REGISTER\n")
+    report = analyze("--xlog", "$ua <> $si # $rm", log)
+    assert report["totals"]["messages"] == 1
+    assert report["actors"][0]["addresses"] == ["203.0.113.9"]
+    assert "$si is needed" in refused("--xlog", "$rm", log)
+
+
+def test_the_same_events_in_three_inputs_are_counted_once() -> None:
+    case = ROOT / "tests" / "fixtures" / "case"
+    alone = analyze(case / "decisions.jsonl.bz2")["totals"]["messages"]
+    three = analyze(*(case / name for name in ("kamailio.log.gz", "week.pcap.gz", "decisions.jsonl.bz2")))
+    # The capture alone holds the answers of the server to what the guard refused.
+    assert alone <= three["totals"]["messages"] <= alone * 1.1
+    assert analyze(case / "decisions.jsonl.bz2", case / "decisions.jsonl.bz2")["totals"]["messages"] == alone

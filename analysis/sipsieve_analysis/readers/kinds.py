@@ -153,7 +153,8 @@ def kind_of(path: Path) -> InputKind:
     nothing = head.count(0)
     # Without a mark, every other byte of Latin text in UTF-16 is none.
     marked = head.startswith((b"\xff\xfe", b"\xfe\xff"))
-    if marked or (len(head) > 16 and max(head[::2].count(0), head[1::2].count(0)) * 4 > len(head)):
+    halves = sorted((head[::2].count(0), head[1::2].count(0)))
+    if marked or (len(head) > 16 and halves[1] * 4 > len(head) > halves[0] * 40):
         raise InputError(
             f"{path}: is UTF-16; make it UTF-8 first: iconv -f UTF-16 -t UTF-8 {path.name} > {path.stem}-utf8.log"
         )

@@ -263,3 +263,8 @@ def test_nothing_that_is_fed_breaks_the_reader() -> None:
                 bad[r.randrange(len(bad))] = r.randrange(256)
             lines.append(bytes(bad).decode("utf-8", "surrogateescape"))
         read(*lines, step=r.choice([0, 40]))
+
+
+def test_a_call_id_is_no_method() -> None:
+    found, _, _ = read(AT + END.replace("{1 1 REGISTER c1}", "{1 1 348093439622086}"))
+    assert [(one.ip, one.headers["call-id"]) for one in found] == [("198.51.100.9", "348093439622086")]

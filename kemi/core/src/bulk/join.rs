@@ -146,7 +146,7 @@ impl Join {
             return;
         }
         if let Some(prefix) = prefix {
-            if open.method.is_empty() && prefix.method != b"<null>" {
+            if open.method.is_empty() {
                 open.method = prefix.method.to_ascii_uppercase();
             }
             if open.cseq.is_empty() && digits(prefix.cseq).is_some() {
@@ -192,12 +192,21 @@ fn prefix(text: &[u8]) -> Option<Prefix<'_>> {
     let inside = text.strip_prefix(b"{1 ").or_else(|| text.strip_prefix(b"{2 "))?;
     // The Call-ID may hold a brace: the first one counts behind which a line's origin stands.
     let end = memchr::memmem::find_iter(inside, b"} ").find(|&at| inside.get(at + 2..).is_some_and(is_origin))?;
-    let mut words = inside[..end].splitn(3, |&byte| byte == b' ');
-    let (cseq, method) = (words.next()?, words.next().unwrap_or_default());
+    let mut words = inside[..end].splitn(2, |&byte| byte == b' ');
+    let (cseq, behind) = (words.next()?, words.next().unwrap_or_default());
+    // Where the message has no CSeq that can be read, no method stands here.
+    let count = behind.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let (method, call_id) = match behind.strip_prefix(b"<null> ") {
+        Some(call_id) => (&b""[..], call_id),
+        None if (1..=32).contains(&count) && behind.get(count) == Some(&b' ') => {
+            (&behind[..count], &behind[count + 1..])
+        }
+        None => (&b""[..], behind),
+    };
     Some(Prefix {
         cseq,
         method,
-        call_id: words.next().unwrap_or_default(),
+        call_id,
         rest: &inside[end + 2..],
     })
 }

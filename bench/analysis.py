@@ -1,4 +1,5 @@
-"""Analysis of 10^4 to 10^7 decision records, beside a bare DuckDB scan of the same file.
+"""Analysis of 10^4 to 10^7 decision records, beside a bare DuckDB scan of the same file; then of a capture and a raw
+log, beside tshark and a count of lines.
 
 Records are made by DuckDB from a template: phones, calls and a trunk, with brute force, enumeration, injections,
 a flood and forged addresses among them. Both runs have two threads. Memory is the peak of the whole process.
@@ -17,6 +18,8 @@ import time
 from pathlib import Path
 
 import duckdb
+
+import inputs
 
 _SCAN = "import duckdb,sys; c=duckdb.connect(); c.execute('SET threads=2'); c.execute(\"SET memory_limit='1000MB'\"); print(c.execute(sys.argv[1]).fetchall())"
 
@@ -68,10 +71,37 @@ def _two_cores() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+def others(folder: Path, count: int, sipsieve: str) -> list[dict[str, float | str]]:
+    """A row each for a capture and a raw log of so many packets or lines, with the time of a peer that only reads them."""
+    capture, log = folder / "bench.pcap", folder / "bench.log"
+    inputs.capture(capture, count)
+    inputs.raw_log(log, count)
+    rows: list[dict[str, float | str]] = []
+    for path, name, peer in (
+        (
+            capture,
+            "tshark -Y sip",
+            ["tshark", "-n", "-r", str(capture), "-Y", "sip", "-T", "fields", "-e", "sip.Call-ID"],
+        ),
+        (log, "grep -c from", ["grep", "-c", "from", str(log)]),
+    ):
+        beside, _ = measured(peer)
+        seconds, memory = measured([sipsieve, "analyze", "--json", "-q", "--temporary", str(folder), str(path)])
+        rows.append({"input": path.suffix[1:], "count": count, "peer": beside, "analyze": seconds, "memory": memory})
+        print(
+            f"{count:>10,} {path.suffix[1:]:>9} {name} {beside:.2f} s, analyze {seconds:.2f} s, {memory / 2**20:.0f} MiB, {count / seconds:,.0f}/s",
+            file=sys.stderr,
+            flush=True,
+        )
+        path.unlink()
+    return rows
+
+
 def main() -> None:
     """Prints a row for each size."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", default="10000,100000,1000000,10000000", help="numbers of records")
+    parser.add_argument("--packets", type=int, default=200_000, help="packets of the capture, and lines of the raw log")
     parser.add_argument("--folder", default=None, help="where the records go (10^7 are 7 GB)")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
@@ -98,6 +128,7 @@ def main() -> None:
                 file=sys.stderr,
                 flush=True,
             )
+        rows += others(Path(folder), arguments.packets, sipsieve)
     if arguments.json:
         print(json.dumps(rows))
 

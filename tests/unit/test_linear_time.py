@@ -27,6 +27,7 @@ AT_ONE_PLACE: Final = frozenset(
     {
         "sipsieve.detection.ruleset._USUAL",
         "sipsieve_analysis.readers.envelopes._STDERR",
+        "sipsieve_analysis.sources._BRACKETS",
         "sipsieve_analysis.audit.tokens._STRING",
         "sipsieve_analysis.audit.tokens._TOKENS",
     }

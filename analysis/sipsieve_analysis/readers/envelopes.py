@@ -21,7 +21,7 @@ _TIME: Final = ("__REALTIME_TIMESTAMP", "_SOURCE_REALTIME_TIMESTAMP", "time", "@
 _PID: Final = ("SYSLOG_PID", "_PID", "pid", "procid")
 _PROGRAM: Final = ("SYSLOG_IDENTIFIER", "_COMM", "program", "appname", "ident")
 
-_STDERR: Final = re.compile(r"\s*+(?:\x1b\[[0-9;]*+m\s*+)*+\d{1,4}\((\d{1,10})\) ")
+_STDERR: Final = re.compile(r"\s*+(?:\x1b\[[0-9;]*+m\s*+){0,4}\d{1,4}\((\d{1,10})\) ")
 _VERBOSE: Final = re.compile(rb"[A-Z][a-z]{2} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?) (\S{1,8}) \[s=")
 _OURS: Final = re.compile(r"kamailio|openser|\Aser\Z")
 

@@ -332,7 +332,8 @@ impl Ruleset {
     }
 
     /// Finds out which rules are worth a try on a value with these kinds of bytes, for a part of that kind (or of any) in that
-    /// header field: `search.wanted`. Whether there are any; where `briefly`, no more than that is found out.
+    /// header field: `search.wanted`. Whether there are any; where `briefly`, no more than that is found out, and by literals
+    /// alone: in a long value many may stand of rules that can't match it, and looking past each of them costs.
     pub fn want(
         &self,
         value: &[u8],
@@ -361,7 +362,10 @@ impl Ruleset {
             self.literals.scan(value, kinds, |hit| {
                 let mut more = false;
                 for &(rule, needs) in self.literals.owners(hit.literal) {
-                    if needs & !kinds == 0 && able.has(rule) {
+                    // Of a part only whether any literal counts is asked then, of whatever rule: most places of hostile text
+                    // may hold one of a rule that is not for it.
+                    let counts = able.has(rule) || briefly && kind.is_some();
+                    if counts && needs & !kinds == 0 {
                         wanted.add(rule);
                         more = true;
                     }

@@ -22,7 +22,7 @@ from thresholds import Threshold, missed  # noqa: E402
 from sipsieve.config import policy  # noqa: E402
 from sipsieve.decision.engine import Engine  # noqa: E402
 from sipsieve.detection import ruleset  # noqa: E402
-from sipsieve.model import Decision, Source, Verdict  # noqa: E402
+from sipsieve.model import Decision, Scope, Source, Verdict  # noqa: E402
 
 __all__ = ["Attack", "Benign", "own_attacks", "own_benign"]
 
@@ -37,8 +37,20 @@ LOOKALIKES = ("text_fp_", "crs_negative")
 class NoCounters:
     """Counters that forget."""
 
-    def add(self, key: str) -> int:
+    def add(self, key: str, amount: int = 1) -> int:
         return 1
+
+    def get(self, key: str) -> int:
+        return 0
+
+    def offence(self, key: str, scope: Scope) -> int:
+        return 0
+
+    def mark(self, identity: int, value: int, now: float) -> None:
+        pass
+
+    def marked(self, identity: int, now: float, life: int) -> int:
+        return 0
 
     def copies(self, identity: int, now: float) -> int:
         return 1

@@ -163,15 +163,16 @@ fn tally(tables: &mut Tables, model: &mut Model, name: u64, now: u64) {
         transport: b"udp",
         rule: b"",
     };
-    let mut left = Vec::new();
-    tables.writer.tally(key, now as f64, &mut left);
+    tables.writer.tally(key, now as f64);
     model.tallied += 1;
-    taken(model, &left);
 }
 
 fn drain(tables: &Tables, model: &mut Model, now: u64, everything: bool) {
-    let entries = tables.tallies.drain(now as f64, everything);
-    taken(model, &entries);
+    tables.tallies.collect(now as f64, everything);
+    for (place, entry) in tables.tallies.waiting() {
+        taken(model, std::slice::from_ref(&entry));
+        tables.tallies.written(place, entry.messages);
+    }
 }
 
 fn taken(model: &mut Model, entries: &[sipsieve_core::state::tallies::Entry]) {

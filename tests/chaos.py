@@ -71,6 +71,10 @@ class Tolerant(Server):
         return found
 
 
+#: Seconds between two calls: Kamailio keeps each transaction for half a minute, and its shared memory is small here.
+PAUSE = 0.02
+
+
 class Chaos:
     """One run: the server, its load, and what is done to it."""
 
@@ -167,6 +171,7 @@ class Chaos:
             began = time.monotonic()
             code, again = self.call(CALLER, invite(), True)
             ended = time.monotonic()
+            self.over.wait(PAUSE)
             near = any(began - AROUND < moment < ended + AROUND for moment in self.restarts)
             if code != 200:
                 self.broken.append(f"a customer's call was answered {code}")
@@ -176,6 +181,7 @@ class Chaos:
     def attacks(self) -> None:
         while not self.over.is_set():
             code, _ = self.call(ATTACKER, invite(from_=HOSTILE), False)
+            self.over.wait(PAUSE / 4)
             if code not in (0, 403):
                 self.broken.append(f"an attack was answered {code}")
 

@@ -47,7 +47,7 @@ _PSEUDO: Final = {
 def main(job: Path) -> dict[str, str]:
     """Fires all shots; finding's number → what came of it, and "trouble" where nothing could be fired."""
     work = json.loads(job.read_text())
-    _shut_in()
+    _shut_in(job.parent / "root")
     room = Path(ROOM)
     room.mkdir()
     database = _database(room)
@@ -79,10 +79,14 @@ def main(job: Path) -> dict[str, str]:
         server.wait()
 
 
-def _shut_in() -> None:
+def _shut_in(root: Path) -> None:
     """Loopback only, everything read-only but for an empty /tmp, which is where the server runs."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    # In a chroot the root is no mount, and could not be made read-only as it is.
+    root.mkdir()
+    subprocess.run(["mount", "--rbind", "/", str(root)], check=True)
+    os.chroot(root)
+    os.chdir("/")
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, where, kind, *_ = line.split()
         if kind not in _PSEUDO and where not in {"/tmp", "/run"}:

@@ -59,6 +59,8 @@ _logs: set[str] = set()
 
 @atexit.register
 def _give_back() -> None:
+    if not _logs:
+        return  # As where the package is proven, and no checkout's can be imported.
     from sipsieve._core import remove_ledger
 
     for log in _logs:

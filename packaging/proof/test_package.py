@@ -142,7 +142,7 @@ def test_it_installs_and_its_command_runs(before: set[str]) -> None:
     assert "sipsieve-packages --analyze" in run("sipsieve", "analyze", "x", code=1)
     log = LOG.parent.stat()
     assert (pwd.getpwuid(log.st_uid).pw_name, log.st_mode & 0o7777) == ("kamailio", 0o2750)
-    assert list((HOME / "kemi" / "sipsieve" / "__pycache__").glob("engine.*.pyc"))
+    assert list((HOME / "kemi" / "sipsieve" / "decision" / "__pycache__").glob("engine.*.pyc"))
     assert (HOME / "kemi" / "sipsieve.toml").read_text() == POLICY.read_text()
 
 

@@ -78,7 +78,7 @@ try:
     from sipsieve.decision import fail_mode, revision
     from sipsieve.decision_log import backlog, writer
     from sipsieve.detection import ruleset
-    from sipsieve.posix import ownership, process
+    from sipsieve.posix import ownership, process, state_file
 except ImportError as _error:
     # Most likely an upgrade brought another Python.
     if str(HERE) == "/usr/lib/sipsieve/kemi":
@@ -405,14 +405,18 @@ class Sipsieve:
         path = os.environ.get("SIPSIEVE_STATE") or self._policy.bans.state
         try:
             # With the rights of who may write there: a link that a worker planted leads root nowhere.
-            with ownership.owner_of(os.path.dirname(path) or "."), open(path, encoding="ascii") as file:
-                text = file.read(bans.MAX_STATE)
-            for entry in self._ban_table.restore(text, now, self._policy.bans.capacity):
-                self._counters.remember_offence(entry.key, entry.scope, entry.offences)
+            with ownership.owner_of(os.path.dirname(path) or "."):
+                text = state_file.taken(path, bans.MAX_STATE)
+                restored = self._ban_table.restore(text, now, self._policy.bans.capacity)
         except FileNotFoundError:
-            pass
-        except (OSError, ValueError) as error:
-            KSR.warn(f"sipsieve: {path}: bans could not be restored ({type(error).__name__}); starting without them\n")
+            return
+        except (OSError, ValueError, RecursionError) as error:
+            with ownership.owner_of(os.path.dirname(path) or "."):
+                aside = state_file.set_aside(path)
+            KSR.warn(f"sipsieve: {path}: bans could not be restored ({error}); starting without them{aside}\n")
+            return
+        for entry in restored:
+            self._counters.remember_offence(entry.key, entry.scope, entry.offences)
 
     def _tick(self, now: float) -> None:
         if self._newest[0] != self._number:

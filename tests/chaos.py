@@ -1,4 +1,6 @@
-"""A real server under mixed load while its workers are killed, its disk fills and its files are damaged; a seed replays a run.
+"""A real server under mixed load while its workers are killed, its disk fills, its clock is set and its files are cut and damaged.
+
+A seed replays a run.
 
 Call it by `make chaos` (SECONDS, SEED). It mounts a small disk in a namespace of its own, so it needs root. Exit code 1, with what
 was broken, where an invariant does not hold.
@@ -19,8 +21,8 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,12 @@ from harness import SDP, Server, invite, status
 from sipsieve_analysis.operate.rpc import RpcError
 from sipsieve_analysis.operate.running import Running
 
-POLICY = "[log]\nsummary_seconds = 1\n[bans]\nenabled = false\n[limits]\nenabled = false\n"
+#: The load is trusted, so that it is neither limited nor banned, and inspected like all other.
+POLICY = """[log]
+summary_seconds = 1
+[network]
+trusted = ["127.12.0.0/16"]
+"""
 BROKEN = "[log]\nsumary_seconds = 1\n"
 HOSTILE = '"\' or 1=1--" <sip:mallory@example.com>;tag=1'
 
@@ -44,11 +51,17 @@ AROUND = 5.0
 CALLER = "127.12.0.1"
 ATTACKER = "127.12.0.2"
 
+#: Who is banned, so that there are bans to keep and to restore: a new address with each look.
+STRANGERS = "127.13.{}.{}"
+
 #: Bytes of the disk that log and ledger stand on.
 DISK = 40 * 1024 * 1024
 
 #: What is done to the server.
-ACTIONS = ("kill", "fill", "rotate", "flip", "reload")
+ACTIONS = ("kill", "fill", "rotate", "cut", "flip", "clock", "reload")
+
+#: Seconds by which the wall clock is set, at the most, either way.
+STEP = 7200
 
 #: How much the processes may have grown at the end, in bytes each.
 GROWTH = 16 * 1024 * 1024
@@ -75,6 +88,22 @@ class Tolerant(Server):
 PAUSE = 0.02
 
 
+@contextmanager
+def kept_bans(server: Server, state: Path) -> Iterator[None]:
+    """`sipsieve bans keep` beside the server; it must outlive whatever is done to that."""
+    process = subprocess.Popen(
+        [str(Path(sys.executable).with_name("sipsieve")), "bans", "keep", "--state", str(state)],
+        env={**os.environ, "SIPSIEVE_RPC": str(server.folder / "sipsieve_rpc.fifo")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
 class Chaos:
     """One run: the server, its load, and what is done to it."""
 
@@ -88,7 +117,9 @@ class Chaos:
         self.restarts: list[float] = []
         self.broken: list[str] = []
         self.done: Counter[str] = Counter()
+        self.banned = 0
         self.rotated: list[Path] = []
+        self.clock_file = folder / "clock"
         self.server: Server
 
     def restart(self) -> None:
@@ -120,11 +151,37 @@ class Chaos:
             self.rotated.append(moved)
 
     def flip(self) -> None:
-        kept = self.folder / "last-good.json"
-        with suppress(FileNotFoundError, OSError):
+        kept = self.folder / self.random.choice(("last-good.json", "decisions.jsonl.ledger", "bans.json"))
+        with suppress(FileNotFoundError, ValueError, OSError):
             content = bytearray(kept.read_bytes())
             content[self.random.randrange(len(content))] ^= 1 << self.random.randrange(8)
             kept.write_bytes(content)
+
+    def cut(self) -> None:
+        """What `copytruncate` does, but while nobody writes: a record between copy and cut would be lost to this account."""
+        log = self.server.log
+        copy = log.with_name(f"decisions.{len(self.rotated)}.jsonl")
+        stopped = self.server.children()
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            with suppress(FileNotFoundError, OSError):
+                content = log.read_bytes()
+                os.truncate(log, 0)
+                # The disk has room for it now, whatever fills it.
+                copy.write_bytes(content)
+                self.rotated.append(copy)
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+
+    def clock(self) -> None:
+        """Sets the wall clock of the server, and of nobody else."""
+        new = self.clock_file.with_suffix(".new")
+        with suppress(OSError):
+            new.write_text(f"{self.random.randint(-STEP, STEP):+d}s\n")
+            if new.stat().st_size:
+                new.replace(self.clock_file)
 
     def reload(self) -> None:
         good = self.random.random() < 0.5
@@ -149,7 +206,7 @@ class Chaos:
             for number, wait in enumerate(RETRANSMISSIONS if again else (1.0,)):
                 with suppress(ConnectionError):
                     sock.send(data)
-                    self.sent[source] += 1
+                    self.sent[source] += source in (CALLER, ATTACKER)
                 until = time.monotonic() + wait
                 while (left := until - time.monotonic()) > 0:
                     sock.settimeout(left)
@@ -162,7 +219,7 @@ class Chaos:
                         self.over.wait(min(left, 0.05))
                         continue
                     if status(reply) >= 200:
-                        self.answered[source] += 1
+                        self.answered[source] += source in (CALLER, ATTACKER)
                         return status(reply), number
         return 0, len(RETRANSMISSIONS)
 
@@ -184,6 +241,16 @@ class Chaos:
             self.over.wait(PAUSE / 4)
             if code not in (0, 403):
                 self.broken.append(f"an attack was answered {code}")
+
+    def strangers(self) -> None:
+        number = 0
+        while not self.over.wait(1):
+            number += 1
+            for _ in range(8):
+                code, _ = self.call(STRANGERS.format(number // 250, number % 250 + 1), invite(from_=HOSTILE), False)
+                if not code:
+                    self.banned += 1
+                    break
 
     # Invariants
 
@@ -210,9 +277,22 @@ class Chaos:
             return [answer(message, headers=contact, body=SDP)] if message.startswith(b"INVITE ") else []
 
         actions: list[Callable[[], None]] = [getattr(self, name) for name in self.actions]
-        with Backend(script) as backend, Tolerant(self.folder, POLICY, backend=backend.uri, workers=2) as server:
+        self.clock_file.write_text("+0s\n")
+        state = self.folder / "bans.json"
+        environment = {
+            "LD_PRELOAD": str(next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))),
+            "FAKETIME_TIMESTAMP_FILE": str(self.clock_file),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "SIPSIEVE_STATE": str(state),
+        }
+        with (
+            Backend(script) as backend,
+            Tolerant(self.folder, POLICY, backend=backend.uri, workers=2, environment=environment) as server,
+            kept_bans(server, state),
+        ):
             self.server = server
-            threads = [threading.Thread(target=work) for work in (self.calls, self.attacks)]
+            threads = [threading.Thread(target=work) for work in (self.calls, self.attacks, self.strangers)]
             for thread in threads:
                 thread.start()
             before, end = self.resident(), time.monotonic() + seconds
@@ -240,7 +320,13 @@ class Chaos:
             grown = self.resident() - before
             if grown > GROWTH:
                 self.broken.append(f"a process has grown by {grown} bytes")
-        return {"done": dict(self.done), "sent": dict(self.sent), "answered": dict(self.answered), "grown": grown}
+        return {
+            "done": dict(self.done),
+            "sent": dict(+self.sent),
+            "answered": dict(+self.answered),
+            "banned": self.banned,
+            "grown": grown,
+        }
 
     def did(self, action: Callable[[], None]) -> None:
         """One action, and a pause in which what it broke shows; a server that ended by itself is told of."""

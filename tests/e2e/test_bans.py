@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from harness import Server, exchange, free_port, invite, request, status, wait_for
+from sipsieve.abuse import bans
 
 POLICY = """
 [limits.malformed]
@@ -208,12 +209,22 @@ def test_bans_survive_a_restart(tmp_path: Path, how: signal.Signals) -> None:
         server.stop()
 
 
-def test_a_broken_state_file_does_not_stop_the_start(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["cut", "flipped"])
+def test_a_damaged_state_file_is_set_aside_and_does_not_stop_the_start(tmp_path: Path, damage: str) -> None:
     state = tmp_path / "bans.json"
-    state.write_bytes(b'{"format": 1, "bans": {"127.2.7.1": "\xff')
+    until = int(time.time()) + 3600
+    content = bans.dump(
+        [bans.Entry("127.2.7.1", "manual", until - 3600, until, reason="by hand")], time.time()
+    ).encode()
+    # Of the address, so that another one would be shut out.
+    content = content[:-9] + b"\xff" if damage == "cut" else content.replace(b"127.2.7.1", b"127.2.7.0")
+    state.write_bytes(content)
     with Server(tmp_path / "s", POLICY, environment={"SIPSIEVE_STATE": str(state)}) as server:
-        assert answered(server, "127.2.7.1")
+        assert answered(server, "127.2.7.1") and answered(server, "127.2.7.0")
         assert "bans could not be restored" in server.text()
+        assert f"set aside as {state}.damaged" in server.text()
+    assert state.with_name("bans.json.damaged").read_bytes() == content
+    assert not state.exists()
 
 
 class Registrar(threading.Thread):

@@ -45,6 +45,7 @@ OUTSIDE = {
     "control.last_good": "keeps the policy and rules that the server last ran on",
     "control.shared_memory": "maps the room for revisions",
     "posix.ownership": "creates files as their folder's owner",
+    "posix.state_file": "reads what the server kept on disk, and sets aside what is damaged",
     "posix.process": "reads the memory of processes, and gives back what is free",
     "abuse.own_addresses": "reads the machine's addresses",
     "decision_log.privacy": "reads the key of masks, or makes one",

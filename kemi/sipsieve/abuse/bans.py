@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from ..model import Scope
@@ -72,15 +74,25 @@ def network(key: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
 
 
 def dump(entries: list[Entry], now: float) -> str:
-    """The bans as the text of a state file."""
-    return json.dumps({"format": 1, "written": int(now), "bans": {one.key: one.value for one in entries}}, indent=0)
+    """The bans as the text of a state file, with a checksum over them."""
+    bans = {one.key: one.value for one in entries}
+    return json.dumps({"format": 2, "written": int(now), "sha256": _checksum(bans), "bans": bans}, indent=0)
 
 
 def restore(text: str, now: float, most: int) -> list[Entry]:
     """The bans of a state file that still last, at most `most`, the longest first. Raises `ValueError`."""
     decoded: Any = json.loads(text)
-    if not isinstance(decoded, dict) or decoded.get("format") != 1 or not isinstance(decoded.get("bans"), dict):
+    if not isinstance(decoded, dict) or not isinstance(decoded.get("bans"), dict):
         raise ValueError("not a state file of bans")
+    # The first format had no checksum; it is read so that an upgrade lifts no ban.
+    if decoded.get("format") not in (1, 2):
+        raise ValueError("a state file of another version")
+    if decoded["format"] == 2 and decoded.get("sha256") != _checksum(decoded["bans"]):
+        raise ValueError("its checksum is wrong")
     found = [entry(str(key), str(value)) for key, value in decoded["bans"].items()]
     lasting = [one for one in found if one is not None and one.until > now]
     return sorted(lasting, key=lambda one: -one.until)[:most]
+
+
+def _checksum(bans: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(bans, sort_keys=True).encode()).hexdigest()

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from ..config import policy
 from ..detection import ruleset
+from ..posix import state_file
 
 #: Bytes that the file may have: policy and rules have 100 KB.
 _MOST: Final = 8 * 1024 * 1024
@@ -125,9 +126,7 @@ def _restored(kept: str, say: Callable[[str], object]) -> Loaded | None:
         content = msgspec.json.decode(outer.content, type=_Content)
         return _built(content, kept)
     except (msgspec.MsgspecError, ValueError, OSError) as error:
-        say(f"{kept}: damaged, set aside as {kept}.damaged: {error}")
-        with suppress(OSError):
-            os.replace(kept, f"{kept}.damaged")
+        say(f"{kept}: damaged{state_file.set_aside(kept)}: {error}")
         return None
 
 

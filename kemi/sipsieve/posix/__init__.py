@@ -1,1 +1,1 @@
-"""Asks the operating system: who owns a file, how much memory a process has."""
+"""Asks the operating system: who owns a file, how much memory a process has, what a file holds."""

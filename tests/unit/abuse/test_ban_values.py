@@ -97,6 +97,27 @@ def test_a_broken_state_file_is_refused(text: str) -> None:
         bans.restore(text, 0, 10)
 
 
+def test_a_flipped_bit_changes_no_ban() -> None:
+    text = bans.dump([ONE, ONE._replace(key="192.0.2.2", until=5000)], 1000).encode()
+    whole, refused = bans.restore(text.decode(), 1200, 10), 0
+    for place in range(len(text) * 8):
+        flipped = bytearray(text)
+        flipped[place // 8] ^= 1 << place % 8
+        try:
+            found = bans.restore(flipped.decode("ascii"), 1200, 10)
+        except ValueError:
+            refused += 1
+        else:
+            # White space, and the time at which it was written, mean nothing for a ban.
+            assert found == whole, bytes(flipped)
+    assert refused > 0.9 * len(text) * 8
+
+
+def test_the_bans_of_the_version_before_are_read() -> None:
+    text = json.dumps({"format": 1, "written": 1000, "bans": {ONE.key: ONE.value}})
+    assert bans.restore(text, 1200, 10) == [ONE]
+
+
 def test_foreign_entries_of_a_state_file_are_left_out() -> None:
     text = json.dumps({"format": 1, "bans": {"192.0.2.1": ONE.value, "../x": ONE.value, "192.0.2.2": 5}})
     assert [one.key for one in bans.restore(text, 1200, 10)] == ["192.0.2.1"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from . import habits
-from .attribution.signs import ENOUGH, Trait, weigh
+from .attribution.signs import ENOUGH, Trait, dealt, is_own, weigh
 from .indicators import command_hosts
 from .sources import Source
 
@@ -78,6 +78,12 @@ def group(
             for left, right, reason, score in _pairs(traits, members, forest):
                 forest.join(left, right)
                 why.append((left, reason, f"{score:.1f} of {ENOUGH:.1f} points"))
+    for (kind, value), members in sorted(blocks.items()):
+        for hand in _hands(traits, members, value) if kind == "program" else ():
+            if len({forest.root(number) for number in hand}) > 1:
+                for member in hand[1:]:
+                    forest.join(hand[0], member)
+                why.append((hand[0], "program + one list dealt out", f"over {len(hand)} addresses"))
     members_of: dict[int, list[Source]] = defaultdict(list)
     for number, source in enumerate(candidates):
         members_of[forest.root(number)].append(source)
@@ -102,6 +108,18 @@ def _keys(source: Source) -> Iterable[tuple[str, str]]:
             yield "Call-ID host", suffix
         if prefix := habits.call_prefix(profile):
             yield "Call-ID prefix", prefix
+
+
+def _hands(traits: dict[int, Trait], members: list[int], program: str) -> Iterable[list[int]]:
+    """Those of one program who do the same and over whom one list of users was dealt out."""
+    by_deed: dict[str, dict[str, int]] = defaultdict(dict)
+    for number in members:
+        if is_own(program, traits[number]):
+            by_deed[traits[number].does][traits[number].ip] = number
+    for _, numbers in sorted(by_deed.items()):
+        hand = [numbers[ip] for ip in dealt(traits[number] for number in numbers.values())]
+        if len(hand) > 1:
+            yield hand
 
 
 def _pairs(traits: dict[int, Trait], members: list[int], forest: _Forest) -> Iterable[tuple[int, int, str, float]]:

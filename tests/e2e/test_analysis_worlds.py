@@ -69,7 +69,6 @@ def test_a_network_in_the_field_is_read_right(answers: bool) -> None:
     assert not tally.accused
     right, wrong, missing = tally.pairs
     assert wrong == 0
-    # Seen: 201 of 1,249 pairs, nearly all of one kind: who guesses slowly from forty addresses is four actors here.
-    assert missing * 5 <= right
+    assert missing * 20 <= right
     assert tally.campaigns[2] <= 1, tally.notes
     assert tally.campaigns[1] <= 1, tally.notes

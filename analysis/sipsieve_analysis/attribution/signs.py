@@ -36,6 +36,12 @@ _INSISTS: Final = 8
 #: Users that make a list.
 _LIST: Final = 3
 
+#: A list is dealt out where so many sources of one program ask for two users each at least, few users are asked for by more than
+#: a few of them, and together they leave few numbers of its range out.
+_HANDS: Final = 5
+_ROUNDS: Final = 4
+_DENSE: Final = 0.5
+
 #: Users between the end of one list and the beginning of the next.
 _GAP: Final = 24
 
@@ -184,6 +190,26 @@ def weigh(one: Trait, other: Trait) -> tuple[float, str]:
     ):
         return 0.0, ""
     return sum(weight for _, weight in said), " + ".join(name for name, _ in said)
+
+
+def dealt(traits: Iterable[Trait]) -> list[str]:
+    """The addresses of those, of one program of their own, over which one list of numbered users was dealt out.
+
+    Each has too few users to be compared with another one; what tells is that together they make a list. Who asks for one user
+    only may be a telephone with an old password.
+    """
+    hands = [trait for trait in traits if trait.high and len(trait.asked) > 1]
+    users = {user for trait in hands for user in trait.asked}
+    if len(hands) < _HANDS or sum(len(trait.asked) for trait in hands) > _ROUNDS * len(users):
+        return []
+    low, high = min(trait.low for trait in hands), max(trait.high for trait in hands)
+    return [trait.ip for trait in hands] if len(users) >= _DENSE * (high - low + 1) else []
+
+
+def is_own(program: str, trait: Trait) -> bool:
+    """Whether a source's program is one that neither lawful clients here nor everybody has."""
+    public = program.startswith("Call-ID") or program[-10:] in PUBLIC or program[5:15] in PUBLIC
+    return not public and program not in trait.common
 
 
 def _targets(one: Trait, other: Trait, own: bool) -> tuple[str, float]:

@@ -53,6 +53,34 @@ def test_the_same_list_days_apart_under_other_names_is_one_attacker_that_moves(t
     assert "mover" in {str(campaign.type) for campaign in report.actors[0].campaigns}
 
 
+def spray(f: Field, ips: list[str], program: Program, users: list[str], times: int) -> None:
+    """Wrong passwords for each user, each time from another address, hours apart."""
+    for number in range(times):
+        f.random.shuffle(users)
+        for n, user in enumerate(users):
+            ip = ips[(n + number) % len(ips)]
+            f.register(START + number * 9 * HOUR + n * 600, ip, program, user, f"wrong{number}", cseq=program.cseq)
+
+
+def test_a_list_of_users_that_is_dealt_out_over_many_addresses_links_them(tmp_path: Path) -> None:
+    f = field(9)
+    ips = f.addresses(20)
+    # Two users for each address: too few to compare one with another.
+    spray(f, ips, own(3), [str(1000 + n) for n in range(40)], 1)
+    report = read(tmp_path, f.world)
+    assert [sorted(found) for found in groups(report)] == [sorted(ips)]
+    assert any("dealt out" in link for link in report.actors[0].links)
+
+
+def test_phones_of_one_unknown_make_with_old_passwords_are_no_list(tmp_path: Path) -> None:
+    f = field(10)
+    for n, ip in enumerate(f.addresses(20)):
+        # One account each, which it insists on.
+        for again in range(6):
+            f.register(START + n * 1200 + again * 5 * HOUR, ip, own(3), str(1000 + n), "old")
+    assert groups(read(tmp_path, f.world)) == []
+
+
 def test_two_who_use_one_public_tool_on_the_usual_extensions_are_two(tmp_path: Path) -> None:
     f = field(3)
     one, other = f.addresses(2)

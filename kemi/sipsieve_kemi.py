@@ -335,6 +335,8 @@ class Sipsieve:
             "head": self._newest,
             "number": self._number,
             "every": _one_in(live.policy.log.allow),
+            "shed_fold": live.policy.shedding.fold_percent,
+            "shed_silent": live.policy.shedding.silent_percent,
             "prefix": f"{self._accounting.prefix}-",
             **self._board.plan,
             "get": self._get,

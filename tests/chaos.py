@@ -57,6 +57,9 @@ STRANGERS = "127.13.{}.{}"
 #: Bytes of the disk that log and ledger stand on.
 DISK = 40 * 1024 * 1024
 
+#: Seconds after which a log that was moved is counted and removed.
+PUT_AWAY = 10.0
+
 #: What is done to the server.
 ACTIONS = ("kill", "fill", "rotate", "cut", "flip", "clock", "reload")
 
@@ -70,10 +73,10 @@ GROWTH = 16 * 1024 * 1024
 class Tolerant(Server):
     """Its log may have half lines, where the disk was full in the middle of one: the record is then counted, not written."""
 
-    def records(self, kind: str = "event", *more: Path) -> list[dict[str, Any]]:
-        """Whole lines that are JSON, of one `event.kind`, "" for all."""
+    def records(self, kind: str = "event", *more: Path, current: bool = True) -> list[dict[str, Any]]:
+        """Whole lines that are JSON, of one `event.kind`, "" for all; of further logs, and of the current one."""
         found = []
-        for path in (*more, self.log):
+        for path in (*more, *([self.log] if current else ())):
             for line in path.read_bytes().split(b"\n")[:-1] if path.is_file() else ():
                 try:
                     record = json.loads(line)
@@ -119,6 +122,9 @@ class Chaos:
         self.done: Counter[str] = Counter()
         self.banned = 0
         self.rotated: list[Path] = []
+        self.moved_at: dict[Path, float] = {}
+        #: Messages of each source on record in logs that were put away, so that hours fit on the disk.
+        self.put_away: Counter[str] = Counter()
         self.clock_file = folder / "clock"
         self.server: Server
 
@@ -145,10 +151,16 @@ class Chaos:
         filler.unlink()
 
     def rotate(self) -> None:
-        moved = self.server.log.with_name(f"decisions.{len(self.rotated)}.jsonl")
+        moved = self.server.log.with_name(f"decisions.{len(self.moved_at)}.jsonl")
         with suppress(FileNotFoundError):
             self.server.log.rename(moved)
             self.rotated.append(moved)
+            self.moved_at[moved] = time.monotonic()
+        # A worker writes on in a log that was moved for a second.
+        for path in [path for path in self.rotated if time.monotonic() - self.moved_at[path] > PUT_AWAY]:
+            self.put_away += self.count(self.server.records("", path, current=False))
+            self.rotated.remove(path)
+            path.unlink()
 
     def flip(self) -> None:
         kept = self.folder / self.random.choice(("last-good.json", "decisions.jsonl.ledger", "bans.json"))
@@ -160,7 +172,7 @@ class Chaos:
     def cut(self) -> None:
         """What `copytruncate` does, but while nobody writes: a record between copy and cut would be lost to this account."""
         log = self.server.log
-        copy = log.with_name(f"decisions.{len(self.rotated)}.jsonl")
+        copy = log.with_name(f"decisions.{len(self.moved_at)}.jsonl")
         stopped = self.server.children()
         for pid in stopped:
             os.kill(pid, signal.SIGSTOP)
@@ -171,6 +183,7 @@ class Chaos:
                 # The disk has room for it now, whatever fills it.
                 copy.write_bytes(content)
                 self.rotated.append(copy)
+                self.moved_at[copy] = time.monotonic()
         finally:
             for pid in stopped:
                 os.kill(pid, signal.SIGCONT)
@@ -255,10 +268,15 @@ class Chaos:
     # Invariants
 
     def accounted(self, source: str) -> int:
-        found = 0
-        for record in self.server.records("", *self.rotated):
-            if record.get("source", {}).get("ip") == source and record["event"]["kind"] in ("event", "metric"):
-                found += record["event"].get("count", 1)
+        return self.put_away[source] + self.count(self.server.records("", *self.rotated))[source]
+
+    @staticmethod
+    def count(records: list[dict[str, Any]]) -> Counter[str]:
+        """The messages of each source that records tell of."""
+        found: Counter[str] = Counter()
+        for record in records:
+            if record["event"]["kind"] in ("event", "metric"):
+                found[record.get("source", {}).get("ip", "")] += record["event"].get("count", 1)
         return found
 
     def resident(self) -> int:

@@ -181,6 +181,13 @@ class Privacy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     retention_days: Annotated[int, Meta(ge=0, le=3660)] = 0
 
 
+class Shedding(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is left undone for strangers when refusing them takes much of a worker's time. 0: never."""
+
+    fold_percent: Annotated[int, Meta(ge=0, le=100)] = 25
+    silent_percent: Annotated[int, Meta(ge=0, le=100)] = 50
+
+
 class Failure(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What becomes of a message when the guard itself fails."""
 
@@ -201,6 +208,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     bans: Bans = Bans()
     log: Log = Log()
     privacy: Privacy = Privacy()
+    shedding: Shedding = Shedding()
     failure: Failure = Failure()
 
     @property

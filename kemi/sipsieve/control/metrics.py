@@ -14,6 +14,7 @@ MESSAGES: Final = "sipsieve_messages_total"
 FINDINGS: Final = "sipsieve_findings_total"
 RECORDS: Final = "sipsieve_records_total"
 ERRORS: Final = "sipsieve_errors_total"
+SHED: Final = "sipsieve_shed_total"
 OVERFLOW: Final = "sipsieve_overflow_total"
 BUCKET: Final = "sipsieve_decision_seconds_bucket"
 COUNT: Final = "sipsieve_decision_seconds_count"
@@ -79,6 +80,8 @@ class Exporter:
         yield from self._raise(RECORDS, totals.written, ("written",))
         yield from self._raise(RECORDS, totals.lost, ("lost",))
         yield from self._raise(ERRORS, totals.errors)
+        yield from self._raise(SHED, totals.folded, ("record",))
+        yield from self._raise(SHED, totals.silent, ("answer",))
         yield from self._raise(OVERFLOW, self._overflow)
         seen = 0
         for end, count in zip((*LATENCIES, float("inf")), totals.latencies, strict=True):

@@ -31,7 +31,10 @@ _ERRORS: Final = 5
 _TIMED: Final = 6
 _NANOSECONDS: Final = 7
 SHORT: Final = 8
-_BUCKETS: Final = 9
+STEP: Final = 9
+FOLDED: Final = 10
+_SILENT: Final = 11
+_BUCKETS: Final = 12
 _FAMILY: Final = _BUCKETS + len(LATENCIES) + 1
 _MESSAGES: Final = _FAMILY + len(FAMILIES)
 CELLS: Final = _MESSAGES + len(METHODS) * len(ACTIONS) * len(TRANSPORTS)
@@ -69,6 +72,9 @@ class Totals(NamedTuple):
     errors: int
     #: Messages that passed with nothing found.
     short: int = 0
+    #: Messages refused under pressure that were only counted, and of which not even an answer was sent.
+    folded: int = 0
+    silent: int = 0
 
 
 class Scoreboard:
@@ -140,6 +146,8 @@ class Scoreboard:
             "written": WRITTEN,
             "lost": _LOST,
             "short": SHORT,
+            "step": STEP,
+            "folded": FOLDED,
         }
 
     def failed(self) -> None:
@@ -162,6 +170,14 @@ class Scoreboard:
     def lost(self) -> int:
         """Records that could not be written, of all processes."""
         return sum(self.words[place * CELLS + _LOST] for place in range(self._places))
+
+    def step(self, steady: float) -> int:
+        """How much is left undone for strangers by the process that sheds most: 0 nothing, 1 records, 2 answers too.
+
+        `steady`: seconds of the clock that is never set. What no message has renewed in the last second or two is over.
+        """
+        cells = [self.words[place * CELLS + STEP] for place in range(self._places)]
+        return max((cell & 3 for cell in cells if int(steady) - (cell >> 2) <= 1), default=0)
 
     def totals(self) -> Totals:
         """The sums."""
@@ -186,6 +202,8 @@ class Scoreboard:
             sums[_LOST],
             sums[_ERRORS],
             sums[SHORT],
+            sums[FOLDED],
+            sums[_SILENT],
         )
 
 

@@ -26,6 +26,14 @@ BANNED: Final = "sipsieve_banned"
 SEEN: Final = "sipsieve_seen"
 
 
+#: What is left undone for strangers, by the scoreboard's step.
+_SHEDDING: Final = (
+    "over: every refused message has its record and its answer again",
+    "refusing strangers takes much of a worker's time: what is refused of them is only counted",
+    "refusing strangers takes most of a worker's time: what is refused of them is only counted, and not answered",
+)
+
+
 class Tables(NamedTuple):
     """What housekeeping asks of Kamailio's htables, each by its name."""
 
@@ -62,6 +70,7 @@ class Housekeeping:
         self._exporter = metrics.Exporter()
         self._banned: dict[str, int] = {}
         self._overflow = (0, 0)
+        self._step = 0
 
     def round(self, revision: Revision, now: float, steady: float) -> None:
         """One second's work, but for the metrics. `steady`: the time of a clock that is never set."""
@@ -70,6 +79,7 @@ class Housekeeping:
         self._take(self._drops(now))
         self._watch_bans(now, steady)
         self._watch_counts()
+        self._watch_step(now, steady)
         self._take(self._switch.look(now, revision.policy.log.summary_seconds))
         self._board.journal(self._journal.written, self._journal.lost)
 
@@ -123,6 +133,13 @@ class Housekeeping:
         if not self._counter(KEPT):
             self._shared.memory.forget()
         self._tables.put(COUNTS, KEPT, 1)
+
+    def _watch_step(self, now: float, steady: float) -> None:
+        """Says what is left undone for strangers, and when that is over."""
+        step = self._board.step(steady)
+        if step != self._step:
+            self._notice("shed", now, {"reason": _SHEDDING[step]})
+        self._step = step
 
     def _watch_bans(self, now: float, steady: float) -> None:
         live, stepped = self._ban_table.look(now, steady)

@@ -4,6 +4,7 @@ pub mod counters;
 mod credentials;
 pub mod limits;
 pub mod policy;
+pub mod pressure;
 pub mod scoring;
 
 use std::borrow::Cow;
@@ -458,15 +459,20 @@ impl Judge {
         }
     }
 
+    /// Whether a source has shown that it is where it says, and has earned trust by that.
+    pub fn has_shown(&self, source: &Source, now: u64, counters: &impl Counters) -> bool {
+        let minutes = self.policy.earned_minutes;
+        minutes > 0 && counters.has_earned(name_of(&source.key), now, minutes)
+    }
+
     fn ban(&self, source: &Source, excess: &Excess, now: u64, counters: &impl Counters) -> Option<Ban> {
         if !excess.ban || !self.policy.bans || !self.enforces(source) {
             return None;
         }
         let scope = excess.scope;
-        let minutes = self.policy.earned_minutes;
         if !scope.is_forgeable() {
             counters.disgraced(name_of(&source.key));
-        } else if scope == Scope::Datagrams && minutes > 0 && counters.has_earned(name_of(&source.key), now, minutes) {
+        } else if scope == Scope::Datagrams && self.has_shown(source, now, counters) {
             // Somebody else may have sent this, to keep a customer out: it is inspected on, message by message.
             return None;
         }

@@ -9,6 +9,7 @@ use pyo3::types::PyDict;
 
 use crate::detect::Finding;
 use crate::judge::limits::{Counts, NAMES};
+use crate::judge::pressure::Step;
 use crate::judge::{Ban, Verdict};
 use crate::python::journal::Journal;
 use crate::python::record::Recorder;
@@ -18,6 +19,7 @@ use crate::record;
 use crate::record::throttle::Throttle;
 use crate::sip::Message;
 use crate::sources::Source;
+use crate::state::clock;
 use crate::state::region::SECRET;
 use crate::state::tallies;
 
@@ -37,6 +39,10 @@ struct Board {
     /// Records written, records lost, messages that passed here.
     written: usize,
     lost: usize,
+    /// The step of shedding that holds, as the second and two bits; messages that were folded, and behind them those that
+    /// were not even answered.
+    step: usize,
+    folded: usize,
     short: usize,
 }
 
@@ -94,6 +100,8 @@ impl Account {
             families: names.into_iter().zip(families..).collect(),
             written: of("written")?.extract()?,
             lost: of("lost")?.extract()?,
+            step: of("step")?.extract()?,
+            folded: of("folded")?.extract()?,
             short: of("short")?.extract()?,
         };
         if board.methods.is_empty() || board.actions.is_empty() || board.transports.is_empty() {
@@ -125,12 +133,7 @@ impl Account {
 
     /// Puts a decision on record; where like ones flood the log, it is only counted.
     pub fn decision(&self, py: Python<'_>, entry: &Entry<'_, '_>) {
-        for (place, finding) in entry.findings.iter().enumerate() {
-            let families = entry.findings[..place].iter().map(|known| known.family);
-            if !families.into_iter().any(|known| known == finding.family) {
-                self.board.found(finding.family);
-            }
-        }
+        self.families(entry);
         let rule = entry.findings.first().map_or("", |finding| finding.rule);
         if is_odd(entry) {
             let method = self.board.method(entry.message.method) as u64;
@@ -142,9 +145,25 @@ impl Account {
         self.write(py, entry, rule);
     }
 
+    /// Counts a decision on which less is done, for want of time, and that this is so.
+    pub fn shed(&self, py: Python<'_>, entry: &Entry<'_, '_>, step: Step) {
+        self.board.shed(step, clock::steady() as u64);
+        self.families(entry);
+        self.tally(py, entry, entry.findings.first().map_or("", |finding| finding.rule));
+    }
+
     /// Counts a decision that gets no record of its own.
     pub fn count(&self, py: Python<'_>, entry: &Entry<'_, '_>) {
         self.tally(py, entry, "");
+    }
+
+    fn families(&self, entry: &Entry<'_, '_>) {
+        for (place, finding) in entry.findings.iter().enumerate() {
+            let families = entry.findings[..place].iter().map(|known| known.family);
+            if !families.into_iter().any(|known| known == finding.family) {
+                self.board.found(finding.family);
+            }
+        }
     }
 
     fn write(&self, py: Python<'_>, entry: &Entry<'_, '_>, rule: &str) {
@@ -257,6 +276,13 @@ impl Board {
         let row = self.method(method) * self.actions.len() + place(&self.actions, action);
         let cell = self.messages + row * self.transports.len() + place(&self.transports, transport);
         self.words.get().bump(self.row + cell, 1);
+    }
+
+    /// The step that holds, with its second, and one more message that it took something from.
+    fn shed(&self, step: Step, second: u64) {
+        let words = self.words.get();
+        words.put(self.row + self.step, second << 2 | step as u64);
+        words.bump(self.row + self.folded + usize::from(step == Step::Silent), 1);
     }
 
     fn found(&self, family: &str) {

@@ -13,6 +13,7 @@ use crate::detect::Scratch;
 use crate::engine::Seen;
 use crate::judge::counters::{Shared, WINDOW};
 use crate::judge::limits::Counts;
+use crate::judge::pressure::{Pressure, Step, Thresholds};
 use crate::judge::{self, Answer, Decision, Verdict};
 use crate::python::account::{Account, ERROR, Entry};
 use crate::python::judge::Judge;
@@ -82,6 +83,7 @@ struct Work {
     last: (u64, i64),
     passed: u64,
     odd: u64,
+    pressure: Pressure,
 }
 
 /// Decides on each message of one process, by one revision of policy and rules.
@@ -98,6 +100,8 @@ pub struct Guard {
     number: u64,
     /// One in so many passed messages gets a record; 0 none.
     every: u64,
+    /// From which share of its time on a process sheds work for strangers.
+    shed: Thresholds,
     work: RefCell<Work>,
 }
 
@@ -133,6 +137,10 @@ impl Guard {
             head: of("head")?.cast::<Words>()?.clone().unbind(),
             number: of("number")?.extract()?,
             every: of("every")?.extract()?,
+            shed: Thresholds {
+                fold: of("shed_fold")?.extract()?,
+                silent: of("shed_silent")?.extract()?,
+            },
             work: RefCell::default(),
         })
     }
@@ -308,6 +316,7 @@ impl Guard {
             senders,
             passed,
             odd,
+            pressure,
             ..
         } = &mut *work;
         let mut seen = self.judge.engine.look(raw, unparsable, scratch);
@@ -352,11 +361,20 @@ impl Guard {
         *odd += 1;
         let timed = *odd & TIMED == 0;
         let source = source.clone();
+        let is_stranger = !source.trusted && !self.judge.has_shown(&source, now, &counters);
+        let step = if is_stranger {
+            pressure.step(now, self.shed)
+        } else {
+            Step::Full
+        };
         // Kamailio may call back into Python while it answers.
         drop(work);
-        let code = self.carry_out(py, &mut decision, &seen, &source, began, by_route, unparsable);
+        let code = self.carry_out(py, &mut decision, &seen, &source, began, by_route, unparsable, step);
         if let Ok(mut work) = self.work.try_borrow_mut() {
             work.last = (SECRET.identity(&[place.as_bytes(), raw]), code);
+            if is_stranger {
+                work.pressure.spend(now, clock::wall() - began);
+            }
         }
         if timed {
             let _ = self.calls.took.call1(py, (clock::wall() - began,));
@@ -376,6 +394,7 @@ impl Guard {
         now: f64,
         by_route: bool,
         unparsable: bool,
+        step: Step,
     ) -> i64 {
         if let Some(ban) = &decision.ban {
             self.impose(py, ban, now);
@@ -413,11 +432,19 @@ impl Guard {
             }
         }
         let ends = decision.enforced && decision.verdict.ends();
+        if ends && step == Step::Silent {
+            (decision.verdict, decision.answer) = (Verdict::Drop, Answer::NONE);
+        }
         if ends && decision.answer.status > 0 && !self.answerable(py) {
             (decision.verdict, decision.answer) = (Verdict::Drop, Answer::NONE);
             decision.reason.push_str("; no answer could be built");
         }
-        self.account.decision(py, &entry(decision, source, seen, now));
+        let entry = entry(decision, source, seen, now);
+        if ends && step >= Step::Folded {
+            self.account.shed(py, &entry, step);
+        } else {
+            self.account.decision(py, &entry);
+        }
         if !ends {
             return PASS;
         }

@@ -21,8 +21,10 @@ use super::waiting::{self, Place};
 #[cfg(not(all(loom, test)))]
 use super::{region, snapshot};
 
-/// Slots in a page; the last one takes whatever finds no other, under the key `OVERFLOW`.
+/// Slots in a page. The last ones take whatever finds no other, under the key `OVERFLOW`, one for each verdict.
 pub const SLOTS: usize = 256;
+/// As many as there are verdicts, and some to spare.
+const LAST: usize = 8;
 /// Address and method under which messages are counted that found no slot.
 pub const OVERFLOW: (&str, &str) = ("0.0.0.0", "other");
 
@@ -559,11 +561,11 @@ impl Writer {
 
     fn open(&mut self, mut key: Key, mut free: (usize, u64), now: f64) -> usize {
         let used = self.tallies.load(self.page + 1) as usize;
-        if used >= SLOTS - 1 {
+        if used >= SLOTS - LAST {
             key = overflow(key.verdict);
             match self.find(key) {
                 Ok(at) => return at,
-                // A second kind of verdict among the overflow shares the last slot.
+                // There are not that many verdicts.
                 Err(_) if used >= SLOTS => return self.at(SLOTS - 1),
                 Err(place) => free = place,
             }

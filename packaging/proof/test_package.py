@@ -258,13 +258,23 @@ def test_another_python_is_said_at_start_and_by_check_and_mended_offline() -> No
     start()
 
 
+def kept_memory() -> set[str]:
+    """Ids of System V memory that Kamailio's user made."""
+    user = str(pwd.getpwnam("kamailio").pw_uid)
+    rows = (line.split() for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:])
+    # key shmid perms size cpid lpid nattch uid gid cuid cgid …; memory with key 0 is nobody's to find again.
+    return {row[1] for row in rows if row[9] == user and row[0] != "0"}
+
+
 def test_purging_leaves_nothing(before: set[str]) -> None:
     stop()
+    assert kept_memory()
     said = run("dpkg", "--remove", "sipsieve")
     assert str(HOST_CONFIG) in said
     assert POLICY.exists()
     assert LOG.exists()
     assert not HOME.exists()
+    assert not kept_memory()
     # Without the include line, Kamailio starts as before.
     lines = HOST_CONFIG.read_text().splitlines(keepends=True)
     HOST_CONFIG.write_text("".join(line for line in lines if "sipsieve.cfg" not in line))

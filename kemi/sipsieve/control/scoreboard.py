@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from .. import _core
+from ..config.policy import Actions
 
 #: Upper ends of the latency histogram in seconds; a decision on a clean message takes a few microseconds.
 LATENCIES: Final = (5e-6, 10e-6, 20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 20e-3, 0.1)
@@ -17,10 +18,7 @@ METHODS: Final = (
 )  # fmt: skip
 ACTIONS: Final = ("allow", "scrub", "reject", "drop", "banned", "error", "other")
 TRANSPORTS: Final = ("udp", "tcp", "tls", "ws", "wss", "sctp", "other")
-FAMILIES: Final = (
-    "sql", "shell", "path", "xss", "template", "jndi", "ldap", "nosql", "xml", "code", "ssi", "format", "control",
-    "sip", "scanner", "structure", "limits", "content_length_zero", "other",
-)  # fmt: skip
+FAMILIES: Final = (*Actions.__struct_fields__, "limits", "content_length_zero", "other")
 
 _PID: Final = 0
 _EDITION: Final = 1

@@ -13,6 +13,8 @@ from embed import message
 from evaluate import decide, engine
 from ordinary import ORDINARY_MESSAGES
 
+from sipsieve.config.policy import Actions
+from sipsieve.control.scoreboard import FAMILIES
 from sipsieve.detection import ruleset
 from sipsieve.model import Verdict
 
@@ -26,6 +28,12 @@ def test_a_rule_hits_and_misses_what_it_says(rule: ruleset.Rule) -> None:
         assert rule in RULES.match(text.encode()), text
     for text in rule.misses:
         assert rule not in RULES.match(text.encode()), text
+
+
+def test_an_operator_can_say_what_each_family_leads_to_and_sees_it_counted() -> None:
+    families = {rule.family for rule in RULES.rules}
+    assert families <= set(Actions.__struct_fields__)
+    assert families <= set(FAMILIES)
 
 
 @pytest.mark.parametrize("raw", ORDINARY_MESSAGES, ids=range(len(ORDINARY_MESSAGES)))

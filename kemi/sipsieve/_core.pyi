@@ -53,6 +53,7 @@ class Inspector:
         max_value_bytes: int,
         sdp: bool,
         text_bodies: bool,
+        patches: Sequence[tuple[str, str, int, Sequence[str], Sequence[Sequence[tuple[str, str, str]]]]],
     ) -> Inspector: ...
     def inspect(self, raw: bytes, unparsable: bool = False) -> Inspection:
         """Looks at one message; never raises on input."""

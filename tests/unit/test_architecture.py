@@ -34,6 +34,7 @@ FLOORS = (
 DECIDING = (
     "decision.engine",
     "abuse.limits",
+    "detection.patches",
     "detection.ruleset",
     "detection.structure",
     "detection.message",
@@ -51,6 +52,7 @@ OUTSIDE = {
     "decision_log.privacy": "reads the key of masks, or makes one",
     "config.policy": "reads the policy",
     "detection.ruleset": "reads the rules",
+    "detection.patches": "reads the virtual patches",
 }
 IMPURE = {
     "os",

@@ -11,7 +11,7 @@ import click
 from sipsieve.config import policy
 from sipsieve.detection import ruleset
 
-from ..operate import kamailio_check
+from ..operate import exposure, kamailio_check
 from ..operate.embedded_python import embedded
 from ..operate.kamailio_config import ConfigError
 from ..operate.places import policy_path
@@ -24,7 +24,10 @@ Examples:
   sipsieve check --policy new.toml --json && sipsieve reload
   sipsieve check --kamailio /etc/kamailio/kamailio.cfg
 
-Exit codes: 0 it would start, 1 something is wrong, 2 the call was wrong.
+Of the software behind (`[backend] software`; with --kamailio also what is installed here) it says which known
+crashes that a SIP message can trigger are exposed, covered by a rule, or fixed in that version.
+
+Exit codes: 0 it would start, 1 something is wrong, 2 the call was wrong. What is exposed changes no exit code.
 """
 
 
@@ -66,10 +69,23 @@ def command(policy_option: str | None, folders: tuple[Path, ...], config: Path |
         "policy": {"file": str(path)},
         "rules": {"folders": [str(f) for f in checked]},
     }
+    found: list[exposure.Exposure] = []
     if not problems:
         loaded = policy.load(path)
         facts["policy"] |= {"version": loaded.version, "mode": loaded.mode}
         facts["rules"]["count"] = sum(len(ruleset.load(folder).rules) for folder in checked)
+        behind = list(loaded.backend.programs)
+        if config is not None:
+            named = {text.split()[0].lower() for text in behind}
+            here = [text for text in exposure.installed() if text.split()[0] not in named]
+            if here:
+                notes.append(
+                    f"{config}: note: found on this machine: {', '.join(here)}. For its virtual patches write in {path}: "
+                    f"[backend] software = {json.dumps([*behind, *here])}"
+                )
+            behind += here
+        found = exposure.exposures(loaded, behind)
+        facts["backend"] = [one._asdict() for one in found]
     if config is not None:
         facts["kamailio"] = {"file": str(config), "notes": notes}
     if as_json:
@@ -85,7 +101,7 @@ def command(policy_option: str | None, folders: tuple[Path, ...], config: Path |
         if config is not None:
             click.echo(f"{config}: good")
     if not as_json:
-        for note in notes:
+        for note in [*notes, *exposure.lines(found)]:
             click.echo(note)
     if problems:
         raise SystemExit(1)

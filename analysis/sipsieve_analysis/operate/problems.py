@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sipsieve.config import policy
 from sipsieve.decision.monitor_only import observed
-from sipsieve.detection import ruleset
+from sipsieve.detection import patches, ruleset
 
 
 class Problem(NamedTuple):
@@ -35,6 +35,7 @@ def problems_together(path: Path) -> list[Problem]:
         loaded = policy.load(path)
         rules = ruleset.load(own=loaded.detection.rules, exceptions=loaded.detection.exceptions)
         observed(loaded, rules)
+        patches.active(loaded.backend.programs, loaded.backend.fixed)
     except (policy.PolicyError, ruleset.RuleError) as error:
         return [_problem(str(path), str(error))]
     return []

@@ -58,6 +58,7 @@ fn main() {
         ruleset: Arc::clone(&ruleset),
         max_bytes: 65535,
         settings,
+        patches: Default::default(),
     };
     for path in arguments {
         let raw = std::fs::read(&path).expect("a message");

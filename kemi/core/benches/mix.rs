@@ -47,6 +47,7 @@ fn main() {
             sdp: true,
             text_bodies: false,
         },
+        patches: Default::default(),
     };
     let mut scratch = Scratch::default();
     for round in 0..rounds {

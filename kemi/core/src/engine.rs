@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use crate::detect::{self, Finding, Kept, Ruleset, Scratch};
+use crate::patches::Patches;
 use crate::record;
 use crate::sip::{self, Defect, Message, PartKind, Span};
 use crate::structure;
@@ -16,6 +17,8 @@ pub struct Engine {
     /// Bytes of a whole message; of a longer one only the structure is looked at.
     pub max_bytes: usize,
     pub settings: detect::Settings,
+    /// For what stands behind; none where the policy says nothing of it.
+    pub patches: Patches,
 }
 
 /// What a look at a message has shown.
@@ -62,6 +65,9 @@ impl Engine {
         if raw.len() <= self.max_bytes {
             kept = detect::find(&message, &self.ruleset, &self.settings, scratch);
             findings.append(&mut kept.findings);
+            if !self.patches.is_empty() {
+                findings.append(&mut self.patches.find(&message));
+            }
         }
         if findings.len() > record::MAX_FINDINGS {
             weightiest_first(&mut findings);
@@ -123,6 +129,7 @@ mod tests {
                 sdp: true,
                 text_bodies: false,
             },
+            patches: Patches::default(),
         };
         for text in ORDINARY.split("---\n") {
             let raw = text.replace('\n', "\r\n");

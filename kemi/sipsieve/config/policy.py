@@ -53,6 +53,7 @@ class Actions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, ren
     sip: Action = "reject"
     scanner: Action = "reject"
     structure: Action = "reject"
+    patch: Action = "reject"
 
 
 class Detection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -82,6 +83,20 @@ class Rules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is different for single rules, named by id; `*` stands for anything."""
 
     observe: tuple[str, ...] = ()
+
+
+class Backend(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What stands behind: which virtual patches are on."""
+
+    #: Programs with their versions, as in `asterisk 20.5`.
+    software: str | tuple[str, ...] = ()
+    #: Patches that are not needed: their ids, CVE or advisory numbers.
+    fixed: tuple[str, ...] = ()
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """`software` as a list, whichever form it has."""
+        return (self.software,) if isinstance(self.software, str) else self.software
 
 
 class ContentLengthZero(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -207,6 +222,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     actions: Actions = Actions()
     detection: Detection = Detection()
     rules: Rules = Rules()
+    backend: Backend = Backend()
     content_length_zero: ContentLengthZero = ContentLengthZero()
     limits: Limits = Limits()
     bans: Bans = Bans()

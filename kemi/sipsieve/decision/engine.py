@@ -13,6 +13,7 @@ from ..abuse.limits import profiles, standing
 from ..abuse.shared_counters import SharedCounters
 from ..abuse.sources import Networks
 from ..config.policy import Policy
+from ..detection import patches
 from ..detection.ruleset import Ruleset
 from ..model import FINDING_PARTS, Ban, Counters, Decision, Finding, Kind, Scope, Source, Standings, Verdict
 from .monitor_only import observed
@@ -45,6 +46,7 @@ class Engine:
             detection.max_value_bytes,
             detection.sdp,
             detection.text_bodies,
+            [patch.spec for patch in patches.active(policy.backend.programs, policy.backend.fixed)],
         )
         #: What decides on what it saw.
         self.judge = Judge(self.inspector, self.networks.core, _plan(policy, observed(policy, ruleset)))

@@ -9,6 +9,7 @@ from typing import Final
 
 from ..abuse.limits import NAMES
 from ..config.policy import Policy, PolicyError
+from ..detection.patches import load as patches
 from ..detection.ruleset import Ruleset
 from ..detection.structure import CHECKS
 
@@ -18,7 +19,13 @@ CONTENT_LENGTH_ZERO: Final = "content-length-zero"
 def rule_ids(ruleset: Ruleset) -> list[str]:
     """All ids that a finding can have."""
     limits = (f"limit-{name.replace('_', '-')}" for name in NAMES)
-    return [*(rule.id for rule in ruleset.rules), *CHECKS, *limits, CONTENT_LENGTH_ZERO]
+    return [
+        *(rule.id for rule in ruleset.rules),
+        *CHECKS,
+        *(patch.id for patch in patches()),
+        *limits,
+        CONTENT_LENGTH_ZERO,
+    ]
 
 
 def observed(policy: Policy, ruleset: Ruleset) -> frozenset[str]:

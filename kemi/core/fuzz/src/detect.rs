@@ -32,6 +32,7 @@ pub static ENGINES: LazyLock<[Engine; 3]> = LazyLock::new(|| {
         ruleset: Arc::clone(&ruleset),
         max_bytes: 65535,
         settings: settings(paranoia),
+        patches: Default::default(),
     })
 });
 

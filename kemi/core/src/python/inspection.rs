@@ -8,6 +8,7 @@ use pyo3::types::{PyBytes, PyList, PyString};
 use crate::detect::{Finding, Scratch, Settings};
 use crate::engine::{Engine, Seen};
 use crate::judge::dialog_identity;
+use crate::patches::{Patches, Spec, TestSpec};
 use crate::python::detect::Ruleset;
 use crate::sip::{Kind, dialog, grammar, http};
 use crate::state::region::SECRET;
@@ -73,6 +74,20 @@ pub struct Inspection {
     offers_credentials: bool,
 }
 
+/// Of a patch: id, reason, score, methods, cases.
+type PatchTuple = (String, String, u8, Vec<String>, Vec<Vec<TestSpec>>);
+
+fn patches_of(tuples: Vec<PatchTuple>) -> PyResult<Patches> {
+    let specs = tuples.into_iter().map(|(id, reason, score, methods, cases)| Spec {
+        id,
+        reason,
+        score,
+        methods,
+        cases,
+    });
+    Patches::new(specs.collect()).map_err(|error| pyo3::exceptions::PyValueError::new_err(error.to_string()))
+}
+
 impl Maker {
     pub fn finding<'py>(&self, py: Python<'py>, finding: &Finding<'_>) -> PyResult<Bound<'py, PyAny>> {
         let part = self.parts[finding.part as usize].clone_ref(py);
@@ -136,6 +151,7 @@ impl Inspector {
         max_value_bytes: usize,
         sdp: bool,
         text_bodies: bool,
+        patches: Vec<PatchTuple>,
     ) -> PyResult<Self> {
         if parts.len() != 12 {
             return Err(pyo3::exceptions::PyValueError::new_err(
@@ -153,6 +169,7 @@ impl Inspector {
             ruleset: Arc::clone(&ruleset.get().inner),
             max_bytes,
             settings,
+            patches: patches_of(patches)?,
         };
         engine.warm();
         Ok(Self {

@@ -12,6 +12,7 @@ from ibis.expr.types import Table
 
 from .attribution.exchanges import Calls, Login, answers, calls, exchanges, logins
 from .events import Store
+from .readers.told import MADE
 
 #: Sources looked at one by one. A flood of forged addresses may bring more; the rest is counted together.
 MOST_SOURCES: Final = 200_000
@@ -163,7 +164,9 @@ def gather(store: Store) -> Census:
                      "from_users", "register_calls", "invite_calls", "calls", "authorized", "hosts", "counted"):  # fmt: skip
             setattr(profile, name, int(row[name] or 0))
         for name in ("call_low", "call_high", "llac_low", "llac_high", "from_low", "from_high"):
-            setattr(profile, name, row[name] or "")
+            # Call-IDs that were made here say nothing about who sent them.
+            made = f"@{MADE}" in (row["call_high"] or "") or f"@{MADE}" in (row["call_low"] or "")
+            setattr(profile, name, "" if made and name != "from_low" and name != "from_high" else row[name] or "")
         profile.streams = bool(row["streams"])
         profile.methods = {name: int(row[f"n_{name}"]) for name in _METHODS if row[f"n_{name}"]}
         profile.actions = {name: int(row[f"a_{name}"]) for name in _ACTIONS if row[f"a_{name}"]}

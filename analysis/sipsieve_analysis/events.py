@@ -6,12 +6,15 @@ what the sender wrote, escaped as in the decision log.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
 import duckdb
 import ibis
 from ibis.expr.types import Table
+
+from .readers.told import MADE
 
 #: Columns of the events table by name.
 COLUMNS: Final = {
@@ -156,8 +159,10 @@ class Store:
             )
         return int(added - bad), int(bad)
 
-    def merge(self, kinds: list[str]) -> int:
+    def merge(self, kinds: list[str], told: Collection[str] = ()) -> int:
         """Takes out events that an input of an earlier kind in `kinds` tells of as well; how many those were.
+
+        Inputs of the kinds in `told` are other programs' logs, which tell of a message rather than show it.
 
         The same event has the same source, method, Call-ID and CSeq; an answer is seen behind the server in one input
         and before it in another. Where a raw log names no Call-ID it is the one of the same source, port and method
@@ -167,6 +172,9 @@ class Store:
         connection = self.connection.con
         before = self._rows()
         for place in range(1, len(kinds)):
+            if kinds[place] in told:
+                self._merge_told(kinds[:place], kinds[place])
+                continue
             better = ", ".join(_quoted(kind) for kind in kinds[:place])
             worse = _quoted(kinds[place])
             for same in (
@@ -185,6 +193,29 @@ class Store:
                     f"AND b.input IN ({better}) WHERE e.input = {worse})"
                 ).fetchall()
         return before - self._rows()
+
+    def _merge_told(self, kinds: list[str], kind: str) -> None:
+        """The same for logs that tell of messages: a Call-ID is enough, wherever on its way the message was seen. Where none
+        is named, it is the source within two seconds, with method and port as far as they are known."""
+        better, worse = ", ".join(map(_quoted, kinds)), _quoted(kind)
+        near = "b.time_us // 2000000 BETWEEN e.time_us // 2000000 - 1 AND e.time_us // 2000000 + 1"
+        unnamed = f"coalesce(e.call_id, '{MADE}') LIKE '%{MADE}'"
+        for same in (
+            "b.call_id = e.call_id AND (b.cseq = e.cseq OR e.input NOT LIKE 'Zeek%')",
+            f"b.ip = e.ip AND b.method = e.method AND {near} AND {unnamed} AND b.call_id IS DISTINCT FROM e.call_id "
+            "AND (coalesce(e.port, 0) = 0 OR coalesce(b.port, 0) = 0 OR b.port = e.port)",
+            f"b.ip = e.ip AND {near} AND e.call_id IS NULL",
+            "b.kind = 'metric' AND b.ip = e.ip AND b.method = e.method AND e.time_us BETWEEN b.time_us AND b.end_us",
+        ):
+            self.connection.con.execute(
+                f"DELETE FROM events WHERE rowid IN (SELECT e.rowid FROM events e SEMI JOIN events b ON {same} "  # noqa: S608 (ours or quoted)
+                f"AND b.input IN ({better}) WHERE e.input = {worse})"
+            ).fetchall()
+        # An answer goes with its request.
+        self.connection.con.execute(
+            f"DELETE FROM events WHERE input = {worse} AND type = 'reply' AND call_id LIKE '%{MADE}' AND call_id NOT IN "  # noqa: S608 (ours or quoted)
+            f"(SELECT call_id FROM events WHERE input = {worse} AND type = 'request' AND call_id IS NOT NULL)"
+        ).fetchall()
 
     def _rows(self) -> int:
         # Everything is fetched: DuckDB lets nobody else ask before.

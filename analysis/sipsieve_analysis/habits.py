@@ -9,7 +9,7 @@ from typing import Final
 from .census import Hit, Profile
 
 #: Families that are no attack on a backend by themselves.
-PLAIN_FAMILIES: Final = frozenset({"structure", "scanner", "limits", "content_length_zero", "control", ""})
+PLAIN_FAMILIES: Final = frozenset({"structure", "scanner", "limits", "content_length_zero", "control", "foreign", ""})
 
 #: Names of phones, PBXs and gateways. Attackers use them too, so that sharing one says nothing.
 _PRODUCTS: Final = re.compile(

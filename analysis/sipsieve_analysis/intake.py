@@ -12,25 +12,24 @@ from pathlib import Path
 from typing import IO, Final
 
 from .events import Store, damaged
-from .readers import envelopes, pcap, rawlog
+from .readers import envelopes, others, pcap, rawlog
+from .readers.blind import BLIND
 from .readers.kinds import FORMATS, InputError, InputKind, compression, head_of, kind_of, lines, opened, read
 from .readers.replayed import Replay
 
-#: What an input can't show, by its kind.
-BLIND: Final = {
-    InputKind.RAW: (
-        "A raw Kamailio log shows only what went wrong. Well-formed requests leave no line, so volumes are lower "
-        "bounds, and a well-formed attack is invisible in it.",
-        "Of most malformed messages it prints the broken header alone: User-Agent, targets, Content-Length and body are "
-        "known only where Kamailio printed the whole message.",
-        "Where no line names the source (\u201crequired headers not found\u201d) the message can't be given to anyone.",
-    ),
-    InputKind.PCAP: (
-        "A capture shows no decision: what the guard would have done is computed from its default rules and policy.",
-        "SIP over TLS in a capture can't be read.",
-    ),
-    InputKind.DECISIONS: (),
-}
+#: Which input tells of an event in most detail: where several tell of one, it is kept as the first of these tells it.
+DETAIL: Final = (
+    InputKind.DECISIONS, InputKind.PCAP, InputKind.HOMER, InputKind.RAW, InputKind.ZEEK, InputKind.ASTERISK, InputKind.FREESWITCH,
+    InputKind.SURICATA, InputKind.FAIL2BAN,
+)  # fmt: skip
+
+#: Those that tell of messages and show none.
+TOLD: Final = frozenset(
+    {InputKind.ZEEK, InputKind.ASTERISK, InputKind.FREESWITCH, InputKind.SURICATA, InputKind.FAIL2BAN}
+)
+
+#: Logs that may hold nothing of SIP at all, without that being wrong.
+QUIET: Final = frozenset(set(InputKind) - {InputKind.DECISIONS, InputKind.PCAP, InputKind.EMPTY, InputKind.HOMER})
 
 #: Bytes of records that go into the store at once: enough for its threads to share, little beside its memory.
 _PART: Final = 48 << 20
@@ -74,6 +73,7 @@ class Collector:
         self._year = year
         self._progress = progress or (lambda name, done, total: None)
         self._engine: Replay | None = None
+        self._others = others.Others()
         self.intake = Intake()
         self._serial = 0
         self._formats = tuple(formats)
@@ -101,7 +101,10 @@ class Collector:
             sample = self._raw(path, size)
         elif kind is InputKind.PCAP:
             self._pcap(path, size)
-        if self.intake.records.total() == before and (sample is not None or kind is not InputKind.RAW):
+        elif kind is not InputKind.EMPTY:
+            sample = self._other(path, size, kind)
+        quiet = kind in QUIET and sample is None
+        if self.intake.records.total() == before and not quiet:
             self.intake.unread.append((str(path), sample or ""))
         self.intake.files.append((str(path), kind.value))
         self._progress(path.name, size, size)
@@ -109,7 +112,7 @@ class Collector:
     def finish(self) -> None:
         """After the last file: an event that several inputs tell of is kept once. Raises `InputError` where nothing was read."""
         if len(self.intake.records) > 1:
-            again = self._store.merge([kind.value for kind in InputKind])
+            again = self._store.merge([kind.value for kind in DETAIL], [kind.value for kind in TOLD])
             if again:
                 self.intake.skipped["events that another input tells of in more detail (counted once)"] += again
         if not self.intake.records.total():
@@ -199,6 +202,21 @@ class Collector:
             for found in rawlog.messages(reader, envelopes.unwrapped(pieces) if wrapped else pieces):
                 if len(found):
                     parts.write(self._replay.records(found))
+        return reader.sample
+
+    def _other(self, path: Path, size: int, kind: InputKind) -> str | None:
+        """Reads another program's log; the first line that was not understood."""
+        newest = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        if self._year:
+            newest = datetime(self._year, 12, 31, 23, 59, 59, tzinfo=UTC)
+        reader = self._others.reader(kind, self._zone, newest, self.intake.skipped)
+        wrapped = kind in others.WRAPPABLE and envelopes.is_wrapped(head_of(path))
+        with opened(path) as stream, _Parts(self._store, self._next, kind, self.intake) as parts:
+            pieces: Iterable[bytes] = self._watched(path, stream, size)
+            if wrapped:
+                pieces = (line + b"\n" for line in envelopes.texts(pieces))
+            for records in others.records(reader, pieces, lambda found: self._replay.records(found)):
+                parts.write(records)
         return reader.sample
 
     def _pcap(self, path: Path, size: int) -> None:

@@ -454,6 +454,26 @@ class Guard:
 class Messages:
     """Messages that a reader found, on their way to `Replay`."""
 
+    @staticmethod
+    def told(
+        items: Sequence[
+            tuple[
+                float,
+                tuple[str, int, str],
+                tuple[bytes, bytes, bytes, bytes],
+                list[tuple[str, bytes]],
+                bytes,
+                int,
+                bool,
+                tuple[str, bytes] | None,
+            ]
+        ],
+    ) -> Messages:
+        """What other programs' logs tell of messages: seconds since the epoch; address ("" unknown), port, transport; method
+        (b"": OPTIONS), request URI, Call-ID, CSeq's number (each b"" if unknown); headers by lower-case name; the message as
+        a whole (b"" if it was not printed); status of the answer (0: none); whether the server's parser refused it; and what
+        `fail2ban` or `suricata` said of it."""
+
     def __len__(self) -> int: ...
     def list(self) -> list[tuple[float, str, int, str, bytes, bool]]:
         """Each as seconds since the epoch, address ("" where nobody names it), port, transport, bytes, and whether

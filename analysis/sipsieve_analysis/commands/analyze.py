@@ -89,7 +89,9 @@ def command(
     xlog: tuple[str, ...],
     quiet: bool,
 ) -> None:
-    """Read decision logs, raw Kamailio logs and captures; say who wants what.
+    """Read decision logs, captures and other servers' logs; say who wants what.
+
+    Known beside the guard's own: Kamailio, OpenSIPS, Asterisk, FreeSWITCH, fail2ban, Suricata, Zeek, HOMER, pcap, HEP.
 
     PATHS are files or folders, alone or mixed, plain or compressed (gzip, bzip2, xz, zstd); "-" is standard input.
     """

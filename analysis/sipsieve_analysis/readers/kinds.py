@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import subprocess
 import zlib
 from collections import Counter
@@ -14,6 +15,8 @@ from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Final
+
+from . import asterisk, envelopes, fail2ban, freeswitch, homer
 
 #: Bytes looked at to tell a file's kind: a few lines of any of the logs.
 _PEEK: Final = 16384
@@ -30,8 +33,10 @@ _PCAP: Final = (
 
 #: What can be read, for whoever brings something else.
 FORMATS: Final = (
-    "decision logs (JSON Lines); Kamailio's log by syslog (RFC 3164, RFC 5424), journald (any -o), Docker, Kubernetes, "
-    "standard error; captures (pcap, pcapng, HEP3); each plain or compressed (gzip, bzip2, xz, zstd)"
+    "decision logs (JSON Lines); Kamailio's and OpenSIPS's log by syslog (RFC 3164, RFC 5424), journald (any -o), Docker, "
+    "Kubernetes, standard error; captures (pcap, pcapng, HEP3); logs of Asterisk (messages, full, security), FreeSWITCH, "
+    "fail2ban; Suricata's eve.json, Zeek's sip.log (TSV, JSON); exports of HOMER (JSON, text); each plain or compressed "
+    "(gzip, bzip2, xz, zstd)"
 )
 
 
@@ -45,6 +50,12 @@ class InputKind(StrEnum):
     DECISIONS = "decision log"
     RAW = "raw Kamailio log"
     PCAP = "packet capture"
+    ASTERISK = "Asterisk log"
+    FREESWITCH = "FreeSWITCH log"
+    FAIL2BAN = "fail2ban log"
+    SURICATA = "Suricata EVE log"
+    ZEEK = "Zeek sip.log"
+    HOMER = "HOMER export"
     EMPTY = "empty file"
 
 
@@ -165,4 +176,51 @@ def kind_of(path: Path) -> InputKind:
         return InputKind.EMPTY
     # One damaged line at the start must not turn a decision log into something else.
     decisions = sum(line.startswith(b"{") and b'"@timestamp"' in line and b'"event"' in line for line in stripped)
-    return InputKind.DECISIONS if decisions * 2 >= len(stripped) or decisions >= 2 else InputKind.RAW
+    if decisions * 2 >= len(stripped) or decisions >= 2:
+        return InputKind.DECISIONS
+    return _other(stripped) or InputKind.RAW
+
+
+#: What a line of each other format begins with or holds.
+_FORMS: Final = (
+    (InputKind.ASTERISK, asterisk.LINE),
+    (InputKind.FREESWITCH, freeswitch.LINE),
+    (InputKind.FAIL2BAN, fail2ban.LINE),
+    (InputKind.HOMER, homer.TEXT),
+    (
+        InputKind.SURICATA,
+        re.compile(rb'\{(?=.{0,4096}?"event_type" ?: ?"[a-z0-9_]{1,20}").{0,4096}?"(?:flow_id|src_ip)"'),
+    ),
+    (
+        InputKind.ZEEK,
+        re.compile(
+            rb'#path\tsip\r?\Z|\{(?=.{0,4096}?"id\.orig_h").{0,8192}?"(?:request_from|call_id|request_path|user_agent)"'
+        ),
+    ),
+    (InputKind.HOMER, re.compile(rb'.{0,4096}?"(?:raw|msg|payload)" ?: ?"[^"]{0,400}?SIP/2\.0')),
+)
+
+
+def _other(lines: list[bytes]) -> InputKind | None:
+    """The format of another program that most of these lines have; `None` where a Kamailio has written as many."""
+    told = lines
+    if envelopes.is_wrapped(lines[0]):
+        told = [*lines, *envelopes.texts([b"\n".join(lines) + b"\n"])]
+    counts: Counter[InputKind] = Counter()
+    for line in told:
+        if (kind := next((kind for kind, form in _FORMS if form.match(line[:16384])), None)) is not None:
+            counts[kind] += 1
+    if b'"raw"' in lines[0] + lines[-1] or lines[0].strip() in (b"{", b"["):
+        head = b"".join(lines)
+        if _RAW_MESSAGE.search(head):
+            counts[InputKind.HOMER] += 1
+    if not counts:
+        return None
+    kind, number = counts.most_common(1)[0]
+    kamailio = sum(b"kamailio" in line or b"<core>" in line or b"<script>" in line for line in lines)
+    return kind if number > kamailio else None
+
+
+_RAW_MESSAGE: Final = re.compile(
+    rb'"(?:raw|msg|payload)" ?: ?"[A-Z]{1,16} [^"]{1,400}?SIP/2\.0|"(?:raw|msg|payload)" ?: ?"SIP/2\.0'
+)

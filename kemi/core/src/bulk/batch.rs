@@ -12,6 +12,15 @@ pub enum Known {
     Quoted,
 }
 
+/// What another program than the server said of a message or of its source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Foreign {
+    /// `fail2ban`, `suricata`.
+    pub program: &'static str,
+    /// In its words.
+    pub said: Vec<u8>,
+}
+
 /// One recorded message, or what is known of it.
 #[derive(Clone, Debug)]
 pub struct Recorded {
@@ -29,6 +38,7 @@ pub struct Recorded {
     pub refused: bool,
     /// The server refused it as one too many.
     pub limited: bool,
+    pub foreign: Option<Foreign>,
 }
 
 /// Messages with their bytes in one piece.

@@ -100,6 +100,7 @@ fn recorded(time: f64, source: IpAddr, port: u16, transport: &'static str) -> Re
         known: Known::Whole,
         refused: false,
         limited: false,
+        foreign: None,
     }
 }
 

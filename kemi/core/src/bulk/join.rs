@@ -5,11 +5,11 @@
 
 use std::collections::HashMap;
 
-use super::batch::{Batch, Known, Recorded};
+use super::batch::{Batch, Foreign};
 use super::log::note;
+use super::rebuilt::put;
 use super::xlog::{Format, Told, patterns, xlog};
 use super::{Skipped, digits, lines};
-use crate::record::UNKNOWN;
 
 /// Seconds within which the lines of one message follow each other.
 const TOGETHER: f64 = 2.0;
@@ -49,7 +49,10 @@ pub struct Open {
     pub refused: bool,
     pub limited: bool,
     pub answered: u16,
-    lines: u32,
+    /// What another program said of it.
+    pub foreign: Option<Foreign>,
+    /// Lines that told of it so far.
+    pub lines: u32,
 }
 
 /// What a line means for its message.
@@ -299,6 +302,11 @@ fn tell(open: &mut Open, text: &[u8], module: &[u8], function: &[u8]) -> Means {
                 };
                 return Means::End;
             }
+            if let Some([ip, port, ..]) = find(&patterns().failed_opensips).as_deref() {
+                open.ip = super::xlog::address(ip).unwrap_or_default();
+                open.port = digits(port).unwrap_or(0).min(65535) as u16;
+                return Means::End;
+            }
             if text.starts_with(b"required headers not found") {
                 Means::End
             } else {
@@ -457,153 +465,4 @@ fn script(open: &mut Open, whole: &[u8], text: &[u8], formats: &[Format], skippe
         }
         Told::Nothing => Means::Nothing,
     }
-}
-
-/// Puts a message into the batch.
-fn put(open: Open, batch: &mut Batch) {
-    let known = if open.message.is_empty() {
-        Known::Quoted
-    } else {
-        Known::Whole
-    };
-    let raw = if open.message.is_empty() {
-        batch.put(&[&request(&open)])
-    } else {
-        batch.put(&[&open.message])
-    };
-    let item = Recorded {
-        time: open.time,
-        ip: open.ip.clone(),
-        port: open.port,
-        transport: open.transport,
-        raw,
-        known,
-        refused: open.refused,
-        limited: open.limited,
-    };
-    let answer = (open.answered > 0).then(|| {
-        let raw = batch.put(&[&reply(&open)]);
-        Recorded {
-            raw,
-            ip: String::new(),
-            port: 0,
-            ..item.clone()
-        }
-    });
-    batch.items.push(item);
-    batch.items.extend(answer);
-}
-
-/// Without line ends.
-fn flat(value: &[u8]) -> Vec<u8> {
-    value
-        .iter()
-        .map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte })
-        .collect()
-}
-
-/// From, To, Call-ID and CSeq, as far as they are known.
-fn common(open: &Open, method: &[u8], out: &mut Vec<u8>) {
-    let of = |name: &str| {
-        open.headers
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| flat(value))
-    };
-    let from = of("from").unwrap_or_else(|| format!("<sip:{UNKNOWN}>;tag=1").into_bytes());
-    let to = of("to").unwrap_or_else(|| format!("<sip:{UNKNOWN}>").into_bytes());
-    let call_id = of("call-id")
-        .filter(|value| !value.is_empty())
-        .unwrap_or_else(|| flat(&open.call_id));
-    let call_id = if call_id.is_empty() {
-        UNKNOWN.as_bytes()
-    } else {
-        &call_id
-    };
-    let cseq = if open.cseq.is_empty() { b"1" } else { &open.cseq[..] };
-    for piece in [
-        b"From: ",
-        &from[..],
-        b"\r\nTo: ",
-        &to,
-        b"\r\nCall-ID: ",
-        call_id,
-        b"\r\nCSeq: ",
-        cseq,
-        b" ",
-        method,
-        b"\r\n",
-    ] {
-        out.extend_from_slice(piece);
-    }
-}
-
-/// A message that holds what the log printed, and nothing else that a rule could mind.
-fn request(open: &Open) -> Vec<u8> {
-    let method: &[u8] = if open.method.is_empty() {
-        b"OPTIONS"
-    } else {
-        &open.method
-    };
-    let mut out = Vec::with_capacity(512);
-    out.extend_from_slice(method);
-    out.push(b' ');
-    if open.uri.is_empty() {
-        out.extend_from_slice(format!("sip:{UNKNOWN}").as_bytes());
-    }
-    for &byte in flat(&open.uri).iter() {
-        if byte == b' ' {
-            out.extend_from_slice(b"%20")
-        } else {
-            out.push(byte)
-        }
-    }
-    let host = match (open.ip.is_empty(), open.ip.contains(':')) {
-        (true, _) => UNKNOWN.to_owned(),
-        (_, true) => format!("[{}]", open.ip),
-        _ => open.ip.clone(),
-    };
-    let transport = open.transport.to_ascii_uppercase();
-    out.extend_from_slice(
-        format!(" SIP/2.0\r\nVia: SIP/2.0/{transport} {host};branch=z9hG4bK-unknown\r\nMax-Forwards: 70\r\n")
-            .as_bytes(),
-    );
-    common(open, method, &mut out);
-    for (name, value) in &open.headers {
-        if ![
-            "from",
-            "to",
-            "call-id",
-            "content-length",
-            "cseq",
-            "via",
-            "max-forwards",
-            "l",
-            "v",
-            "f",
-            "t",
-            "i",
-        ]
-        .contains(&name.as_str())
-        {
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(&flat(value));
-            out.extend_from_slice(b"\r\n");
-        }
-    }
-    out.extend_from_slice(b"Content-Length: 2\r\n\r\n\r\n");
-    out
-}
-
-/// The answer that an account names.
-fn reply(open: &Open) -> Vec<u8> {
-    let mut out = format!(
-        "SIP/2.0 {} Answered\r\nVia: SIP/2.0/UDP {UNKNOWN};branch=z9hG4bK-unknown\r\n",
-        open.answered
-    )
-    .into_bytes();
-    common(open, &open.method, &mut out);
-    out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
-    out
 }

@@ -42,8 +42,10 @@ pub enum When {
 pub struct Header {
     pub when: When,
     pub pid: u32,
-    /// Kamailio wrote it, and nobody else.
+    /// Kamailio or OpenSIPS wrote it, and nobody else.
     pub ours: bool,
+    /// It was OpenSIPS: see `opensips`.
+    pub opensips: bool,
     /// Where the text stands.
     pub text: Range<usize>,
 }
@@ -62,6 +64,7 @@ pub fn header(line: &[u8]) -> Option<Header> {
             when,
             pid,
             ours: true,
+            opensips: false,
             text: behind(line, rest),
         });
     }
@@ -90,15 +93,66 @@ pub fn header(line: &[u8]) -> Option<Header> {
     if let Some(header) = standard_error(bare.unwrap_or(rest), line, when) {
         return Some(header);
     }
+    if let Some(header) = opensips_standard_error(rest, line, when) {
+        return Some(header);
+    }
     let (_host, rest) = word(rest)?;
     let (program, pid, text) = if modern { structured(rest)? } else { tag(rest)? };
     let ours = is_kamailio(program) || level(text).is_some_and(|text| says(text, b"<core>") || says(text, b"<script>"));
+    let opensips = is_opensips(program);
     Some(Header {
         when,
         pid,
-        ours,
+        ours: ours || opensips,
+        opensips,
         text: behind(line, text),
     })
+}
+
+/// `[41] ERROR:core:…`, behind a time: OpenSIPS with `log_stderror`.
+fn opensips_standard_error(rest: &[u8], line: &[u8], when: When) -> Option<Header> {
+    let inside = rest.strip_prefix(b"[")?;
+    let end = memchr::memchr(b']', inside.get(..11.min(inside.len()))?)?;
+    let pid = digits(&inside[..end])? as u32;
+    let text = inside.get(end + 1..)?.strip_prefix(b" ")?;
+    Some(Header {
+        when,
+        pid,
+        ours: true,
+        opensips: true,
+        text: behind(line, text),
+    })
+}
+
+/// A line of OpenSIPS as Kamailio would have written it: `ERROR:core:parse_msg: text`, or what a script wrote by `xlog`.
+pub fn opensips(text: &[u8]) -> Vec<u8> {
+    let told = || {
+        let (level, rest) = LEVELS
+            .iter()
+            .chain(&["CRIT", "DBG"])
+            .find_map(|level| Some((*level, text.strip_prefix(level.as_bytes())?.strip_prefix(b":")?)))?;
+        let name = |rest: &[u8]| {
+            let count = rest
+                .iter()
+                .take(65)
+                .take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_' || **byte == b'-')
+                .count();
+            ((1..=64).contains(&count) && rest.get(count) == Some(&b':')).then_some(count)
+        };
+        let module = name(rest)?;
+        let behind = &rest[module + 1..];
+        let function = name(behind)?;
+        let said = behind.get(function + 1..)?;
+        let said = said.strip_prefix(b" ").unwrap_or(said);
+        let (module, function) = (&rest[..module], &behind[..function]);
+        Some([level.as_bytes(), b": ", module, b": ", function, b"(): ", said].concat())
+    };
+    told().unwrap_or_else(|| [b"INFO: <script>: ", text].concat())
+}
+
+fn is_opensips(program: &[u8]) -> bool {
+    let name = program.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    memchr::memmem::find(name, b"opensips").is_some()
 }
 
 /// Text behind `LEVEL: `.
@@ -153,6 +207,7 @@ fn standard_error(rest: &[u8], line: &[u8], when: When) -> Option<Header> {
             when,
             pid,
             ours: true,
+            opensips: false,
             text: behind(line, text),
         });
     }
@@ -164,6 +219,7 @@ fn standard_error(rest: &[u8], line: &[u8], when: When) -> Option<Header> {
         when,
         pid: 0,
         ours,
+        opensips: false,
         text: behind(line, text),
     })
 }

@@ -112,10 +112,15 @@ impl Log {
         let Some(time) = self.time(header.when) else {
             return self.skipped.count("lines in no known format");
         };
+        let text = line.get(header.text).unwrap_or_default();
         self.held = Some(Line {
             time,
             pid: header.pid,
-            text: line.get(header.text).unwrap_or_default().to_vec(),
+            text: if header.opensips {
+                lines::opensips(text)
+            } else {
+                text.to_vec()
+            },
         });
     }
 

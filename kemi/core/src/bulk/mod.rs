@@ -11,11 +11,12 @@ pub mod join;
 pub mod lines;
 pub mod log;
 pub mod network;
+pub mod rebuilt;
 pub mod replay;
 pub mod streams;
 pub mod xlog;
 
-pub use batch::{Batch, Known, Recorded};
+pub use batch::{Batch, Foreign, Known, Recorded};
 
 /// Counts of what could not be read, by what it was.
 #[derive(Debug, Default)]

@@ -245,6 +245,16 @@ fn write_down(
         findings.push(PIKE);
         verdict = Verdict::Drop;
     }
+    if let Some(foreign) = &item.foreign {
+        findings.push(record::Finding {
+            rule: foreign.program,
+            family: "foreign",
+            score: 5,
+            field: "source",
+            reason: "said by another program",
+            excerpt: &foreign.said,
+        });
+    }
     if item.refused && verdict == Verdict::Allow {
         verdict = Verdict::Drop;
     }

@@ -26,6 +26,7 @@ pub enum Told {
 /// Patterns of lines with a fixed form.
 pub struct Patterns {
     pub failed: Regex,
+    pub failed_opensips: Regex,
     pub malformed: Regex,
     pub malformed_tail: Regex,
     pub pike_script: Regex,
@@ -42,6 +43,9 @@ pub fn patterns() -> &'static Patterns {
     static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns {
         failed: made(&format!(
             r"^core parsing of SIP message failed \({ADDRESS}:(\d{{1,5}})/(\d{{1,2}})\)\s*$"
+        )),
+        failed_opensips: made(&format!(
+            r"^Unable to parse msg received from \[{ADDRESS}:(\d{{1,5}})\]\s*$"
         )),
         malformed: made(&format!(r"^Malformed SIP request from {ADDRESS}:(\d{{1,5}})$")),
         malformed_tail: made(&format!(
@@ -102,6 +106,14 @@ pub fn captures<'t>(pattern: &Regex, text: &'t [u8]) -> Option<Vec<&'t [u8]>> {
 pub fn address(text: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(text).ok()?.trim_matches(['[', ']']);
     text.parse::<IpAddr>().ok().map(|_| text.to_owned())
+}
+
+/// A transport by its name, in any case; UDP where it is none.
+pub fn transport_of(name: &str) -> &'static str {
+    ["udp", "tcp", "tls", "sctp", "ws", "wss"]
+        .into_iter()
+        .find(|known| known.eq_ignore_ascii_case(name))
+        .unwrap_or("udp")
 }
 
 /// What Kamailio writes for what is not there.
@@ -493,12 +505,7 @@ impl Format {
                 Field::Method => open.method = value.to_ascii_uppercase(),
                 Field::Status | Field::Other => {}
                 Field::Transport => {
-                    let name = value.to_ascii_lowercase();
-                    let known = ["udp", "tcp", "tls", "sctp", "ws", "wss"];
-                    open.transport = known
-                        .into_iter()
-                        .find(|known| known.as_bytes() == name)
-                        .unwrap_or("udp");
+                    open.transport = transport_of(&String::from_utf8_lossy(value));
                 }
                 Field::CallId => take(open, "call-id", value),
                 Field::Cseq => open.cseq = digits(value).map(|_| value.to_vec()).unwrap_or_default(),

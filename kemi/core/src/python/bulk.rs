@@ -4,13 +4,28 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::bulk::xlog::Format;
-use crate::bulk::{Batch, Known, Recorded, capture, lines, log, replay};
+use crate::bulk::join::Open;
+use crate::bulk::rebuilt::put;
+use crate::bulk::xlog::{Format, address, transport_of};
+use crate::bulk::{Batch, Foreign, Known, Recorded, capture, lines, log, replay};
 use crate::python::judge::Judge;
 use crate::python::record::Recorder;
 
 /// See `Messages::list`.
 type Item<'py> = (f64, String, u16, &'static str, Bound<'py, PyBytes>, bool);
+
+type Origin = (String, u16, String);
+type Words = (Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>);
+type Told = (
+    f64,
+    Origin,
+    Words,
+    Vec<(String, Vec<u8>)>,
+    Vec<u8>,
+    u16,
+    bool,
+    Option<(String, Vec<u8>)>,
+);
 
 /// Messages that a reader found, on their way to `Replay`.
 #[pyclass(frozen, module = "sipsieve._core")]
@@ -18,6 +33,39 @@ pub struct Messages(pub Batch);
 
 #[pymethods]
 impl Messages {
+    /// What other programs' logs tell of messages; see the stub for what each item holds.
+    #[staticmethod]
+    fn told(items: Vec<Told>) -> Self {
+        let mut batch = Batch::default();
+        for (time, (ip, port, transport), (method, uri, call_id, cseq), headers, message, answered, refused, foreign) in
+            items
+        {
+            let mut open = Open {
+                time,
+                ip: address(ip.as_bytes()).unwrap_or_default(),
+                port,
+                transport: transport_of(&transport),
+                method,
+                cseq,
+                call_id,
+                uri,
+                message,
+                answered,
+                refused,
+                foreign: foreign.map(|(program, said)| Foreign {
+                    program: if program == "suricata" { "suricata" } else { "fail2ban" },
+                    said,
+                }),
+                ..Open::default()
+            };
+            for (name, value) in headers {
+                open.header(&name, &value);
+            }
+            put(open, &mut batch);
+        }
+        Self(batch)
+    }
+
     fn __len__(&self) -> usize {
         self.0.items.len()
     }

@@ -518,9 +518,9 @@ class Sipsieve:
             self._failures += 1
 
     def _say_start(self) -> None:
-        now = time.time()
+        now, steady = time.time(), round(time.monotonic(), 6)
         self._journal.mend()
-        detail = {"policy_mode": self._policy.mode, "rules": len(self._engine.ruleset.rules)}
+        detail = {"policy_mode": self._policy.mode, "rules": len(self._engine.ruleset.rules), "steady": steady}
         if not self._accounting.notice("start", now, detail):
             KSR.warn(
                 f"sipsieve: {self._log_path}: cannot be written by this user; decisions are counted, not recorded, "

@@ -505,6 +505,47 @@ class Replay:
     def records(self, messages: Messages) -> bytes:
         """The records of these messages, in their order, as lines."""
 
+#: A recorded message: seconds of the steady clock, address, port, transport, bytes, what is told of it as bits (1 it is
+#: whole, 2 refused by the server, 4 counted, 8 not counted, 16 in a dialog, 32 in none, 64 went past a ban), and its findings:
+#: rule, family, score, field, excerpt, removable.
+TrialRecord = tuple[int, str, int, str, bytes, int, list[tuple[str, str, int, str, bytes, bool]]]
+
+#: Verdict, enforced, shut out, trusted, rules, field, reason, counts by limit, ban (key, seconds, rule), whose request an
+#: answer refused, and (0 a request, 1 a reply, 2 neither; method; status; transaction).
+TrialOutcome = tuple[
+    str,
+    bool,
+    bool,
+    bool,
+    list[str],
+    str,
+    str,
+    list[tuple[str, int]],
+    tuple[str, int, str] | None,
+    str,
+    tuple[int, str, int, int],
+]
+
+@final
+class Trial:
+    """One policy over a recording, by a running server's tables. `capacity`, `most_bans` and `forget` are the policy's;
+    `never(key)` says that a key must not be banned."""
+
+    def __new__(
+        cls,
+        judge: Judge,
+        never: Callable[[str], bool],
+        capacity: int,
+        most_bans: int,
+        forget: int,
+        threads: int,
+    ) -> Trial: ...
+    def records(self, records: Sequence[TrialRecord]) -> list[TrialOutcome]:
+        """What would have become of these, in their order."""
+
+    def messages(self, messages: Messages) -> list[TrialOutcome]:
+        """What would have become of what a reader found, in its order."""
+
 @final
 class Log:
     """Reads a server's log, fed in pieces. `newest`: when it was last written; `first_year`: of its first line, where

@@ -7,17 +7,15 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
 from datetime import UTC, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import click
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ..operate.harmless import harmless
+from ..render import progress
 
 
 def zone_of(name: str) -> tzinfo:
@@ -117,8 +115,8 @@ def command(
         except Exception as error:
             raise click.BadParameter(f"--memory {memory!r}: {error}") from error
         stack.callback(store.close)
-        bar = _bar(stack, quiet)
-        collector = Collector(store, folder, zone, _watch(bar), year, xlog)
+        bar = progress.bar(stack, quiet)
+        collector = Collector(store, folder, zone, progress.watch(bar), year, xlog)
         try:
             for path in paths:
                 collector.add(_standard_input(folder) if str(path) == "-" else path)
@@ -142,27 +140,6 @@ def command(
     else:
         terminal.draw(report, Console(highlight=False), everything)
     sys.exit(1 if any(actor.rank.tier != "low" for actor in report.actors) else 0)
-
-
-def _bar(stack: contextlib.ExitStack, quiet: bool) -> Progress | None:
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        return None
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    return stack.enter_context(Progress(*columns, console=console, transient=True))
-
-
-def _watch(bar: Progress | None) -> Callable[[str, int, int], None]:
-    tasks: dict[str, TaskID] = {}
-
-    def watch(name: str, done: int, total: int) -> None:
-        if bar is None:
-            return
-        if name not in tasks:
-            tasks[name] = bar.add_task(escape(harmless(name, 40)), total=max(total, 1))
-        bar.update(tasks[name], completed=done)
-
-    return watch
 
 
 def _standard_input(folder: Path) -> Path:

@@ -64,7 +64,7 @@ class BanTable:
             self._table.remove(key)
             self._notice("unban", now, {"source": key[:64], "reason": why})
         if stepped:
-            self._notice("clock", now, {"reason": "the clock was set"})
+            self._notice("clock", now, {"reason": "the clock was set", "steady": round(steady, 6)})
         for entry in puts:
             self._put(entry, now)
         return len(table) - len(removals), stepped

@@ -14,6 +14,7 @@ pub mod network;
 pub mod rebuilt;
 pub mod replay;
 pub mod streams;
+pub mod trial;
 pub mod xlog;
 
 pub use batch::{Batch, Foreign, Known, Recorded};

@@ -25,7 +25,7 @@ const MOST: usize = 500_000;
 const MOST_SENDERS: usize = 16_384;
 
 /// Messages looked at before they are judged: as many as keep all cores busy for some milliseconds.
-const TOGETHER: usize = 2048;
+pub(super) const TOGETHER: usize = 2048;
 
 /// Seconds of a transaction's life (RFC 3261 17.1).
 const TRANSACTION: u64 = 32;
@@ -196,7 +196,7 @@ impl Replay {
 }
 
 /// Looks at messages; what is not known of one tells nothing against it.
-fn look<'a>(engine: &'a Engine, batch: &'a Batch, items: &[Recorded]) -> Vec<Seen<'a>> {
+pub(super) fn look<'a>(engine: &'a Engine, batch: &'a Batch, items: &[Recorded]) -> Vec<Seen<'a>> {
     let mut scratch = Scratch::default();
     let one = |item: &Recorded| {
         let raw = batch.bytes.get(item.raw.clone()).unwrap_or_default();

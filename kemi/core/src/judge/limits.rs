@@ -22,8 +22,8 @@ pub const NAMES: [&str; 10] = [
 ];
 pub const DIALOG: usize = 3;
 const HTTP: usize = 4;
-const TARGETS: usize = 5;
-const AUTH_FAILURES: usize = 6;
+pub const TARGETS: usize = 5;
+pub const AUTH_FAILURES: usize = 6;
 const MALFORMED: usize = 7;
 const FINDINGS: usize = 8;
 const SOURCE_PORTS: usize = 9;
@@ -304,6 +304,29 @@ impl Limits {
             self.judge(limit, row, count, source, now, counters),
         ))
     }
+}
+
+/// Refused credentials of a source in the window of `now`, those counted most, whatever they can have come from.
+pub fn auth_failures(source: &Source, now: u64, counters: &impl Counters) -> u64 {
+    let of = |scope: Scope| {
+        let cell = format!("{}:{}", source.key, scope.letter());
+        counters.get(Name {
+            cell: &cell,
+            limit: NAMES[AUTH_FAILURES],
+            value: None,
+            window: now / WINDOW,
+        })
+    };
+    [Scope::All, Scope::Datagrams, Scope::WebSockets]
+        .map(of)
+        .into_iter()
+        .max()
+        .unwrap_or(0)
+}
+
+/// Different numbers and users that a source asked for in the window of `now`.
+pub fn targets(source: &Source, now: u64, counters: &impl Counters) -> u64 {
+    counters.get(name(source, TARGETS, now / WINDOW))
 }
 
 fn name(source: &Source, limit: usize, window: u64) -> Name<'_> {

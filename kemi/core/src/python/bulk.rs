@@ -1,15 +1,21 @@
 //! Readers of recorded traffic, for Python.
 
+use std::borrow::Cow;
+
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
+use pyo3::types::{PyBytes, PyString};
 
 use crate::bulk::join::Open;
 use crate::bulk::rebuilt::put;
 use crate::bulk::xlog::{Format, address, transport_of};
-use crate::bulk::{Batch, Foreign, Known, Recorded, capture, lines, log, replay};
+use crate::bulk::{Batch, Foreign, Known, Recorded, capture, lines, log, replay, trial};
+use crate::detect::Finding;
+use crate::judge::limits::NAMES;
 use crate::python::judge::Judge;
 use crate::python::record::Recorder;
+use crate::sip::{PartKind, Span};
 
 /// See `Messages::list`.
 type Item<'py> = (f64, String, u16, &'static str, Bound<'py, PyBytes>, bool);
@@ -234,9 +240,163 @@ impl Replay {
     }
 }
 
+/// A recorded finding: rule, family, score, field, excerpt, removable.
+type Found = (PyBackedStr, PyBackedStr, u8, PyBackedStr, PyBackedBytes, bool);
+
+/// A recorded message: seconds of the steady clock, address, port, transport, bytes, what is told of it, findings.
+type Record = (u64, PyBackedStr, u16, PyBackedStr, PyBackedBytes, u32, Vec<Found>);
+
+/// What is told of a message, as bits of its number.
+const WHOLE: u32 = 1;
+const REFUSED: u32 = 2;
+const COUNTED: u32 = 4;
+const NOT_COUNTED: u32 = 8;
+const IN_DIALOG: u32 = 16;
+const NO_DIALOG: u32 = 32;
+const PAST: u32 = 64;
+
+fn told(bits: u32) -> trial::Told {
+    let either = |yes: u32, no: u32| (bits & (yes | no) != 0).then_some(bits & yes != 0);
+    trial::Told {
+        whole: bits & WHOLE != 0,
+        refused: bits & REFUSED != 0,
+        counted: either(COUNTED, NOT_COUNTED),
+        in_dialog: either(IN_DIALOG, NO_DIALOG),
+        past: bits & PAST != 0,
+        bodiless_unknown: false,
+    }
+}
+
+/// Verdict, enforced, shut out, trusted, rules, field, reason, counts by limit, ban (key, seconds, rule) or None, whose request
+/// an answer refused; and in a tuple of its own: 0 a request, 1 a reply, 2 neither, method, status, transaction.
+type Outcome = (
+    &'static str,
+    bool,
+    bool,
+    bool,
+    Vec<String>,
+    String,
+    String,
+    Vec<(&'static str, u64)>,
+    Option<(String, u64, &'static str)>,
+    String,
+    (u8, String, u16, u64),
+);
+
+fn outcome(outcome: trial::Outcome) -> Outcome {
+    (
+        outcome.verdict.name(),
+        outcome.enforced,
+        outcome.shut_out,
+        outcome.trusted,
+        outcome.rules,
+        outcome.field,
+        outcome.reason,
+        outcome
+            .counts
+            .iter()
+            .map(|&(limit, count)| (NAMES[limit], count))
+            .collect(),
+        outcome.ban.map(|ban| (ban.key, ban.seconds, ban.rule)),
+        outcome.requester,
+        (outcome.kind as u8, outcome.method, outcome.status, outcome.transaction),
+    )
+}
+
+/// One policy over a recording; see `bulk::trial`.
+#[pyclass(unsendable, module = "sipsieve._core")]
+pub struct Trial {
+    inner: trial::Trial,
+    never: Py<PyAny>,
+}
+
+impl Trial {
+    fn run<T>(
+        &mut self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut trial::Trial, &dyn Fn(&str) -> bool) -> T,
+    ) -> PyResult<T> {
+        let failed = std::cell::RefCell::new(None);
+        let never = &self.never;
+        let asked = |key: &str| {
+            let answer = never
+                .call1(py, (PyString::new(py, key),))
+                .and_then(|answer| answer.extract(py));
+            answer.unwrap_or_else(|error| {
+                failed.borrow_mut().get_or_insert(error);
+                true
+            })
+        };
+        let done = work(&mut self.inner, &asked);
+        match failed.take() {
+            Some(error) => Err(error),
+            None => Ok(done),
+        }
+    }
+}
+
+#[pymethods]
+impl Trial {
+    /// `capacity`, `most_bans`, `forget`: `limits.capacity`, `bans.capacity`, `bans.forget_seconds` of the policy;
+    /// `never(key)`: whether a key must not be banned; `threads` look at messages, at least one.
+    #[new]
+    fn new(
+        judge: &Bound<'_, Judge>,
+        never: Py<PyAny>,
+        capacity: usize,
+        most_bans: usize,
+        forget: u64,
+        threads: usize,
+    ) -> PyResult<Self> {
+        let judge = std::sync::Arc::clone(&judge.get().inner);
+        Ok(Self {
+            inner: trial::Trial::new(judge, capacity, most_bans, forget, threads)?,
+            never,
+        })
+    }
+
+    /// What would have become of these recorded messages, in their order.
+    fn records(&mut self, py: Python<'_>, records: Vec<Record>) -> PyResult<Vec<Outcome>> {
+        let mut entries: Vec<trial::Entry<'_>> = (records.iter())
+            .map(|(now, ip, port, transport, raw, bits, findings)| trial::Entry {
+                now: *now,
+                ip,
+                port: *port,
+                transport,
+                raw,
+                told: told(*bits),
+                findings: findings.iter().map(found).collect(),
+            })
+            .collect();
+        let outcomes = self.run(py, |inner, never| inner.entries(&mut entries, never))?;
+        Ok(outcomes.into_iter().map(outcome).collect())
+    }
+
+    /// What would have become of what a reader found, in its order.
+    fn messages(&mut self, py: Python<'_>, messages: &Bound<'_, Messages>) -> PyResult<Vec<Outcome>> {
+        let outcomes = self.run(py, |inner, never| inner.batch(&messages.get().0, never))?;
+        Ok(outcomes.into_iter().map(outcome).collect())
+    }
+}
+
+fn found((rule, family, score, field, excerpt, removable): &Found) -> Finding<'_> {
+    Finding {
+        rule,
+        family,
+        score: *score,
+        field: Cow::Borrowed(field),
+        reason: Cow::Borrowed("as recorded"),
+        excerpt: Cow::Borrowed(excerpt),
+        span: Span::default(),
+        part: PartKind::Text,
+        removable: *removable,
+    }
+}
+
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Messages>()?;
     module.add_class::<Replay>()?;
+    module.add_class::<Trial>()?;
     module.add_class::<Log>()?;
     module.add_class::<Years>()?;
     module.add_class::<Capture>()

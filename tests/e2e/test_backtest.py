@@ -1,0 +1,81 @@
+"""A log that a real Kamailio wrote, tried again: the same policy comes to the same decisions of limits and bans."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from backend import Backend, answer, method
+from harness import Server, exchange, invite, request, wait_for
+from sipsieve.config import policy as policies
+from sipsieve.detection import ruleset
+from sipsieve_analysis.tuning.recording import Recording
+from sipsieve_analysis.tuning.trials import Trial, effect_of
+
+POLICY = """
+[limits]
+invite = { per_minute = 5 }
+register = { per_minute = 12 }
+other = { per_minute = 20 }
+targets = { per_minute = 8 }
+auth_failures = { per_minute = 4 }
+malformed = { per_minute = 6 }
+[log]
+raw_bytes = %d
+"""
+
+DIGEST = 'Digest username="u", realm="r", nonce="%s", uri="sip:r", response="0123"'
+
+
+def script(message: bytes) -> list[bytes]:
+    """A registrar that refuses each password, and a phone that answers."""
+    if method(message) == "REGISTER":
+        challenge = f'WWW-Authenticate: Digest realm="r", nonce="n{len(message)}"'
+        return [answer(message, 401, "Unauthorized", headers=(challenge,))]
+    return [] if method(message) == "ACK" else [answer(message)]
+
+
+def traffic(server: Server, net: int) -> None:
+    """Calls, scans, floods, guessed passwords and garbage, of several sources."""
+    for n in range(14):
+        exchange(server, invite(), source=f"127.1.{net}.1", seconds=0.3)
+        exchange(server, request("OPTIONS", uri=f"sip:{100 + n}@example.com"), source=f"127.1.{net}.2", seconds=0.3)
+    for n in range(10):
+        header = () if n == 0 else ("Authorization: " + DIGEST % "n1",)
+        exchange(server, request("REGISTER", headers=header), source=f"127.1.{net}.3", seconds=0.3)
+    for _ in range(25):
+        exchange(server, request("OPTIONS"), source=f"127.1.{net}.4", transport="tcp", seconds=0.3)
+    for _ in range(8):
+        exchange(server, request("OPTIONS", headers=("CSeq x",)), source=f"127.1.{net}.5", seconds=0.1)
+    for _ in range(3):
+        exchange(server, invite(headers=("Subject: x' OR 1=1 --",)), source=f"127.1.{net}.6", seconds=0.3)
+
+
+@pytest.mark.parametrize("raw", [0, 8192], ids=["records", "messages"])
+def test_the_same_policy_decides_the_same(tmp_path: Path, raw: int) -> None:
+    toml = POLICY % raw
+    with Backend(script) as backend, Server(tmp_path, toml, backend=backend.uri) as server:
+        traffic(server, 0)
+        if not raw:
+            # Over the border of a minute: what was before it still counts in part.
+            first = int(time.monotonic()) // 60
+            wait_for(lambda: int(time.monotonic()) // 60 > first, "the next minute begins", 70)
+            traffic(server, 0)
+        traffic(server, 1)
+        wait_for(lambda: len(server.records()) > 100, "records")
+    tried = Trial(policies.loads(toml), ruleset.load())
+    recording = Recording([server.log], tried)
+    decided, bans, other = 0, 0, []
+    for batch in recording.batches():
+        for known, made in zip(batch.known, batch.judged(tried), strict=True):
+            old, new = ({rule for rule in rules if rule.startswith("limit-")} for rules in (known.rules, made.rules))
+            decided += bool(old)
+            bans += known.banned > 0
+            banned = made.ban[1] if made.ban else 0
+            if old != new or effect_of(known.action) != made.effect or banned != known.banned:
+                other.append((known, made))
+    assert recording.reader.clock.told and recording.reader.bad == 0
+    assert decided > 15 and bans >= 3
+    assert other == []

@@ -80,6 +80,7 @@ def analyze(store: Store, intake: Intake, known: Known | None = None) -> Report:
         actors, found, _sightings(store, actors, counted), counted.first_us, counted.last_us, counted.messages, counted.actions,
         dict(intake.records), dict(sorted(intake.skipped.items())), [*intake.blind, *_blind(counted)], intake.files,
         len({source.ip for source in everyone} - named), counted.lost, counted.not_looked_at,
+        [(form.template, form.lines, form.xlog) for form in intake.forms],
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from .events import Store, damaged
-from .readers import envelopes, others, pcap, rawlog
+from .readers import envelopes, others, pcap, rawlog, templates
 from .readers.blind import BLIND
 from .readers.kinds import FORMATS, InputError, InputKind, compression, head_of, kind_of, lines, opened, read
 from .readers.replayed import Replay
@@ -48,6 +49,9 @@ class Intake:
     #: Files of which nothing could be read, with the first line that was not understood ("" without one).
     unread: list[tuple[str, str]] = field(default_factory=list)
 
+    #: What lines look like that nobody understood.
+    forms: list[templates.Form] = field(default_factory=list)
+
     @property
     def blind(self) -> list[str]:
         """What these inputs can't show."""
@@ -74,6 +78,7 @@ class Collector:
         self._progress = progress or (lambda name, done, total: None)
         self._engine: Replay | None = None
         self._others = others.Others()
+        self._miner = templates.Miner()
         self.intake = Intake()
         self._serial = 0
         self._formats = tuple(formats)
@@ -115,6 +120,7 @@ class Collector:
             again = self._store.merge([kind.value for kind in DETAIL], [kind.value for kind in TOLD])
             if again:
                 self.intake.skipped["events that another input tells of in more detail (counted once)"] += again
+        self.intake.forms = self._miner.found()
         if not self.intake.records.total():
             self._nothing()
 
@@ -131,7 +137,11 @@ class Collector:
         ]
         said += [f"  {number:,} {what}" for what, number in self.intake.skipped.most_common(4)]
         said.append(f"Formats known: {FORMATS}")
-        if sample:
+        if self.intake.forms:
+            said += ["", *form_lines(self.intake.forms, name)]
+        elif sample:
+            if not self._miner.is_there:
+                said.append("pip install 'sipsieve[templates]' lets this say what such lines look like.")
             said.append(
                 "Next: where a routing script wrote these lines, give the format of its xlog, as in\n"
                 f"  sipsieve analyze --xlog '$rm from $si:$sp fu=$fu ua=$ua' {name}"
@@ -202,6 +212,7 @@ class Collector:
             for found in rawlog.messages(reader, envelopes.unwrapped(pieces) if wrapped else pieces):
                 if len(found):
                     parts.write(self._replay.records(found))
+                self._miner.show(reader.unread())
         return reader.sample
 
     def _other(self, path: Path, size: int, kind: InputKind) -> str | None:
@@ -229,6 +240,18 @@ class Collector:
         for piece in read(stream, self.intake.skipped):
             yield piece
             self._progress(path.name, _position(stream, size), size)
+
+
+def form_lines(forms: Sequence[templates.Form], name: str) -> list[str]:
+    """What to say of lines that were not understood, and what to do."""
+    said = ["Lines that were not understood look like this:"]
+    for form in forms:
+        said.append(f"  {form.lines:>9,}  {form.template}")
+        if form.xlog:
+            said.append(f"{'':>11}read them by: sipsieve analyze --xlog {shlex.quote(form.xlog)} {name}")
+    if any(form.xlog for form in forms):
+        said.append("Before that, see that $si stands where your script writes the source, and nowhere else.")
+    return said
 
 
 class _Parts:

@@ -94,6 +94,8 @@ class Report:
     quiet_sources: int
     lost: int = 0
     not_looked_at: int = 0
+    #: What lines look like that nobody understood: template, how many, and the format of xlog that reads them.
+    forms: list[tuple[str, int, str]] = field(default_factory=list)
 
 
 def when(micro: int) -> str:
@@ -125,6 +127,7 @@ def as_json(report: Report) -> dict[str, Any]:
             "records": report.records,
             "skipped": report.skipped,
             "invisible": report.blind,
+            "not_understood": [{"template": text, "lines": lines, "xlog": xlog} for text, lines, xlog in report.forms],
         },
         "actors": [_actor(actor) for actor in report.actors],
         "campaigns": [_campaign(campaign) for campaign in report.campaigns],

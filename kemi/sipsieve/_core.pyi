@@ -562,6 +562,10 @@ class Log:
     def skipped(self) -> list[tuple[str, int]]:
         """What could not be read since this was last asked: kind and number."""
 
+    def unread(self) -> list[bytes]:
+        """Lines that were not understood since this was last asked, their first 400 bytes, 20,000 of them at most. Of a
+        routing script's line what the script wrote."""
+
     @property
     def sample(self) -> str | None:
         """The first line that was not understood."""

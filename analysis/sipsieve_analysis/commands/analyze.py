@@ -98,7 +98,7 @@ def command(
     from ..analysis import analyze
     from ..attribution import known as known_
     from ..events import Store
-    from ..intake import Collector, InputError
+    from ..intake import Collector, InputError, form_lines
     from ..render import html as html_
     from ..render import markdown as markdown_
     from ..render import table, terminal
@@ -125,6 +125,9 @@ def command(
             raise click.UsageError("\n".join(harmless(line) for line in str(error).split("\n"))) from error
         for name, _ in collector.intake.unread:
             click.echo(f"{harmless(name)}: nothing in it could be read; the report is without it", err=True)
+        if collector.intake.forms and not quiet:
+            for line in form_lines(collector.intake.forms, "…"):
+                click.echo(harmless(line), err=True)
         if bar:
             bar.add_task("grouping and ranking", total=None)
         report = analyze(store, collector.intake, declared)

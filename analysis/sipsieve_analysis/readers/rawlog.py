@@ -53,6 +53,10 @@ class LogReader:
         self._skipped.update(dict(self._core.skipped()))
         return found
 
+    def unread(self) -> list[bytes]:
+        """Lines that were not understood since this was last asked."""
+        return self._core.unread()
+
     @property
     def sample(self) -> str | None:
         """The first line that was not understood."""

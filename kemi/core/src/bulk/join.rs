@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::batch::{Batch, Foreign};
-use super::log::note;
+use super::log::Unread;
 use super::rebuilt::put;
 use super::xlog::{Format, Told, patterns, xlog};
 use super::{Skipped, digits, lines};
@@ -96,7 +96,7 @@ impl Join {
     }
 
     /// Takes a line; messages that it ends go into the batch.
-    pub fn take(&mut self, line: &Line, batch: &mut Batch, skipped: &mut Skipped, sample: &mut Option<Vec<u8>>) {
+    pub fn take(&mut self, line: &Line, batch: &mut Batch, skipped: &mut Skipped, unread: &mut Unread) {
         if self
             .open
             .get(&line.pid)
@@ -143,7 +143,7 @@ impl Join {
             } else {
                 skipped.count("Kamailio lines that tell of no message");
                 if module == b"script" {
-                    note(sample, &line.text);
+                    unread.note(said);
                 }
             }
             return;

@@ -12,8 +12,9 @@ const TEXT: usize = 65_535;
 /// Bytes of a line; what follows is left out.
 const LONGEST: usize = 1 << 20;
 
-/// Bytes of a line that are kept to show what was not understood.
-const SAMPLE: usize = 200;
+/// Bytes of a line that are kept to show what was not understood, and such lines kept until they are asked for.
+const SAMPLE: usize = 400;
+const UNREAD: usize = 20_000;
 
 /// Gives the offset from UTC, in seconds, of a time of the log's own zone.
 pub type Offset = Box<dyn FnMut(i64) -> i64 + Send>;
@@ -33,8 +34,33 @@ pub struct Log {
     /// The hour for which the offset was asked last.
     hour: (i64, i64),
     pub skipped: Skipped,
-    /// The first line that was not understood.
+    pub unread: Unread,
+}
+
+/// Lines that were not understood.
+#[derive(Debug, Default)]
+pub struct Unread {
+    /// The first of all.
     pub sample: Option<Vec<u8>>,
+    /// Those that nobody has asked for yet, as many as are kept.
+    lines: Vec<Vec<u8>>,
+}
+
+impl Unread {
+    pub fn note(&mut self, line: &[u8]) {
+        let line = line.get(..SAMPLE).unwrap_or(line);
+        if self.sample.is_none() {
+            self.sample = Some(line.to_vec());
+        }
+        if self.lines.len() < UNREAD {
+            self.lines.push(line.to_vec());
+        }
+    }
+
+    /// The lines since this was last asked.
+    pub fn take(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.lines)
+    }
 }
 
 impl Log {
@@ -50,7 +76,7 @@ impl Log {
             offset,
             hour: (i64::MIN, 0),
             skipped: Skipped::default(),
-            sample: None,
+            unread: Unread::default(),
         }
     }
 
@@ -79,7 +105,7 @@ impl Log {
             self.line(&last, &mut batch);
         }
         if let Some(held) = self.held.take() {
-            self.join.take(&held, &mut batch, &mut self.skipped, &mut self.sample);
+            self.join.take(&held, &mut batch, &mut self.skipped, &mut self.unread);
         }
         self.join.finish(&mut batch);
         batch
@@ -98,13 +124,13 @@ impl Log {
                 _ if line.trim_ascii().is_empty() => {}
                 _ => {
                     self.skipped.count("lines in no known format");
-                    note(&mut self.sample, line);
+                    self.unread.note(line);
                 }
             }
             return;
         };
         if let Some(held) = self.held.take() {
-            self.join.take(&held, batch, &mut self.skipped, &mut self.sample);
+            self.join.take(&held, batch, &mut self.skipped, &mut self.unread);
         }
         if !header.ours {
             return self.skipped.count("lines of other programs");
@@ -144,12 +170,5 @@ impl Log {
             self.hour = (hour, (self.offset)(hour * 3600));
         }
         Some(local - self.hour.1 as f64)
-    }
-}
-
-/// Keeps the first line that was not understood.
-pub fn note(sample: &mut Option<Vec<u8>>, line: &[u8]) {
-    if sample.is_none() {
-        *sample = Some(line.get(..SAMPLE).unwrap_or(line).to_vec());
     }
 }

@@ -167,10 +167,17 @@ impl Log {
         self.inner.skipped.take()
     }
 
+    /// Lines that were not understood since this was last asked, as many as are kept.
+    fn unread<'py>(&mut self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
+        let lines = self.inner.unread.take();
+        lines.iter().map(|line| PyBytes::new(py, line)).collect()
+    }
+
     /// The first line that was not understood.
     #[getter]
     fn sample(&self) -> Option<String> {
         self.inner
+            .unread
             .sample
             .as_ref()
             .map(|line| String::from_utf8_lossy(line).into_owned())

@@ -24,7 +24,7 @@ _LOGIN: Final = re.compile(
 _UNKNOWN: Final = re.compile(rb"Can't find user \[(.{0,1024})\] from " + _IP + rb"\Z", re.S)
 _BARRED: Final = re.compile(rb"IP " + _IP + rb" Rejected by (?:register )?acl \"")
 _INVITE: Final = re.compile(rb"(\S{1,512}) receiving invite from " + _IP + rb":(\d{1,5}) version: ")
-_DIALLED: Final = re.compile(rb"Processing .{0,256} <(.{0,256})>->(.{0,256}) in context \S{1,64}\Z", re.S)
+_DIALLED: Final = re.compile(rb"Processing [^<>]{0,256} <([^<>]{0,256})>->([^<>]{0,256}) in context \S{1,64}\Z")
 _TRACE: Final = re.compile(
     rb"(?:[0-9a-f-]{36} )?(recv|send) (\d{1,5}) bytes (?:from|to) (udp|tcp|tls|ws|wss)/\[?([0-9A-Fa-f.:]{2,45})\]?:(\d{1,5}) at [0-9:.]{8,15}:\r?\Z"
 )

@@ -4,6 +4,8 @@ steps, unless it is said to be of the epoch; spans are (start, end) in a message
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
+from sipsieve.model import Stood
+
 VERSION: str
 #: Slots in a page of the ledger, and what the last one is counted under.
 SLOTS: int
@@ -18,7 +20,7 @@ _Header = tuple[str, bytes, bytes, int, int, int, bool]
 
 def parse(raw: bytes, /) -> tuple[str, str, int, bytes, int, tuple[int, int], list[_Header], int, list[_Defect]]: ...
 def check(raw: bytes, max_bytes: int, /) -> list[_Defect]: ...
-def parts(raw: bytes, sdp: bool, text_bodies: bool, /) -> list[tuple[str, str, str, int, int, bytes, bool]]: ...
+def parts(raw: bytes, sdp: bool, text_bodies: bool, /) -> list[tuple[str, str, str, int, int, bytes, Stood]]: ...
 def text_lines(raw: bytes, start: int = 0) -> list[tuple[int, int]]: ...
 def structural_checks() -> list[tuple[str, int, str]]: ...
 
@@ -130,8 +132,8 @@ class Inspection:
     def requester(self) -> tuple[str, int] | None:
         """Whom a reply goes back to, as the Via below ours says."""
 
-def forms(value: bytes, quoted: bool = False) -> list[bytes]:
-    """The forms of a value to match, as sent first. `quoted`: it stood in quotes, which were taken off."""
+def forms(value: bytes, stood: Stood = "bare") -> list[bytes]:
+    """The forms of a value to match, as sent first. `stood`: where, as a part says."""
 
 def transforms() -> list[str]: ...
 def transform(name: str, value: bytes, /) -> bytes:

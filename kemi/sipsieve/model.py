@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 #: Writes something about the guard itself into the decision log: action, time, detail. False: it could not.
 Notice = Callable[[str, float, Mapping[str, Any]], bool]
@@ -87,6 +87,10 @@ class Header(NamedTuple):
     folded: bool = False
 
 
+#: In quotes that were taken off, in a URI's userinfo, or neither.
+Stood = Literal["bare", "quoted", "user"]
+
+
 class Part(NamedTuple):
     """One value inside a header field, the request line or the body.
 
@@ -101,7 +105,8 @@ class Part(NamedTuple):
     start: int
     end: int
     value: bytes
-    quoted: bool = False
+    #: Where it stood, which says what its marks mean.
+    stood: Stood = "bare"
 
 
 class Defect(NamedTuple):

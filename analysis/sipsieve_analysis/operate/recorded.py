@@ -48,7 +48,7 @@ def message_of(record: Record) -> Taken | None:
 def _forms(excerpt: str) -> list[str]:
     """How an excerpt reads when it is decoded, with the transforms that do it."""
     value = excerpt.encode("utf-8", "backslashreplace")
-    forms = _core.forms(value, True)[1:]
+    forms = _core.forms(value, "quoted")[1:]
     names = chains(value, forms)
     return [f"{' > '.join(names[form])}: {harmless_bytes(form, 100)}" for form in forms if names.get(form)]
 

@@ -101,7 +101,7 @@ def explain(engine: Engine, raw: bytes, source: Source, now: float) -> Explanati
                 for finding in decision.findings
                 if finding.field == part.field and finding.span in ((part.start, part.end), (0, 0))
             )
-            values = [part.value] if part.kind is PartKind.NAME else _core.forms(part.value, part.quoted)
+            values = [part.value] if part.kind is PartKind.NAME else _core.forms(part.value, part.stood)
             names = chains(part.value, values)
             forms = tuple(Form(value, names.get(value, ())) for value in values)
             readings.append(Reading(part, forms, found))

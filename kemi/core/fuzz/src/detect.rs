@@ -102,7 +102,7 @@ fn nothing_lost(engine: &Engine, seen: &Seen<'_>) {
             && !is_plain
             && (transforms::needs_decoding(part.value) || transforms::names_base64(part.value));
         let forms = if needed {
-            transforms::forms(part.value, part.quoted)
+            transforms::forms(part.value, transforms::Stood::of(&part))
         } else {
             vec![part.value.into()]
         };

@@ -142,7 +142,7 @@ pub fn processor_time() -> f64 {
 ///
 /// The bound is some hundred times what is usual, checks and instrumentation included: it finds what grows with the square.
 pub fn bounded(what: &str, bytes: usize, mut work: impl FnMut()) {
-    let most = 0.04 + bytes as f64 * 20e-6;
+    let most = 0.01 + bytes as f64 * 10e-6;
     let mut least = f64::MAX;
     for _ in 0..3 {
         let began = processor_time();

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use sipsieve_core::detect::transforms::{TRANSFORMS, decode, forms, is_encoded, needs_decoding};
+use sipsieve_core::detect::transforms::{Stood, TRANSFORMS, decode, forms, is_encoded, needs_decoding};
 use sipsieve_core::sip::unfold;
 
 use crate::bounded;
@@ -35,11 +35,11 @@ pub fn check(data: &[u8]) {
     }
     bounded("transforms", data.len(), || {
         TRANSFORMS.iter().for_each(|(_, made)| drop(made(data)));
-        drop(forms(data, true));
+        drop(forms(data, Stood::Quoted));
     });
     decoded(data);
-    for quoted in [false, true] {
-        let made = forms(data, quoted);
+    for stood in Stood::ALL {
+        let made = forms(data, stood);
         assert_eq!(
             made.first().map(|form| &form[..]),
             Some(&unfold(data)[..]),

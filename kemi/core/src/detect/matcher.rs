@@ -8,7 +8,7 @@ use super::kinds::{self, Kinds};
 use super::rules::{Rule, Ruleset, Search};
 use super::scrub::removable;
 use super::shape::{self, Shape};
-use super::transforms::{forms, is_encoded, names_base64, needs_decoding};
+use super::transforms::{Stood, forms, is_encoded, names_base64, needs_decoding};
 use super::xml;
 use crate::sip::grammar;
 use crate::sip::parts::{Bodies, MAX_SPLIT, Sink, Splitter, index_of, is_odd_inside, is_structured};
@@ -327,7 +327,7 @@ impl<'a> Sink<'a> for Finder<'a, '_> {
         self.decodable -= decoded;
         self.scratch.fired.clear();
         if needed {
-            for (number, form) in forms(part.value, part.quoted).iter().enumerate() {
+            for (number, form) in forms(part.value, Stood::of(&part)).iter().enumerate() {
                 if number >= FORMS {
                     self.matchable = self.matchable.saturating_sub(form.len() + FORMS_COST);
                 }

@@ -8,7 +8,7 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 use super::kept::MAX_FINDINGS;
 use super::literals;
 use super::shape::{self, Shape};
-use super::transforms::{forms, names_base64, needs_decoding};
+use super::transforms::{Stood, forms, names_base64, needs_decoding};
 use super::{RuleSpec, Ruleset, Scratch, Settings, find};
 use crate::sip::parts::{Bodies, each};
 use crate::sip::{self, PartKind, Span};
@@ -166,7 +166,7 @@ fn held_one_by_one(raw: &[u8], ruleset: &Ruleset) -> BTreeSet<(String, String)> 
         let is_plain = shape::of(&part) == Shape::Plain;
         let all =
             if part.kind != PartKind::Name && !is_plain && (needs_decoding(part.value) || names_base64(part.value)) {
-                forms(part.value, part.quoted)
+                forms(part.value, Stood::of(&part))
             } else {
                 vec![part.value.into()]
             };

@@ -73,17 +73,17 @@ impl Ruleset {
     }
 }
 
-/// The forms of a value to match, as sent first. `quoted`: it stood in quotes, which were taken off.
+/// The forms of a value to match, as sent first. `stood`: where, as a part says. Raises ValueError for a name of no place.
 #[pyfunction]
-#[pyo3(signature = (value, quoted=false))]
-fn forms<'py>(py: Python<'py>, value: &[u8], quoted: bool) -> Vec<Bound<'py, PyBytes>> {
+#[pyo3(signature = (value, stood="bare"))]
+fn forms<'py>(py: Python<'py>, value: &[u8], stood: &str) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+    let place = transforms::Stood::ALL.iter().find(|place| place.as_str() == stood);
+    let place = *place.ok_or_else(|| PyValueError::new_err(format!("{stood}: a value stands bare, quoted or user")))?;
     if !transforms::needs_decoding(value) {
-        return vec![PyBytes::new(py, value)];
+        return Ok(vec![PyBytes::new(py, value)]);
     }
-    transforms::forms(value, quoted)
-        .iter()
-        .map(|form| PyBytes::new(py, form))
-        .collect()
+    let made = transforms::forms(value, place);
+    Ok(made.iter().map(|form| PyBytes::new(py, form)).collect())
 }
 
 /// The names of the transforms, in the order in which forms are made.

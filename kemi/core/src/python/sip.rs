@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
+use crate::detect::transforms::Stood;
 use crate::sip::parts::{Bodies, each};
 use crate::sip::{self, Kind};
 use crate::structure;
@@ -82,7 +83,7 @@ fn parts<'py>(py: Python<'py>, raw: &[u8], sdp: bool, text_bodies: bool) -> PyRe
             part.span.start,
             part.span.end,
             PyBytes::new(py, part.value),
-            part.quoted,
+            Stood::of(&part).as_str(),
         ));
         match added {
             Ok(()) => ControlFlow::Continue(()),

@@ -24,7 +24,7 @@ pub use token::tokens;
 pub use unicode::{overlong, plain_unicode};
 pub use utf7::utf7;
 
-use crate::sip::unfold;
+use crate::sip::{Part, PartKind, unfold};
 
 /// A transform: a value it changes nothing in comes back as it is.
 pub type Transform = fn(&[u8]) -> Cow<'_, [u8]>;
@@ -156,14 +156,44 @@ impl<'a> Forms<'a> {
     }
 }
 
-/// The forms of a value, as sent first. `quoted`: it stood in quotes, which were taken off.
-pub fn forms(value: &[u8], quoted: bool) -> Vec<Cow<'_, [u8]>> {
+/// Where a value stood, which says what its marks mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stood {
+    Bare,
+    /// In quotes, which were taken off: a backslash quotes the next byte (RFC 3261 25.1, quoted-pair).
+    Quoted,
+    /// In a URI's userinfo, where a plus is a plus: nothing decodes a user as a form (19.1.2).
+    User,
+}
+
+impl Stood {
+    pub const ALL: [Self; 3] = [Self::Bare, Self::Quoted, Self::User];
+
+    pub fn of(part: &Part<'_>) -> Self {
+        match part.kind {
+            PartKind::Userinfo | PartKind::Password => Self::User,
+            _ if part.quoted => Self::Quoted,
+            _ => Self::Bare,
+        }
+    }
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bare => "bare",
+            Self::Quoted => "quoted",
+            Self::User => "user",
+        }
+    }
+}
+
+/// The forms of a value, as sent first.
+pub fn forms(value: &[u8], stood: Stood) -> Vec<Cow<'_, [u8]>> {
     let mut forms = Forms(Vec::with_capacity(8));
     match unfold(value) {
-        Cow::Borrowed(value) => all(value, quoted, &mut forms),
+        Cow::Borrowed(value) => all(value, stood, &mut forms),
         Cow::Owned(value) => {
             let mut own = Forms(Vec::with_capacity(8));
-            all(&value, quoted, &mut own);
+            all(&value, stood, &mut own);
             for form in own.0 {
                 forms.add(Cow::Owned(form.into_owned()));
             }
@@ -172,23 +202,23 @@ pub fn forms(value: &[u8], quoted: bool) -> Vec<Cow<'_, [u8]>> {
     forms.0
 }
 
-fn all<'a>(value: &'a [u8], quoted: bool, forms: &mut Forms<'a>) {
+fn all<'a>(value: &'a [u8], stood: Stood, forms: &mut Forms<'a>) {
     forms.add(Cow::Borrowed(value));
     if !value.contains(&b'\\') {
-        return each(Cow::Borrowed(value), forms);
+        return each(Cow::Borrowed(value), stood, forms);
     }
     let unquoted = quoted_pair(value);
-    if quoted || value.contains(&b'"') {
-        each(unquoted, forms);
-        each(Cow::Borrowed(value), forms);
+    if stood == Stood::Quoted || value.contains(&b'"') {
+        each(unquoted, stood, forms);
+        each(Cow::Borrowed(value), stood, forms);
     } else {
-        each(Cow::Borrowed(value), forms);
-        each(unquoted, forms);
+        each(Cow::Borrowed(value), stood, forms);
+        each(unquoted, stood, forms);
     }
 }
 
 /// The forms that begin with one reading of a value.
-fn each<'a>(start: Cow<'a, [u8]>, forms: &mut Forms<'a>) {
+fn each<'a>(start: Cow<'a, [u8]>, stood: Stood, forms: &mut Forms<'a>) {
     forms.add(start.clone());
     let mut plain = start.clone();
     if is_encoded(&start) {
@@ -224,7 +254,9 @@ fn each<'a>(start: Cow<'a, [u8]>, forms: &mut Forms<'a>) {
     if plain.windows(2).any(|mark| mark == b"/*") {
         forms.made(without_comments(&plain));
     }
-    forms.made(plus(&quiet));
+    if stood != Stood::User {
+        forms.made(plus(&quiet));
+    }
     forms.made(utf7(&plain));
     forms.made(shell_noise(&quiet));
     if names_base64(&plain) {
@@ -316,7 +348,7 @@ mod tests {
     use super::*;
 
     fn has(value: &str, form: &str) {
-        let forms = forms(value.as_bytes(), false);
+        let forms = forms(value.as_bytes(), Stood::Bare);
         let shown: Vec<_> = forms
             .iter()
             .map(|form| String::from_utf8_lossy(form).into_owned())
@@ -327,7 +359,7 @@ mod tests {
     #[test]
     fn a_plain_value_is_read_in_one_way() {
         assert!(!needs_decoding(b"bob.smith-1_2@example.com"));
-        assert_eq!(forms(b"bob", false).len(), 1);
+        assert_eq!(forms(b"bob", Stood::Bare).len(), 1);
         for odd in ["+49", "a  b", "0x2e", "$1", "a%20b", "é", "a\tb", "x'y"] {
             assert!(needs_decoding(odd.as_bytes()), "{odd}");
         }
@@ -350,6 +382,20 @@ mod tests {
         has("base64 L2V0Yy9wYXNzd2QgYW5k", "/etc/passwd and");
         has("\u{c0}", "A");
         has("%c0%ae%c0%ae/", "../");
+    }
+
+    #[test]
+    fn a_plus_is_a_blank_where_forms_are_decoded_and_in_no_user() {
+        let blank = b"a&b=c d".to_vec();
+        for stood in Stood::ALL {
+            let made = forms(b"a&b=c+d", stood);
+            assert_eq!(
+                made.iter().any(|form| **form == blank),
+                stood != Stood::User,
+                "{stood:?}"
+            );
+        }
+        assert!(forms(b"a%20b+c", Stood::User).iter().any(|form| **form == *b"a b+c"));
     }
 
     #[test]

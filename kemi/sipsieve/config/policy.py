@@ -71,7 +71,7 @@ class Detection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     max_value_bytes: Annotated[int, Meta(ge=256, le=65535)] = 1024
     #: The lines o=, s=, i=, u= and e= of SDP.
     sdp: bool = True
-    #: The text of MESSAGE and INFO bodies: people may well write about SQL.
+    #: The text of MESSAGE and INFO bodies, which is scrubbed as a whole: people may well write about SQL.
     text_bodies: bool = False
     #: Files of own rules, read after ours, in the order given.
     rules: tuple[str, ...] = ()

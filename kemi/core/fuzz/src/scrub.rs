@@ -84,8 +84,20 @@ fn unchanged(raw: &[u8], spans: &[Span], made: &[u8]) {
         rest = rest
             .strip_prefix(&raw[from..span.start])
             .expect("what stood before is there");
-        rest = rest.strip_prefix(PLACEHOLDER).expect("a placeholder");
+        rest = placed(rest, &raw[..span.start], span.end - span.start);
         from = span.end;
     }
     assert_eq!(rest, &raw[from..]);
+}
+
+/// What follows a placeholder; one in place of a body is as long as that was.
+fn placed<'m>(made: &'m [u8], before: &[u8], size: usize) -> &'m [u8] {
+    if !(before.ends_with(b"\n\r\n") || before.ends_with(b"\n\n")) {
+        return made.strip_prefix(PLACEHOLDER).expect("a placeholder");
+    }
+    let (body, rest) = made.split_at(size);
+    let shown = size.min(PLACEHOLDER.len());
+    assert_eq!(body[..shown], PLACEHOLDER[..shown]);
+    assert!(body[shown..].iter().all(|&byte| byte == b' '), "blanks behind a placeholder");
+    rest
 }

@@ -417,6 +417,11 @@ fn is_name(part: &Part<'_>) -> bool {
 /// 3 whatever a rule finds does: such a name is then refused, not scrubbed.
 fn score(rule: &Rule, part: &Part<'_>, paranoia: u8) -> u8 {
     let spec = &rule.spec;
+    // Sessions have names as people have: what is asked where no prose belongs is not asked of them.
+    let prose = part.field.header.id == names::SDP && matches!(part.field.last, Last::Named("s" | "i"));
+    if prose && spec.score == 0 {
+        return 0;
+    }
     if is_tight(part) {
         return spec.tight;
     }

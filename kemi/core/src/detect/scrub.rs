@@ -47,6 +47,8 @@ pub fn removable(part: &Part<'_>, is_reply: bool) -> bool {
         PartKind::DisplayName => true,
         PartKind::Text => !routed,
         PartKind::Parameter if part.quoted && !routed => true,
+        // A text as a whole; SDP's lines say where the media goes.
+        PartKind::Body => part.field.header.id == names::BODY && part.field.last == Last::Whole,
         PartKind::UriParameter if says_how_to_reach(part.field.last) => false,
         PartKind::Userinfo
         | PartKind::Password
@@ -57,7 +59,14 @@ pub fn removable(part: &Part<'_>, is_reply: bool) -> bool {
     }
 }
 
+/// Whether a place is right behind an empty line, where no value of a header field begins.
+fn begins_body(raw: &[u8], at: usize) -> bool {
+    raw[..at].ends_with(b"\n\r\n") || raw[..at].ends_with(b"\n\n")
+}
+
 /// The message with these spans replaced, and no other byte changed. What overlaps a span before it is left out.
+///
+/// A body stays as long as it was, so that Content-Length holds: blanks follow the placeholder, or part of it stands there.
 pub fn scrub(raw: &[u8], mut spans: Vec<Span>) -> Vec<u8> {
     spans.sort_unstable();
     let mut made = Vec::with_capacity(raw.len());
@@ -67,7 +76,13 @@ pub fn scrub(raw: &[u8], mut spans: Vec<Span>) -> Vec<u8> {
             continue;
         }
         made.extend_from_slice(&raw[position..span.start]);
-        made.extend_from_slice(PLACEHOLDER);
+        if begins_body(raw, span.start) {
+            let size = span.end - span.start;
+            made.extend_from_slice(&PLACEHOLDER[..size.min(PLACEHOLDER.len())]);
+            made.resize(made.len() + size.saturating_sub(PLACEHOLDER.len()), b' ');
+        } else {
+            made.extend_from_slice(PLACEHOLDER);
+        }
         position = span.end;
     }
     made.extend_from_slice(&raw[position..]);
@@ -85,6 +100,8 @@ mod tests {
             scrub(b"abcdef", vec![span(3, 5), span(1, 2), span(1, 2), span(4, 6)]),
             b"aremovedcremovedf"
         );
+        assert_eq!(scrub(b"X\r\n\r\n$(reboot)", vec![span(5, 14)]), b"X\r\n\r\nremoved  ");
+        assert_eq!(scrub(b"X\r\n\r\n`w`", vec![span(5, 8)]), b"X\r\n\r\nrem");
         assert_eq!(scrub(b"abc", vec![span(1, 9), span(2, 2)]), b"abc");
     }
 }

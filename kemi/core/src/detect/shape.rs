@@ -81,7 +81,9 @@ pub fn is_command(user: &[u8]) -> bool {
         named
             && match rest.get(spaces + word) {
                 Some(b' ' | b'\t') => true,
-                Some(b',' | b'<' | b'>') => byte != b'&',
+                Some(b'<' | b'>') => byte != b'&',
+                // A comma parts words in braces only.
+                Some(b',') => byte != b'&' && rest[spaces..spaces + word].contains(&b'{'),
                 _ => false,
             }
     })
@@ -382,6 +384,7 @@ mod tests {
         for user in [
             "+49;phone-context=+1",
             "a;b=c,d",
+            "a;ext,bob",
             "Smith & Jones Ltd",
             "a&b=c",
             "1;ext=5;isub=1",

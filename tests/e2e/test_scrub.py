@@ -123,7 +123,7 @@ def test_a_scrubbed_call_is_set_up_and_ended(server: Server, backend: Backend) -
         ("latin-1", (b"Organization: Caf\xe9 \xff",), SDP),
         ("nul in a body", (), b"\x00\xff\xfe" + SDP),
         ("20 KB of body", (), SDP + b"a=x:" + b"0123456789abcdef" * 1280 + b"\r\n"),
-        ("2 KB of body that is not UTF-8", (), SDP + b"a=x:" + b"\xff0123456789abcde" * 128 + b"\r\n"),
+        ("20 KB of body that is not UTF-8", (), SDP + b"a=x:" + b"\xff0123456789abcde" * 1280 + b"\r\n"),
         ("20 KB of headers", tuple(b"X-Pad-%d: " % n + b"0123456789abcdef" * 128 for n in range(10)), SDP),
     ],
 )

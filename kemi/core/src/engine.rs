@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+use crate::detect::prefilter::ORDINARY;
 use crate::detect::{self, Finding, Kept, Ruleset, Scratch};
 use crate::patches::Patches;
 use crate::record;
@@ -33,9 +34,6 @@ pub struct Seen<'a> {
     /// A defect makes it unfit to be routed.
     pub malformed: bool,
 }
-
-/// Messages as ordinary clients send them, of many forms.
-const ORDINARY: &str = include_str!("ordinary.txt");
 
 impl Engine {
     /// Looks at some ordinary messages. What a look makes and keeps for later ones, the states of patterns above all, is there

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use sipsieve_core::detect::transforms::{Stood, TRANSFORMS, decode, forms, is_encoded, needs_decoding};
+use sipsieve_core::detect::transforms::{
+    Stood, TRANSFORMS, decode, forms, has_openings, is_encoded, is_odd, is_undecodable, needs_decoding,
+};
 use sipsieve_core::sip::unfold;
 
 use crate::bounded;
@@ -51,6 +53,10 @@ pub fn check(data: &[u8]) {
         }
         if !needs_decoding(data) && !names_base64(data) {
             assert_eq!(made.len(), 1, "a value that needs no decoding has one form");
+        }
+        let odd = data.iter().any(|&byte| byte.is_ascii() && is_odd(byte));
+        if !odd && is_undecodable(data) && !has_openings(data) && !names_base64(data) {
+            assert_eq!(made.len(), 1, "bytes that nothing decodes have one form");
         }
     }
 }

@@ -11,7 +11,7 @@ const LETTERS: Kinds = (1 << 26) - 1;
 const DIGIT: Kinds = 1 << 26;
 const WHITE: Kinds = 1 << 27;
 const FIRST_MARK: u32 = 28;
-const HIGH: Kinds = 1 << 60;
+pub const HIGH: Kinds = 1 << 60;
 const CONTROL: Kinds = 1 << 61;
 const BLANK: Kinds = 1 << 62;
 const LINE: Kinds = 1 << 63;
@@ -60,6 +60,18 @@ pub fn of(value: &[u8]) -> Kinds {
         .remainder()
         .iter()
         .fold(known, |known, &byte| known | TABLE[usize::from(byte)])
+}
+
+/// The kinds of bytes of a class that has letters all or none, as it has digits; and white space other than blanks not at all.
+/// A value whose kinds are among them has no other bytes, one that shares a kind of mark with them has such a mark.
+pub const fn of_class(bytes: &[u8]) -> Kinds {
+    let mut kinds = 0;
+    let mut at = 0;
+    while at < bytes.len() {
+        kinds |= kind(bytes[at]);
+        at += 1;
+    }
+    kinds
 }
 
 /// The kinds with all letters taken for one, so that values of one form have the same.

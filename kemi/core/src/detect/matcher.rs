@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 
 use super::kept::Kept;
 use super::kinds::{self, Kinds};
-use super::rules::{Rule, Ruleset, Search};
+use super::rules::{Place, Rule, Ruleset, Search};
 use super::scrub::removable;
 use super::shape::{self, Shape};
-use super::transforms::{Stood, forms, is_encoded, names_base64, needs_decoding};
+use super::transforms::{Stood, forms, has_openings, is_encoded, is_undecodable, names_base64};
 use super::xml;
 use crate::sip::grammar;
 use crate::sip::parts::{Bodies, MAX_SPLIT, Sink, Splitter, index_of, is_odd_inside, is_structured};
@@ -148,7 +148,12 @@ impl<'a> Finder<'a, '_> {
             return false;
         }
         let there = kinds::of(value);
-        let place = (None, header.name, self.settings.paranoia);
+        let place = Place {
+            kind: None,
+            header: header.name,
+            paranoia: self.settings.paranoia,
+            plain: false,
+        };
         let odd = has_forms(value, there)
             || self.coded && names_base64(value)
             || self.marked && is_structured(header.name) && shape::has_marks(value)
@@ -285,33 +290,35 @@ impl<'a> Sink<'a> for Finder<'a, '_> {
             let reason = format!("{named} bytes; detection.max_value_bytes = {most}");
             self.too_long(&part, reason, false);
         }
-        let shape = shape::of(&part);
+        let there = kinds::of(part.value);
+        let shape = shape::with_kinds(&part, there);
         if let Shape::Broken(rule, byte) = shape {
             let reason = format!("no {:?} may stand in a {}", char::from(byte), what(&part));
             self.broken(&part, rule, reason);
         }
         let user = matches!(part.kind, PartKind::Userinfo | PartKind::Password);
         // A plus sign that is read as a space makes words of what stands between ampersands, so only escapes are undone.
-        let escaped = user && part.value.contains(&b'%');
-        let mut command = user && shape != Shape::Plain && shape::is_command(part.value);
+        let escaped = user && there & kinds::of_byte(b'%') != 0;
+        let mut command = user && shape != Shape::Plain && there & shape::COMMAND != 0 && shape::is_command(part.value);
         if command {
             self.command(&part);
         }
-        let there = kinds::of(part.value);
-        let place = (Some(part.kind), part.header, self.settings.paranoia);
-        // Of what is longer than may still be matched only that is asked.
+        let place = Place {
+            kind: Some(part.kind),
+            header: part.header,
+            paranoia: self.settings.paranoia,
+            plain: shape == Shape::Plain,
+        };
+        // A plain part can be read in one way only. Elsewhere letters and digits can be code in base64, where something beside
+        // them says that they are.
+        let needed = !place.plain
+            && part.kind != PartKind::Name
+            && (has_forms(part.value, there)
+                || (self.coded || part.kind == PartKind::Body) && names_base64(part.value));
+        // Of what is longer than may still be matched only whether anything may be found is asked.
         let briefly = size + PART_COST > self.matchable;
         let search = &mut self.scratch.search;
-        let mut wanted = self.ruleset.want(part.value, there, place, briefly, search);
-        // Letters and digits can be code in base64, where something beside them says that they are.
-        let mut needed = part.kind != PartKind::Name && (has_forms(part.value, there) || names_base64(part.value));
-        if shape == Shape::Plain {
-            // It can be read in one way only, and no code is written in it.
-            needed = false;
-            self.ruleset.without_code(&mut search.wanted);
-            wanted = !search.wanted.is_empty();
-        }
-        if !needed && !wanted {
+        if !needed && !self.ruleset.want(part.value, there, place, briefly, search) {
             return ControlFlow::Continue(());
         }
         let costs = size + PART_COST + if needed { FORMS_COST } else { 0 };
@@ -335,7 +342,7 @@ impl<'a> Sink<'a> for Finder<'a, '_> {
                 if self.ruleset.want(form, there, place, false, &mut self.scratch.search) {
                     self.matched(&part, form, number > 0);
                 }
-                if escaped && !command && shape::is_command(form) {
+                if escaped && !command && there & shape::COMMAND != 0 && shape::is_command(form) {
                     command = true;
                     self.command(&part);
                 }
@@ -349,7 +356,11 @@ impl<'a> Sink<'a> for Finder<'a, '_> {
 
 /// Whether a value with these kinds of bytes can be read in more than one way.
 fn has_forms(value: &[u8], there: Kinds) -> bool {
-    there & kinds::ODD != 0 || kinds::may_open(there) && needs_decoding(value)
+    match there & kinds::ODD {
+        0 => kinds::may_open(there) && has_openings(value),
+        kinds::HIGH => !is_undecodable(value) || kinds::may_open(there) && has_openings(value),
+        _ => true,
+    }
 }
 
 /// Whether a part is a token, host or userinfo, and no free text: what looks like code there is code.

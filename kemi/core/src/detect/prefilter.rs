@@ -1,14 +1,17 @@
 //! Looks for many literals at once, in either case: what says which patterns are worth a try.
 //!
-//! Of each place in a text the first two bytes are looked up in a table, which tells the third ones with which a literal begins
-//! there. What is left is compared. Ordinary text ends at the first look-up nearly always, and a table takes 32 KB, of which it touches few lines; an
-//! automaton over as many literals takes megabytes. There is a table for each of a few forms of values, with only those
-//! literals that matter in such values.
+//! Of each place in a text the first two bytes are looked up in a table, which tells the third ones with which they are the sign of
+//! a literal: those three bytes of it that ordinary messages have least. What is left is compared. Ordinary text ends at the
+//! first look-up nearly always, and a table takes 32 KB, of which it touches few lines; an automaton over as many literals takes
+//! megabytes. There is a table for each of a few forms of values, with only those literals that matter in such values.
 
 use std::ops::ControlFlow;
 
 use super::kinds::{self, Kinds};
-use super::literals::Literal;
+use super::literals::{Literal, frequency};
+
+/// Messages as ordinary clients send them, of many forms.
+pub const ORDINARY: &str = include_str!("../ordinary.txt");
 
 /// Where a literal was found: the offset of its first byte, its length, and its number.
 #[derive(Clone, Copy, Debug)]
@@ -31,11 +34,14 @@ struct Word {
     bound_before: bool,
     bound_behind: bool,
     length: u8,
+    /// Where in it its sign stands, and all of it.
+    sign: u8,
+    whole: Probe,
     /// Rules, each with the kinds of bytes that it takes beside the literal.
     owners: Vec<(u16, Kinds)>,
 }
 
-/// A literal as it is looked for. It has eight bytes at the most, so it is compared as one number.
+/// A literal, or what of it begins with its sign. It has eight bytes at the most, so it is compared as one number.
 #[derive(Clone, Copy, Debug, Default)]
 struct Probe {
     /// Its bytes in lower case, the first one lowest; which of them are letters; which of the eight count.
@@ -56,6 +62,10 @@ impl Probe {
         }
         made
     }
+
+    fn is(&self, eight: u64) -> bool {
+        (eight | self.letters) & self.mask == self.text
+    }
 }
 
 /// Classes of bytes: one for each kind.
@@ -72,8 +82,14 @@ pub struct Prefilter {
     filters: Vec<Filter>,
 }
 
-/// Bytes that values of one form are made of: of a token or host, of lists and parameters, any.
-const FORMS: [&[u8]; 3] = [b"a0.-_:@", b"a0.-_:@ ,/;=<>[]", b""];
+/// Bytes that values of one form are made of: of a token or host, of lists and parameters, any; and whether those values are
+/// plain, so that no rule for code matters.
+const FORMS: [(&[u8], bool); 4] = [
+    (b"a0.-_:@", false),
+    (b"a0.-_:@ ,/;=<>[]", false),
+    (b"", false),
+    (b"", true),
+];
 
 /// Third bytes, where a literal of one byte or of two begins.
 const ANY: u64 = u64::MAX;
@@ -83,7 +99,8 @@ const ANY: u64 = u64::MAX;
 struct Filter {
     /// It is for values with no other kinds of bytes than these.
     form: Kinds,
-    /// By the classes of two bytes: the classes of third ones that begin a literal with them.
+    plain: bool,
+    /// By the classes of two bytes: the classes of third ones with which they are the sign of a literal.
     thirds: Box<[u64; CLASSES * CLASSES]>,
 }
 
@@ -103,14 +120,15 @@ const fn class(byte: u8) -> usize {
 }
 
 impl Filter {
-    fn new(form: Kinds) -> Self {
+    fn new(form: Kinds, plain: bool) -> Self {
         Self {
             form,
+            plain,
             thirds: Box::new([0; CLASSES * CLASSES]),
         }
     }
 
-    /// A literal, by its first three bytes.
+    /// A literal, by its sign.
     fn add(&mut self, text: &[u8]) {
         match *text {
             [] => {}
@@ -121,13 +139,44 @@ impl Filter {
     }
 }
 
-/// By what a literal is found: the class of its only byte, those of its two bytes, or a hash of those of its first three.
+/// How often three bytes stand together in ordinary messages, by their classes, with what their bytes alone make likely.
+struct Seldom(Vec<u16>);
+
+impl Seldom {
+    fn new() -> Self {
+        let mut counts = vec![0u16; CLASSES * CLASSES * CLASSES];
+        for three in ORDINARY.as_bytes().windows(3) {
+            let count = &mut counts[triple(three)];
+            *count = count.saturating_add(1);
+        }
+        Self(counts)
+    }
+
+    fn weight(&self, three: &[u8]) -> f64 {
+        let alone: f64 = three.iter().map(|&byte| frequency(byte)).product();
+        f64::from(self.0[triple(three)]) + alone * ORDINARY.len() as f64
+    }
+
+    /// Where the sign of a literal begins.
+    fn sign(&self, text: &[u8]) -> usize {
+        let weights = text.windows(3).map(|three| self.weight(three)).enumerate();
+        weights
+            .min_by(|(_, one), (_, other)| one.total_cmp(other))
+            .map_or(0, |(at, _)| at)
+    }
+}
+
+fn triple(three: &[u8]) -> usize {
+    three.iter().fold(0, |all, &byte| all * CLASSES + class(byte))
+}
+
+/// By what a literal is found: the class of its only byte, those of its two bytes, or a hash of those of its sign.
 const PAIRS: usize = CLASSES;
 const HASHES: usize = PAIRS + CLASSES * CLASSES;
 const HASH_BITS: u32 = 12;
 const KEYS: usize = HASHES + (1 << HASH_BITS);
 
-/// The key of a literal that begins with these bytes and has so many.
+/// The key of a literal whose sign are these bytes, of so many.
 fn key_of(first: [u8; 3], length: usize) -> usize {
     let [one, two, three] = first.map(class);
     match length {
@@ -140,7 +189,7 @@ fn key_of(first: [u8; 3], length: usize) -> usize {
     }
 }
 
-/// The key of a literal.
+/// The key of a literal, from its sign on.
 fn key_of_all(text: &[u8]) -> usize {
     let first = std::array::from_fn(|place| text.get(place).copied().unwrap_or(0));
     key_of(first, text.len())
@@ -148,13 +197,17 @@ fn key_of_all(text: &[u8]) -> usize {
 
 impl Prefilter {
     /// Literals with the number of the rule that each is of; there are fewer than 65,536. `able`: whether values with no other
-    /// kinds of bytes may be matched by a rule.
-    pub fn new(mut owned: Vec<(&Literal, u16)>, able: impl Fn(u16, Kinds) -> bool) -> Self {
+    /// kinds of bytes may be matched by a rule. `codeless`: whether a rule matters in plain ones.
+    pub fn new(
+        mut owned: Vec<(&Literal, u16)>,
+        able: impl Fn(u16, Kinds) -> bool,
+        codeless: impl Fn(u16) -> bool,
+    ) -> Self {
         owned.retain(|(literal, _)| !literal.bytes.is_empty());
-        owned.sort_unstable_by(|(one, rule), (other, next)| {
-            let keys = key_of_all(&one.bytes).cmp(&key_of_all(&other.bytes));
-            keys.then_with(|| (one, rule).cmp(&(other, next)))
-        });
+        let seldom = Seldom::new();
+        let sign = |literal: &Literal| seldom.sign(&literal.bytes);
+        let key = |literal: &Literal| key_of_all(&literal.bytes[sign(literal)..]);
+        owned.sort_by_cached_key(|(literal, rule)| (key(literal), (*literal).clone(), *rule));
         let form = |bytes: &[u8]| {
             if bytes.is_empty() {
                 Kinds::MAX
@@ -162,7 +215,7 @@ impl Prefilter {
                 kinds::form(kinds::of(bytes))
             }
         };
-        let mut filters = FORMS.map(|bytes| Filter::new(form(bytes)));
+        let mut filters = FORMS.map(|(bytes, plain)| Filter::new(form(bytes), plain));
         let (mut words, mut probes, mut starts): (Vec<Word>, Vec<Probe>, Vec<u16>) = Default::default();
         let mut before: Option<&Literal> = None;
         for (literal, rule) in owned {
@@ -172,22 +225,25 @@ impl Prefilter {
                     && known.bound_behind == literal.bound_behind
             };
             if !before.is_some_and(same) {
-                starts.resize(key_of_all(&literal.bytes) + 1, words.len() as u16);
+                starts.resize(key(literal) + 1, words.len() as u16);
                 words.push(Word {
                     bound_before: literal.bound_before,
                     bound_behind: literal.bound_behind,
                     length: literal.bytes.len().min(8) as u8,
+                    sign: sign(literal) as u8,
+                    whole: Probe::new(&literal.bytes),
                     owners: Vec::new(),
                 });
-                probes.push(Probe::new(&literal.bytes));
+                probes.push(Probe::new(&literal.bytes[sign(literal)..]));
             }
             before = Some(literal);
             if let Some(word) = words.last_mut() {
                 word.owners.push((rule, literal.needs));
             }
             for filter in &mut filters {
-                if able(rule, filter.form) && kinds::form(literal.needs) & !filter.form == 0 {
-                    filter.add(&literal.bytes);
+                let matters = !filter.plain || codeless(rule);
+                if matters && able(rule, filter.form) && kinds::form(literal.needs) & !filter.form == 0 {
+                    filter.add(&literal.bytes[sign(literal)..]);
                 }
             }
         }
@@ -201,39 +257,51 @@ impl Prefilter {
         }
     }
 
-    /// Finds literals in a text with these kinds of bytes, by their first byte's place, until it is told to end: those that
-    /// may be a sign of something in such a text, and maybe some more.
-    pub fn scan(&self, text: &[u8], kinds: Kinds, mut hit: impl FnMut(Hit) -> ControlFlow<()>) {
+    /// Finds literals in a text with these kinds of bytes, by their sign's place, until it is told to end: those that
+    /// may tell something in such a text (of a plain one, if it is `plain`), and maybe some more. In a long text a literal that
+    /// stands many times may be told less often.
+    pub fn scan(&self, text: &[u8], kinds: Kinds, plain: bool, mut hit: impl FnMut(Hit) -> ControlFlow<()>) {
         let form = kinds::form(kinds);
-        let Some(filter) = self.filters.iter().find(|filter| form & !filter.form == 0) else {
+        let fits = |filter: &&Filter| filter.plain == plain && form & !filter.form == 0;
+        let Some(filter) = self.filters.iter().find(fits) else {
             return;
         };
+        if text.len() >= LONG {
+            let mut repeats = Repeats::default();
+            self.search(filter, text, |at, short| {
+                if repeats.knows(text, at) {
+                    return ControlFlow::Continue(());
+                }
+                self.begin(text, at, short, &mut hit)
+            });
+        } else {
+            self.search(filter, text, |at, short| self.begin(text, at, short, &mut hit));
+        }
+    }
+
+    /// Tells the places at which a literal's sign may stand, and whether it may have less than three bytes.
+    #[inline(always)]
+    fn search(&self, filter: &Filter, text: &[u8], mut begin: impl FnMut(usize, bool) -> ControlFlow<()>) {
         let thirds = &*filter.thirds;
         let known = |pair: usize| thirds[pair & 0xfff];
         let mut pair = 0;
         for (number, &byte) in text.iter().enumerate() {
             // The place two bytes before this one.
             let (thirds, third) = (known(pair), class(byte));
-            if thirds >> third & 1 != 0
-                && number >= 2
-                && self.begin(text, number - 2, thirds == ANY, &mut hit).is_break()
-            {
+            if thirds >> third & 1 != 0 && number >= 2 && begin(number - 2, thirds == ANY).is_break() {
                 return;
             }
             pair = (pair << 6 | third) & 0xfff;
         }
         // At the end only those of one byte and of two are left.
         for (left, pair) in [(2, pair), (1, pair << 6)] {
-            if text.len() >= left
-                && known(pair) == ANY
-                && self.begin(text, text.len() - left, true, &mut hit).is_break()
-            {
+            if text.len() >= left && known(pair) == ANY && begin(text.len() - left, true).is_break() {
                 return;
             }
         }
     }
 
-    /// Looks for literals that begin at a place; `short`: for those of one byte and of two, too.
+    /// Looks for literals whose sign stands at a place; `short`: for those of one byte and of two, too.
     #[inline(never)]
     fn begin(
         &self,
@@ -251,7 +319,7 @@ impl Prefilter {
                 continue;
             }
             for (number, probe) in (start..).zip(&self.probes[start..stop]) {
-                if (there | probe.letters) & probe.mask == probe.text {
+                if probe.is(there) {
                     self.compare(text, at, number, hit)?;
                 }
             }
@@ -259,7 +327,7 @@ impl Prefilter {
         ControlFlow::Continue(())
     }
 
-    /// Tells of a literal whose bytes stand at a place, if it ends and is bounded as it is to.
+    /// Tells of a literal whose sign stands at a place with what follows it, if all of it is there and bounded as it is to.
     fn compare(
         &self,
         text: &[u8],
@@ -268,8 +336,12 @@ impl Prefilter {
         hit: &mut impl FnMut(Hit) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let word = &self.words[number];
+        let Some(at) = at.checked_sub(usize::from(word.sign)) else {
+            return ControlFlow::Continue(());
+        };
         let end = at + usize::from(word.length);
         let fits = end <= text.len()
+            && (word.sign == 0 || word.whole.is(eight(text, at)))
             && (!word.bound_before || is_bound(text, at))
             && (!word.bound_behind || is_bound(text, end));
         if !fits {
@@ -296,6 +368,33 @@ impl Prefilter {
             .sum();
         let filters = self.filters.len() * CLASSES * CLASSES * size_of::<u64>();
         (self.words.len(), words + filters + self.starts.len() * 2)
+    }
+}
+
+/// Bytes from which on a text is long.
+const LONG: usize = 256;
+
+/// Places in a long text with what stands round them, so that what is repeated there is looked at once.
+struct Repeats([u32; 64]);
+
+impl Default for Repeats {
+    fn default() -> Self {
+        Self([0; 64])
+    }
+}
+
+impl Repeats {
+    /// Whether the same bytes stood round another place: all that says which literals have their sign there and are bounded.
+    fn knows(&mut self, text: &[u8], at: usize) -> bool {
+        // A literal's sign is in its last eight bytes, and its bounds are one byte before it and one behind it.
+        let Some(here) = at.checked_sub(6).and_then(|from| text.get(from..from + 16)) else {
+            return false;
+        };
+        let there = eight(text, at);
+        let place = &mut self.0[(there.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize];
+        let from = *place as usize;
+        *place = at as u32;
+        from >= 6 && text.get(from - 6..from + 10) == Some(here)
     }
 }
 
@@ -341,10 +440,10 @@ mod tests {
             literal("--", false),
         ];
         let owned = all.iter().zip(0..).collect();
-        let prefilter = Prefilter::new(owned, |_, _| true);
+        let prefilter = Prefilter::new(owned, |_, _| true, |_| true);
         let found = |text: &str| {
             let mut found = Vec::new();
-            prefilter.scan(text.as_bytes(), u64::MAX, |hit| {
+            prefilter.scan(text.as_bytes(), u64::MAX, false, |hit| {
                 found.push(text[hit.start as usize..hit.end()].to_owned());
                 ControlFlow::Continue(())
             });

@@ -122,6 +122,20 @@ pub struct Search {
     able: Set,
     /// Those of them to try: a literal of theirs stands there.
     pub wanted: Set,
+    /// By literal: the search in which it was met last; and the number of the search at hand.
+    met: Vec<u32>,
+    number: u32,
+}
+
+/// What a value stands in.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The kind of part; of a value that is not taken apart, none.
+    pub kind: Option<PartKind>,
+    pub header: HeaderName<'a>,
+    pub paranoia: u8,
+    /// Whether its structure says that no code can be in it.
+    pub plain: bool,
 }
 
 fn kind_of(name: &str) -> Option<PartKind> {
@@ -283,7 +297,7 @@ impl Ruleset {
             }
         }
         Ok(Self {
-            literals: Prefilter::new(owned, able),
+            literals: Prefilter::new(owned, able, |rule| codeless.has(rule)),
             forms,
             always,
             codeless,
@@ -331,41 +345,52 @@ impl Ruleset {
         &self.scopes[((level * self.groups + group) * 13 + kind) * words..][..words]
     }
 
-    /// Finds out which rules are worth a try on a value with these kinds of bytes, for a part of that kind (or of any) in that
-    /// header field: `search.wanted`. Whether there are any; where `briefly`, no more than that is found out, and by literals
-    /// alone: in a long value many may stand of rules that can't match it, and looking past each of them costs.
-    pub fn want(
-        &self,
-        value: &[u8],
-        kinds: Kinds,
-        place: (Option<PartKind>, HeaderName<'_>, u8),
-        briefly: bool,
-        search: &mut Search,
-    ) -> bool {
-        let (kind, header, paranoia) = place;
-        let Search { known, able, wanted } = search;
+    /// Finds out which rules are worth a try on a value with these kinds of bytes, in such a place: `search.wanted`. Whether
+    /// there are any; where `briefly`, no more than that is found out, and by literals alone: in a long value many may stand of
+    /// rules that can't match it, and looking past each of them costs.
+    pub fn want(&self, value: &[u8], kinds: Kinds, place: Place<'_>, briefly: bool, search: &mut Search) -> bool {
+        let Search {
+            known,
+            able,
+            wanted,
+            met,
+            number,
+        } = search;
         let words = self.always.0.len();
         if able.0.len() != words {
             (*able, *wanted) = (self.always.clone(), self.always.clone());
         }
+        if known.identity != self.identity || *number == u32::MAX {
+            *met = vec![0; self.literals.size().0];
+            *number = 0;
+        }
+        *number += 1;
         let known = self.able(kinds, known);
-        let scope = self.scope(kind, header.id, paranoia);
+        let scope = self.scope(place.kind, place.header.id, place.paranoia);
         // Rules that are not wanted yet.
         let mut open = 0;
         for word in 0..words {
-            let there = known[word] & scope[word];
+            let code = if place.plain { self.codeless.0[word] } else { u64::MAX };
+            let there = known[word] & scope[word] & code;
             let always = there & self.always.0[word];
             (able.0[word], wanted.0[word]) = (there, always);
             open |= there & !always;
         }
         if open != 0 && (!briefly || wanted.is_empty()) {
-            self.literals.scan(value, kinds, |hit| {
+            // A plain value is searched for what matters there alone.
+            let whatever = briefly && place.kind.is_some() && !place.plain;
+            self.literals.scan(value, kinds, place.plain, |hit| {
+                // One literal over and over is asked for its rules once.
+                let met = &mut met[usize::from(hit.literal)];
+                if *met == *number {
+                    return ControlFlow::Continue(());
+                }
+                *met = *number;
                 let mut more = false;
                 for &(rule, needs) in self.literals.owners(hit.literal) {
                     // Of a part only whether any literal counts is asked then, of whatever rule: most places of hostile text
                     // may hold one of a rule that is not for it.
-                    let counts = able.has(rule) || briefly && kind.is_some();
-                    if counts && needs & !kinds == 0 {
+                    if (whatever || able.has(rule)) && needs & !kinds == 0 {
                         wanted.add(rule);
                         more = true;
                     }
@@ -380,14 +405,9 @@ impl Ruleset {
         !wanted.is_empty()
     }
 
-    /// Takes the rules that look for code out of a set.
-    pub fn without_code(&self, wanted: &mut Set) {
-        wanted.keep(&self.codeless);
-    }
-
     /// Finds literals in a text, each with its place. Ends where it is told to.
     pub fn scan(&self, text: &[u8], hit: impl FnMut(Hit) -> ControlFlow<()>) {
-        self.literals.scan(text, Kinds::MAX, hit);
+        self.literals.scan(text, Kinds::MAX, false, hit);
     }
 
     /// The rules that are worth a try on a text, whatever their parts, in their order.
@@ -396,7 +416,7 @@ impl Ruleset {
         let mut able = Set::of(self.rules.len());
         self.learn(kinds::form(kinds), &mut able.0);
         let mut wanted = self.always.clone();
-        self.literals.scan(text, kinds, |hit| {
+        self.literals.scan(text, kinds, false, |hit| {
             for &(rule, needs) in self.literals.owners(hit.literal) {
                 if needs & !kinds == 0 {
                     wanted.add(rule);

@@ -1,7 +1,7 @@
 //! Judges parts with a tight grammar by their structure: what such a part holds by its grammar can't be code, and what its
 //! grammar can't hold has no place in it.
 
-use crate::sip::grammar::{Class, class};
+use super::kinds::{self, Kinds, of_class as class};
 use crate::sip::{Last, Part, PartKind, names};
 
 /// Families that are about code and queries: none can stand in a value that is all letters, digits and a few marks.
@@ -20,25 +20,28 @@ pub enum Shape {
     Broken(&'static str, u8),
 }
 
+/// Marks without one of which no user is a command.
+pub const COMMAND: Kinds = class(b";|&<>\n");
+
 const WORD: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
 
-static HOST: Class = class(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:[]");
-static TOKEN: Class = class(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:[]~=@");
-static TOKENS: Class = class(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.,/ ");
-static DIGITS: Class = class(b"0123456789");
-static LETTERS: Class = class(WORD);
-static TELEPHONE: Class = class(b"0123456789+*#.()-");
+const HOST: Kinds = class(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:[]");
+const TOKEN: Kinds = class(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:[]~=@");
+const TOKENS: Kinds = class(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.,/ ");
+const DIGITS: Kinds = class(b"0123456789");
+const LETTERS: Kinds = class(WORD);
+const TELEPHONE: Kinds = class(b"0123456789+*#.()-");
 
 // Marks that no client has been seen to send there, legal or not. What is illegal and harmless is left to pass: RFC 3261 has
 // fewer bytes than clients.
-static NO_HOST: Class = class(b"'`\"(){}<>|&\\^#$");
-static NO_TAG: Class = class(b"\"<>(){}|&$\\^#");
-static NO_USER: Class = class(b"`<>{}|");
-static NO_URI_PARAMETER: Class = class(b"`\"<>{}|\\^");
-static NO_PARAMETER: Class = class(b"{}|\\^$");
-static NO_NAME: Class = class(b"<>{}|^$&()");
-static NO_CALL_ID: Class = class(b"|;$&^");
-static NO_PROTOCOL: Class = class(b"\"'`<>(){}|&$\\^#;,=?!*");
+const NO_HOST: Kinds = class(b"'`\"(){}<>|&\\^#$");
+const NO_TAG: Kinds = class(b"\"<>(){}|&$\\^#");
+const NO_USER: Kinds = class(b"`<>{}|");
+const NO_URI_PARAMETER: Kinds = class(b"`\"<>{}|\\^");
+const NO_PARAMETER: Kinds = class(b"{}|\\^$");
+const NO_NAME: Kinds = class(b"<>{}|^$&()");
+const NO_CALL_ID: Kinds = class(b"|;$&^");
+const NO_PROTOCOL: Kinds = class(b"\"'`<>(){}|&$\\^#;,=?!*");
 
 /// Marks of the above that mean nothing by themselves wherever they stand, so that a look would pass them by.
 pub const MARKS: [u8; 7] = *b"|{}$()#";
@@ -104,75 +107,86 @@ pub fn is_code(family: &str) -> bool {
 
 /// Reads a part's structure, in time linear in it.
 pub fn of(part: &Part<'_>) -> Shape {
+    with_kinds(part, kinds::of(part.value))
+}
+
+/// The same, where the kinds of the part's bytes are known.
+pub fn with_kinds(part: &Part<'_>, there: Kinds) -> Shape {
     let value = part.value;
     match part.kind {
-        PartKind::Host => judged(value, &HOST, &NO_HOST, "host-format"),
-        PartKind::Port => judged(value, &DIGITS, &NO_HOST, "port-format"),
-        PartKind::Userinfo | PartKind::Password => user(value),
-        PartKind::Method => method(value),
-        PartKind::Parameter | PartKind::UriParameter if !part.quoted => parameter(part),
-        PartKind::Text => text(part),
+        PartKind::Host => judged(value, there, HOST, NO_HOST, "host-format"),
+        PartKind::Port => judged(value, there, DIGITS, NO_HOST, "port-format"),
+        PartKind::Userinfo | PartKind::Password => user(value, there),
+        PartKind::Method => method(value, there),
+        PartKind::Parameter | PartKind::UriParameter if !part.quoted => parameter(part, there),
+        PartKind::Text => text(part, there),
         _ => Shape::Open,
     }
 }
 
-fn judged(value: &[u8], plain: &Class, never: &Class, rule: &'static str) -> Shape {
-    if all(value, plain) {
+fn judged(value: &[u8], there: Kinds, plain: Kinds, never: Kinds, rule: &'static str) -> Shape {
+    if there & !plain == 0 {
         // What begins with a dash is an option to a program, two dots go up.
-        return if value.first() == Some(&b'-') || value.windows(2).any(|two| two == b"..") {
+        return if value.first() == Some(&b'-') || has_twice(value, there, b'.') {
             Shape::Open
         } else {
             Shape::Plain
         };
     }
-    match value.iter().find(|&&byte| never[usize::from(byte)]) {
+    broken(value, there, never, rule)
+}
+
+/// What holds a mark that it never may have; else it is open.
+fn broken(value: &[u8], there: Kinds, never: Kinds, rule: &'static str) -> Shape {
+    if there & never == 0 {
+        return Shape::Open;
+    }
+    match value.iter().find(|&&byte| kinds::of_byte(byte) & never != 0) {
         Some(&byte) => Shape::Broken(rule, byte),
         None => Shape::Open,
     }
 }
 
-fn all(value: &[u8], class: &Class) -> bool {
-    value.iter().all(|&byte| class[usize::from(byte)])
+/// Whether a mark stands beside its like.
+fn has_twice(value: &[u8], there: Kinds, mark: u8) -> bool {
+    there & kinds::of_byte(mark) != 0 && value.windows(2).any(|two| two == [mark; 2])
 }
 
 // userinfo = ( user / telephone-subscriber ) [ ":" password ] "@"   (RFC 3261 25.1); phones and numbers are most of them.
-fn user(value: &[u8]) -> Shape {
+fn user(value: &[u8], there: Kinds) -> Shape {
     // A star beside a bracket is a filter of LDAP, a number without digits none.
     let telephone = || {
-        let has = |mark| memchr::memchr(mark, value).is_some();
-        all(value, &TELEPHONE)
-            && value.iter().any(u8::is_ascii_digit)
-            && !(has(b'*') && (has(b'(') || has(b')')))
-            && !value.windows(2).any(|two| matches!(two, b"--" | b".."))
+        there & !TELEPHONE == 0
+            && there & DIGITS != 0
+            && !(there & class(b"*") != 0 && there & class(b"()") != 0)
+            && !has_twice(value, there, b'-')
+            && !has_twice(value, there, b'.')
     };
-    if value.first() != Some(&b'-') && (all(value, &LETTERS) || telephone()) {
+    if value.first() != Some(&b'-') && (there & !LETTERS == 0 || telephone()) {
         return Shape::Plain;
     }
-    match value.iter().find(|&&byte| NO_USER[usize::from(byte)]) {
-        Some(&byte) => Shape::Broken("user-format", byte),
-        None => Shape::Open,
-    }
+    broken(value, there, NO_USER, "user-format")
 }
 
 // Method = INVITEm / … / extension-method;  extension-method = token   (25.1)
-fn method(value: &[u8]) -> Shape {
+fn method(value: &[u8], there: Kinds) -> Shape {
     match value
         .iter()
         .find(|&&byte| !crate::sip::grammar::TOKEN[usize::from(byte)])
     {
         Some(&byte) => Shape::Broken("method-format", byte),
-        None if all(value, &LETTERS) => Shape::Plain,
+        None if there & !LETTERS == 0 => Shape::Plain,
         None => Shape::Open,
     }
 }
 
-fn parameter(part: &Part<'_>) -> Shape {
+fn parameter(part: &Part<'_>, there: Kinds) -> Shape {
     let never = match part.field.last {
         // A name that is no token, or more than one parameter: a name's own marks are not all of a value's.
-        Last::Named("parameter" | "uri_parameter") => &NO_NAME,
-        Last::Parameter(name) if is_identifier(name, part) => &NO_TAG,
-        Last::Parameter(_) if part.kind == PartKind::UriParameter => &NO_URI_PARAMETER,
-        Last::Parameter(_) => &NO_PARAMETER,
+        Last::Named("parameter" | "uri_parameter") => NO_NAME,
+        Last::Parameter(name) if is_identifier(name, part) => NO_TAG,
+        Last::Parameter(_) if part.kind == PartKind::UriParameter => NO_URI_PARAMETER,
+        Last::Parameter(_) => NO_PARAMETER,
         _ => return Shape::Open,
     };
     let rule = match part.field.last {
@@ -180,7 +194,7 @@ fn parameter(part: &Part<'_>) -> Shape {
         Last::Parameter(name) if name.eq_ignore_ascii_case(b"branch") => "branch-format",
         _ => "parameter-format",
     };
-    match judged(part.value, &TOKEN, never, rule) {
+    match judged(part.value, there, TOKEN, never, rule) {
         // Elsewhere values stand that no grammar of RFC 3261 is about.
         Shape::Broken(..) if !part.header.has(names::ROUTED) && part.header.id != names::REQUEST_URI => Shape::Open,
         // Such a name is read with its value, and may hold what looks like an option.
@@ -200,12 +214,12 @@ fn is_identifier(name: &[u8], part: &Part<'_>) -> bool {
         }
 }
 
-fn text(part: &Part<'_>) -> Shape {
+fn text(part: &Part<'_>, there: Kinds) -> Shape {
     match part.header.id {
         names::VIA if part.field.last == Last::Named("protocol") => {
-            judged(part.value, &TOKENS, &NO_PROTOCOL, "protocol-format")
+            judged(part.value, there, TOKENS, NO_PROTOCOL, "protocol-format")
         }
-        names::CALL_ID => judged(part.value, &TOKEN, &NO_CALL_ID, "call-id-format"),
+        names::CALL_ID => judged(part.value, there, TOKEN, NO_CALL_ID, "call-id-format"),
         names::CSEQ
         | names::CONTENT_LENGTH
         | names::MAX_FORWARDS
@@ -225,7 +239,7 @@ fn text(part: &Part<'_>) -> Shape {
         | names::ALLOW
         | names::ALLOW_EVENTS
         | names::CONTENT_ENCODING
-            if is_tokens(part.value) =>
+            if there & !TOKENS == 0 && is_tokens(part.value, there) =>
         {
             Shape::Plain
         }
@@ -234,9 +248,14 @@ fn text(part: &Part<'_>) -> Shape {
 }
 
 /// token *( COMMA token ), or the number and the method of a CSeq: single words, so that no sentence comes of them.
-fn is_tokens(value: &[u8]) -> bool {
-    if !all(value, &TOKENS) {
-        return false;
+fn is_tokens(value: &[u8], there: Kinds) -> bool {
+    let behind = |mark, fits: fn(u8) -> bool| {
+        let mut places = memchr::memchr_iter(mark, value);
+        there & kinds::of_byte(mark) == 0 || places.all(|at| at > 0 && fits(value[at - 1]))
+    };
+    if behind(b' ', |before| before == b',') && behind(b'-', |before| !matches!(before, b' ' | b',')) {
+        // Each is one word, whatever it is.
+        return value[0] != b'/' && !has_twice(value, there, b'.');
     }
     let words = |entry: &[u8]| {
         entry

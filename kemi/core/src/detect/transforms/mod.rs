@@ -12,6 +12,9 @@ mod unicode;
 mod utf7;
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 pub use base64::unbase64;
 pub use comments::{comments, without_comments};
@@ -21,7 +24,7 @@ pub use percent::{percent, percent_u};
 pub use shell::shell_noise;
 pub use spaces::{no_controls, plus, spaces};
 pub use token::tokens;
-pub use unicode::{overlong, plain_unicode};
+pub use unicode::{is_undecodable, overlong, plain_unicode};
 pub use utf7::utf7;
 
 use crate::sip::{Part, PartKind, unfold};
@@ -93,6 +96,14 @@ pub fn needs_decoding(value: &[u8]) -> bool {
         FIRST if byte == b'J' => token::ends_head(value, at),
         FIRST => value.get(at + 1).is_some_and(|&next| opens(byte, next)),
         _ => true,
+    })
+}
+
+/// Whether two bytes, or the end of a token's head, stand in a value that mean something together.
+pub fn has_openings(value: &[u8]) -> bool {
+    value.iter().enumerate().any(|(at, &byte)| match byte {
+        b'J' => token::ends_head(value, at),
+        _ => MEANS[byte as usize] == FIRST && value.get(at + 1).is_some_and(|&next| opens(byte, next)),
     })
 }
 
@@ -277,7 +288,8 @@ fn quiet(plain: &[u8]) -> Cow<'_, [u8]> {
 
 /// Whether a value says that there is base64 in it.
 pub fn names_base64(value: &[u8]) -> bool {
-    memchr::memmem::find_iter(value, b"64").any(|at| {
+    static NUMBER: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"64"));
+    NUMBER.find_iter(value).any(|at| {
         let before = &value[..at];
         let ends = |word: &[u8]| {
             let start = before.len().checked_sub(word.len());

@@ -10,35 +10,51 @@ use super::rewrite;
 
 /// UTF-8 in more bytes than needed becomes the ASCII character that lax decoders make of it.
 pub fn overlong(value: &[u8]) -> Cow<'_, [u8]> {
-    rewrite(
-        value,
-        |byte| matches!(byte, 0xc0 | 0xc1 | 0xe0 | 0xf0 | 0xf8 | 0xfc),
-        |value, at, made| {
-            let length = match value[at] {
-                0xc0 | 0xc1 => 2,
-                0xe0 => 3,
-                0xf0 => 4,
-                0xf8 => 5,
-                _ => 6,
-            };
-            let bytes = value.get(at..at + length)?;
-            let tail = &bytes[1..];
-            let fits = match length {
-                2 => true,
-                3 => matches!(tail[0], 0x80..=0x9f) && is_tail(tail[1]),
-                _ => {
-                    tail[..length - 3].iter().all(|&byte| byte == 0x80)
-                        && tail[length - 3..].iter().all(|&byte| is_tail(byte))
-                }
-            };
-            if !fits {
-                return None;
+    rewrite(value, begins_overlong, |value, at, made| {
+        let length = match value[at] {
+            0xc0 | 0xc1 => 2,
+            0xe0 => 3,
+            0xf0 => 4,
+            0xf8 => 5,
+            _ => 6,
+        };
+        let bytes = value.get(at..at + length)?;
+        let tail = &bytes[1..];
+        let fits = match length {
+            2 => true,
+            3 => matches!(tail[0], 0x80..=0x9f) && is_tail(tail[1]),
+            _ => {
+                tail[..length - 3].iter().all(|&byte| byte == 0x80)
+                    && tail[length - 3..].iter().all(|&byte| is_tail(byte))
             }
-            // Six bits of the last byte, one of the byte before it.
-            made.push(((bytes[length - 2] & 1) << 6) | (bytes[length - 1] & 0x3f));
-            Some(length)
-        },
-    )
+        };
+        if !fits {
+            return None;
+        }
+        // Six bits of the last byte, one of the byte before it.
+        made.push(((bytes[length - 2] & 1) << 6) | (bytes[length - 1] & 0x3f));
+        Some(length)
+    })
+}
+
+/// Whether bytes beyond ASCII mean nothing in a value but themselves: no character of UTF-8 is among them, nor what lax decoders
+/// take for the first byte of one, nor the white space of Latin-1.
+pub fn is_undecodable(value: &[u8]) -> bool {
+    // Nearly always the first of them tells.
+    let first = value.iter().position(|byte| !byte.is_ascii()).unwrap_or(value.len());
+    let begun = &value[first..value.len().min(first + 4)];
+    begun.utf8_chunks().next().is_none_or(|chunk| chunk.valid().is_empty())
+        && value[first..].utf8_chunks().all(|chunk| {
+            chunk.valid().is_ascii()
+                && !chunk
+                    .invalid()
+                    .iter()
+                    .any(|&byte| begins_overlong(byte) || byte == 0xa0)
+        })
+}
+
+const fn begins_overlong(byte: u8) -> bool {
+    matches!(byte, 0xc0 | 0xc1 | 0xe0 | 0xf0 | 0xf8 | 0xfc)
 }
 
 const fn is_tail(byte: u8) -> bool {

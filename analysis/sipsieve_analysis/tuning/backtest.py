@@ -54,6 +54,10 @@ class Row:
     banned_before: float = 0.0
     banned_after: float = 0.0
     examples: list[Example] = field(default_factory=list)
+    #: Limits by which the policy that is tried refuses, however it was before.
+    blocking: Counter[str] = field(default_factory=Counter)
+    #: Limits for which it bans.
+    banning: set[str] = field(default_factory=set)
 
     @property
     def blocked(self) -> int:
@@ -89,8 +93,6 @@ class Backtest:
         self.fields: dict[str, Counter[str]] = {change: Counter() for change in CHANGES}
         self.messages = 0
         self.first = self.last = 0.0
-        #: Decisions of limits on record that came out otherwise; only where the log's own policy is tried.
-        self.same = self.other = 0
 
     def run(self, recording: Recording) -> None:
         """Tries all of a recording."""
@@ -116,6 +118,8 @@ class Backtest:
         row.trusted = row.trusted or new.trusted or old.trusted
         row.before[old.effect] += 1
         row.after[new.effect] += 1
+        if new.effect == BLOCK:
+            row.blocking.update(rule for rule in new.rules if rule.startswith("limit-"))
         self._bans(known, old, new)
         if old.effect != new.effect:
             self._changed(row, known, old, new)
@@ -135,6 +139,7 @@ class Backtest:
             self.after.bans += 1
             row = self._row(_address(new.ban[0]) or known.ip)
             row.banned_after = row.banned_after or known.time
+            row.banning.add(new.ban[2])
 
     def _changed(self, row: Row, known: Known, old: Outcome, new: Outcome) -> None:
         was, is_ = old.effect in (BLOCK, BANNED), new.effect in (BLOCK, BANNED)

@@ -27,3 +27,8 @@ soak: venv ## memory of a worker over MESSAGES messages: fails where it grows
 	@$(PYTHON) bench/soak.py --messages $(MESSAGES)
 
 .PHONY: bench bench-mix bench-cost bench-worst bench-search soak
+
+bench-hep: venv core ## messages a second of `sipsieve hep`, from HEP packets to records on disk
+	@$(PYTHON) bench/hep.py
+
+.PHONY: bench-hep

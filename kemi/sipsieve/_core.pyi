@@ -501,9 +501,18 @@ class Capture:
 
 @final
 class Replay:
-    """Puts recorded messages through the engine: looked at by so many threads, judged in their order."""
+    """Puts recorded messages through the engine: looked at by so many threads, judged in their order.
 
-    def __new__(cls, judge: Judge, recorder: Recorder, threads: int) -> Replay: ...
+    `live`: where servers that run are followed, what the records' ids begin with, the servers' own addresses, whose messages
+    are left out, and the seconds after which bans are forgotten.
+    """
+
+    def __new__(
+        cls, judge: Judge, recorder: Recorder, threads: int, live: tuple[str, Sequence[str], int] | None = None
+    ) -> Replay: ...
+    def bans(self) -> list[tuple[str, int, str, int, str, str]]:
+        """What followed since this was last asked: key, seconds, rule, the how-manieth, scope ("a", "u", "w"), reason."""
+
     def records(self, messages: Messages) -> bytes:
         """The records of these messages, in their order, as lines."""
 

@@ -12,7 +12,7 @@ use crate::detect::{Finding, Scratch};
 use crate::engine::{Engine, Seen};
 use crate::judge::counters::{Counters, Name};
 use crate::judge::limits::NAMES;
-use crate::judge::{Decision, Judge, Scope, Verdict};
+use crate::judge::{Ban, Decision, Judge, Scope, Verdict};
 use crate::record;
 use crate::sip::Kind;
 use crate::sources::Source;
@@ -20,6 +20,9 @@ use crate::structure;
 
 /// What is kept of each kind; when there is more, what there is belongs to times long past.
 const MOST: usize = 500_000;
+
+/// Sources banned at a time; who finds no room is recorded message by message.
+const MOST_SENTENCES: usize = 100_000;
 
 /// Senders known at a time.
 const MOST_SENDERS: usize = 16_384;
@@ -40,6 +43,20 @@ const PIKE: record::Finding<'static> = record::Finding {
     excerpt: b"",
 };
 
+/// Seconds after which a ban is forgotten that rests on what can be forged.
+const FORGEABLE_MEMORY: u64 = 600;
+
+/// What sets a sensor, which follows servers that are live, apart from the reading of a recording.
+#[derive(Debug)]
+pub struct Sensor {
+    /// What the ids of its records begin with.
+    pub identity: String,
+    /// The servers' own addresses: what they sent is theirs, and is not judged.
+    pub servers: HashSet<String>,
+    /// Seconds after which a source's earlier bans are forgotten.
+    pub forget: u64,
+}
+
 /// Counters of this process alone: exact, bounded by forgetting everything. Nobody is shut out of a recording.
 #[derive(Default)]
 struct Memory(RefCell<Tables>);
@@ -50,6 +67,11 @@ struct Tables {
     copies: HashMap<u64, (u64, u64)>,
     dialogs: HashSet<u64>,
     marks: HashMap<u64, (u64, u32)>,
+    /// When the message in hand was sent, and the seconds after which bans are forgotten; none are made without.
+    now: u64,
+    forget: Option<u64>,
+    /// Until when each source was banned, the how-manieth time.
+    sentences: HashMap<(String, &'static str), (u64, u64)>,
 }
 
 fn bounded<V>(table: &mut HashMap<u64, V>) -> &mut HashMap<u64, V> {
@@ -71,8 +93,26 @@ impl Counters for Memory {
         self.0.borrow().counts.get(&name.identity()).copied().unwrap_or(0)
     }
 
-    fn offence(&self, _key: &str, _scope: Scope) -> u64 {
-        0
+    fn offence(&self, key: &str, scope: Scope) -> u64 {
+        let mut tables = self.0.borrow_mut();
+        let Some(forget) = tables.forget else { return 0 };
+        let now = tables.now;
+        let forget = if scope.is_forgeable() { FORGEABLE_MEMORY } else { forget };
+        let name = |scope: Scope| (key.to_owned(), scope.letter());
+        let is_out = |known: Option<&(u64, u64)>| known.is_some_and(|known| known.0 > now);
+        if is_out(tables.sentences.get(&name(Scope::All))) || is_out(tables.sentences.get(&name(scope))) {
+            return 0;
+        }
+        if tables.sentences.len() >= MOST_SENTENCES {
+            tables.sentences.retain(|_, known| known.0 > now);
+            if tables.sentences.len() >= MOST_SENTENCES {
+                return 0;
+            }
+        }
+        let known = tables.sentences.entry(name(scope)).or_insert((now, 0));
+        let lapsed = now.saturating_sub(known.0) > forget;
+        known.1 = if lapsed { 1 } else { known.1 + 1 };
+        known.1
     }
 
     fn mark(&self, identity: u64, value: u32, now: u64) {
@@ -127,6 +167,8 @@ pub struct Replay {
     place: String,
     number: u64,
     threads: usize,
+    sensor: Option<Sensor>,
+    bans: Vec<Ban>,
 }
 
 impl Replay {
@@ -139,7 +181,22 @@ impl Replay {
             place: String::new(),
             number: 0,
             threads: threads.clamp(1, 64),
+            sensor: None,
+            bans: Vec::new(),
         }
+    }
+
+    /// The same for servers that are live: with bans, where the policy has any.
+    #[must_use]
+    pub fn following(mut self, sensor: Sensor) -> Self {
+        self.memory.0.borrow_mut().forget = Some(sensor.forget);
+        self.sensor = Some(sensor);
+        self
+    }
+
+    /// The bans that followed from messages since this was last asked.
+    pub fn bans(&mut self) -> Vec<Ban> {
+        std::mem::take(&mut self.bans)
     }
 
     /// Appends the records of these messages, in their order, as lines.
@@ -165,6 +222,9 @@ impl Replay {
     }
 
     fn one(&mut self, item: &Recorded, seen: &mut Seen<'_>, recorder: &mut record::Recorder, out: &mut Vec<u8>) {
+        if (self.sensor.as_ref()).is_some_and(|sensor| sensor.servers.contains(&item.ip)) {
+            return;
+        }
         self.place.clear();
         let _ = write!(self.place, "{}|{}|{}", item.transport, item.port, item.ip);
         if !self.senders.contains_key(&self.place) {
@@ -185,13 +245,23 @@ impl Replay {
             ..source.clone()
         });
         let judged = spared.as_ref().unwrap_or(source);
-        // A capture is taken at the server, so its replies are answers to what it was sent.
-        let ours = || Some(true);
-        let decision = self
-            .judge
-            .decide(seen, judged, item.time as u64, &self.memory, &ours, item.refused);
+        // A capture is taken at the server, so its replies are answers to what it was sent. A stranger's reply, which may be
+        // sent to have somebody banned, belongs to nobody knows what.
+        let is_live = self.sensor.is_some();
+        let ours = || (!is_live || judged.trusted).then_some(true);
+        let now = item.time as u64;
+        self.memory.0.borrow_mut().now = now;
+        let decision = self.judge.decide(seen, judged, now, &self.memory, &ours, item.refused);
         self.number += 1;
-        write_down(item, seen, source, &decision, self.number, recorder, out);
+        let identity = self.sensor.as_ref().map_or("replay-", |sensor| &sensor.identity);
+        write_down(item, seen, source, &decision, (identity, self.number), recorder, out);
+        if let Some(ban) = decision.ban {
+            let mut tables = self.memory.0.borrow_mut();
+            if let Some(known) = tables.sentences.get_mut(&(ban.key.clone(), ban.scope.letter())) {
+                known.0 = now.saturating_add(ban.seconds);
+            }
+            self.bans.push(ban);
+        }
     }
 }
 
@@ -220,7 +290,7 @@ fn write_down(
     seen: &Seen<'_>,
     source: &Source,
     decision: &Decision<'_>,
-    number: u64,
+    (identity, number): (&str, u64),
     recorder: &mut record::Recorder,
     out: &mut Vec<u8>,
 ) {
@@ -270,7 +340,7 @@ fn write_down(
         port: item.port,
         transport: item.transport,
         action: verdict.name(),
-        id: "replay-",
+        id: identity,
         number: Some(number),
         reason: if allowed { b"" } else { decision.reason.as_bytes() },
         status: if allowed || seen.message.kind == Kind::Reply {
@@ -281,7 +351,11 @@ fn write_down(
         // Nothing of ours was carried out; what the server itself refused was.
         enforced: item.refused || item.limited,
         counters: &counts,
-        ban: None,
+        ban: decision.ban.as_ref().map(|ban| record::Ban {
+            source: &ban.key,
+            seconds: ban.seconds,
+            rule: ban.rule,
+        }),
         findings: &findings,
         message: &seen.message,
     };

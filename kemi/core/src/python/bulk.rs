@@ -12,6 +12,7 @@ use crate::bulk::rebuilt::put;
 use crate::bulk::xlog::{Format, address, transport_of};
 use crate::bulk::{Batch, Foreign, Known, Recorded, capture, lines, log, replay, trial};
 use crate::detect::Finding;
+use crate::judge::Ban;
 use crate::judge::limits::NAMES;
 use crate::python::judge::Judge;
 use crate::python::record::Recorder;
@@ -32,6 +33,11 @@ type Told = (
     bool,
     Option<(String, Vec<u8>)>,
 );
+/// See `Replay::new`.
+type Live = (String, Vec<String>, u64);
+
+/// See `Replay::bans`.
+type Sentence = (String, u64, &'static str, u64, &'static str, String);
 
 /// Messages that a reader found, on their way to `Replay`.
 #[pyclass(frozen, module = "sipsieve._core")]
@@ -227,13 +233,29 @@ pub struct Replay {
 
 #[pymethods]
 impl Replay {
-    /// `threads` look at messages, at least one.
+    /// `threads` look at messages, at least one. `live`: where servers that run are followed, what ids begin with, the
+    /// servers' addresses, and the seconds after which bans are forgotten.
     #[new]
-    fn new(judge: &Bound<'_, Judge>, recorder: Py<Recorder>, threads: usize) -> Self {
-        Self {
-            inner: replay::Replay::new(std::sync::Arc::clone(&judge.get().inner), threads),
-            recorder,
+    #[pyo3(signature = (judge, recorder, threads, live=None))]
+    fn new(judge: &Bound<'_, Judge>, recorder: Py<Recorder>, threads: usize, live: Option<Live>) -> Self {
+        let mut inner = replay::Replay::new(std::sync::Arc::clone(&judge.get().inner), threads);
+        if let Some((identity, servers, forget)) = live {
+            inner = inner.following(replay::Sensor {
+                identity,
+                servers: servers.into_iter().collect(),
+                forget,
+            });
         }
+        Self { inner, recorder }
+    }
+
+    /// The bans that followed since this was last asked: key, seconds, rule, the how-manieth, scope, reason.
+    fn bans(&mut self) -> Vec<Sentence> {
+        let told = |ban: Ban| {
+            let scope = ban.scope.letter();
+            (ban.key, ban.seconds, ban.rule, ban.offences, scope, ban.reason)
+        };
+        self.inner.bans().into_iter().map(told).collect()
     }
 
     /// The records of these messages, in their order, as lines.

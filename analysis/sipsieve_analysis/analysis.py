@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
+from typing import Final
 
 from . import campaigns as campaigns_
 from . import census, forged, habits, indicators, intents, links, ranking
@@ -13,10 +14,11 @@ from .attribution.known import Known
 from .campaigns import Campaign, Seen
 from .census import Census
 from .events import Store
+from .handover.complete import complete
 from .indicators import Indicator
 from .intake import Intake
 from .links import Group
-from .report import Actor, Evidence, Report, Sighting
+from .report import Actor, Effect, Evidence, Lawful, Report, Sighting
 from .sources import Source, common_agents, common_clients, sources
 
 #: Evidence shown of one actor.
@@ -76,12 +78,34 @@ def analyze(store: Store, intake: Intake, known: Known | None = None) -> Report:
     _details(store, actors)
     found = [campaign for actor in actors for campaign in actor.campaigns]
     named = {ip for actor in actors for ip in (*actor.addresses, *actor.victims)}
-    return Report(
+    quiet = [source for source in everyone if source.ip not in named]
+    report = Report(
         actors, found, _sightings(store, actors, counted), counted.first_us, counted.last_us, counted.messages, counted.actions,
         dict(intake.records), dict(sorted(intake.skipped.items())), [*intake.blind, *_blind(counted)], intake.files,
-        len({source.ip for source in everyone} - named), counted.lost, counted.not_looked_at,
-        [(form.template, form.lines, form.xlog) for form in intake.forms],
+        len({source.ip for source in quiet}), counted.lost, counted.not_looked_at, counted.has_replies,
+        _lawful(quiet, [source for source in everyone if source.ip in lawful]),
+        forms=[(form.template, form.lines, form.xlog) for form in intake.forms],
     )  # fmt: skip
+    return complete(report)
+
+
+#: Decisions after which a message goes on to the backend.
+_PASSES: Final = ("allow", "scrub")
+
+
+def _effect(sources: list[Source]) -> Effect:
+    return Effect(
+        sum(source.messages for source in sources), sum(source.total("received") for source in sources),
+        sum(source.action(*_PASSES) for source in sources), sum(source.action("scrub") for source in sources),
+    )  # fmt: skip
+
+
+def _lawful(sources: list[Source], others: list[Source]) -> Lawful:
+    # What a rule found in a lawful caller's messages takes nothing from how many calls it needs.
+    passes = sum(source.action(*_PASSES) for source in sources)
+    messages = sum(source.messages for source in sources)
+    peaks = (profile.peak_invites for source in (*sources, *others) for profile in source.profiles)
+    return Lawful(messages, max(0, messages - passes), max(peaks, default=0))
 
 
 def _is_research(source: Source) -> bool:
@@ -187,6 +211,7 @@ def _actor(group: Group, is_forged: bool, seen: Seen, lawful: set[str]) -> Actor
         min(s.first_us for s in group.sources), max(s.last_us for s in group.sources), sum(s.messages for s in group.sources),
         dict(methods.most_common()), [], 0, sorted({agent for s in group.sources for agent in s.agents})[:20], group.links,
         is_forged or bool(claimed and not addresses), sorted(victims, key=_address_key), note, lets_in, succeeded, pointers, _spans(group),
+        effect=_effect(group.sources),
     )  # fmt: skip
     for campaign in found:
         campaign.actor = actor.id
@@ -300,19 +325,27 @@ def _sightings(store: Store, actors: list[Actor], counted: Census) -> list[Sight
         for item in indicators.from_record(text):
             owner = by_ip.get(ip)
             told.add(item)
-            _see(found, item, owner, first, last, count)
+            _see(found, item, owner, first, last, count, _how(owner, item))
             if owner is not None and item not in owner.indicators:
                 owner.indicators.append(item)
     for actor in actors:
         for item, (first, last, count) in actor.pointers.items():
             # What the guard named in its records is counted there.
             if item in told:
-                _see(found, item, actor, first, last, 0)
+                _see(found, item, actor, first, last, 0, _how(actor, item))
             else:
-                _see(found, item, actor, first, last, count)
+                _see(found, item, actor, first, last, count, _how(actor, item))
         for tool in actor.tools:
             if habits.is_tool(tool):
-                _see(found, Indicator("user-agent", tool), actor, actor.first_us, actor.last_us, actor.messages)
+                _see(
+                    found,
+                    Indicator("user-agent", tool),
+                    actor,
+                    actor.first_us,
+                    actor.last_us,
+                    actor.messages,
+                    "name of an attack tool in User-Agent",
+                )
     for actor in actors:
         if actor.rank.tier is not ranking.Tier.LOW and not actor.spoofed:
             for ip in actor.addresses:
@@ -321,15 +354,25 @@ def _sightings(store: Store, actors: list[Actor], counted: Census) -> list[Sight
                     Indicator("source", ip),
                     actor,
                     *actor.spans.get(ip, (actor.first_us, actor.last_us, actor.messages)),
+                    "sent " + ", ".join(str(campaign.type).replace("_", " ") for campaign in actor.campaigns),
                 )
     order = {actor.id: number for number, actor in enumerate(actors)}
     return sorted(found.values(), key=lambda s: (min((order[a] for a in s.actors), default=len(order)), s.indicator))
 
 
+def _how(actor: Actor | None, item: Indicator) -> str:
+    """Where an indicator stood, and which rules saw it there."""
+    for evidence in actor.evidence if actor is not None else ():
+        if evidence.excerpt and item.value in evidence.excerpt and (first := evidence.rule.split(", ")):
+            more = f" and {len(first) - 2} more" if len(first) > 2 else ""
+            return f"in a payload in the field {evidence.field}, by {', '.join(first[:2])}{more}"
+    return "named by the guard in its records"
+
+
 def _see(
-    found: dict[Indicator, Sighting], item: Indicator, actor: Actor | None, first: int, last: int, count: int
+    found: dict[Indicator, Sighting], item: Indicator, actor: Actor | None, first: int, last: int, count: int, how: str
 ) -> None:
-    known = found.setdefault(item, Sighting(item, [], first, last, 0))
+    known = found.setdefault(item, Sighting(item, [], first, last, 0, how))
     if actor is not None and actor.id not in known.actors:
         known.actors.append(actor.id)
     known.first_us, known.last_us = min(known.first_us, first), max(known.last_us, last)

@@ -61,6 +61,8 @@ class Profile:
     last_us: int = 0
     methods: dict[str, int] = field(default_factory=dict)
     actions: dict[str, int] = field(default_factory=dict)
+    #: Messages that the backend received.
+    received: int = 0
     ports: int = 0
     streams: bool = False
     minutes: int = 0
@@ -161,7 +163,7 @@ def gather(store: Store) -> Census:
     for row in rows:
         profile = profiles[row["ip"], row["agent"]] = Profile(row["ip"], row["agent"])
         for name in ("messages", "first_us", "last_us", "ports", "minutes", "hours", "register_users", "invite_users", "option_users",
-                     "from_users", "register_calls", "invite_calls", "calls", "authorized", "hosts", "counted"):  # fmt: skip
+                     "from_users", "register_calls", "invite_calls", "calls", "authorized", "hosts", "counted", "received"):  # fmt: skip
             setattr(profile, name, int(row[name] or 0))
         for name in ("call_low", "call_high", "llac_low", "llac_high", "from_low", "from_high"):
             # Call-IDs that were made here say nothing about who sent them.
@@ -238,6 +240,11 @@ def _totals(events: Table) -> Census:
     return census
 
 
+def _reached(t: Table) -> Any:
+    """Whether the backend received a message, whatever the decision was."""
+    return t.action.isin(["allow", "scrub"]) | ~t.enforced.fill_null(True)
+
+
 def _profiles(asked: Table) -> Table:
     t = asked
     methods = {f"n_{name}": t.messages.sum(where=t.method == name) for name in _METHODS}
@@ -268,6 +275,7 @@ def _profiles(asked: Table) -> Table:
         from_high=t.user_from.max(),
         flagged=t.messages.sum(where=t.findings.length() > 0).fill_null(0),
         counted=t.messages.sum(where=(t.kind == "metric") & (t.action == "allow")).fill_null(0),
+        received=t.messages.sum(where=_reached(t)).fill_null(0),
         **methods,
         **actions,
     )
@@ -338,7 +346,7 @@ def _hits(asked: Table) -> Table:
     t = t.mutate(
         connected=t.transport.isin(["tcp", "tls", "ws", "wss"]),
         rule=t.finding.rule, family=t.finding.family, place=t.finding.field, text=t.finding.excerpt.substr(0, 300), score=t.finding.score,
-        reached=t.messages * (t.action.isin(["allow", "scrub"]) | ~t.enforced.fill_null(True)).cast("int64"),
+        reached=t.messages * _reached(t).cast("int64"),
     )  # fmt: skip
     grouped = t.group_by("ip", "agent", "rule", "family", "place", "method", "text").aggregate(
         score=t.score.max(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ import sipsieve
 
 from .attack import ATTACK_VERSION
 from .campaigns import Campaign
+from .handover.scope import Scope
 from .indicators import Indicator
 from .intents import Motive
 from .ranking import Rank
@@ -29,6 +30,68 @@ class Evidence:
     rule: str = ""
     messages: int = 0
     received: int = 0
+
+
+@dataclass(slots=True)
+class Effect:
+    """Messages of one sender before and after: sent, received by the server behind, and what it receives with the guard enforcing."""
+
+    messages: int = 0
+    received: int = 0
+    #: What the guard lets through, and how many of these it cleans.
+    guarded: int = 0
+    cleaned: int = 0
+
+
+@dataclass(slots=True)
+class Lawful:
+    """Sources with nothing against them: messages, those that the guard refuses; INVITEs of the busiest lawful source in a minute."""
+
+    messages: int = 0
+    refused: int = 0
+    peak_invites: int = 0
+
+
+@dataclass(slots=True)
+class Moment:
+    """A row of the timeline. `why` belongs to `campaigns` one by one."""
+
+    first_us: int
+    last_us: int
+    actor: str
+    campaigns: list[str]
+    why: list[str]
+    messages: int
+    succeeded: bool
+
+
+@dataclass(slots=True)
+class Paste:
+    """Lines to paste, where, and with what care."""
+
+    place: str
+    note: str
+    lines: str
+
+
+@dataclass(slots=True)
+class Recommendation:
+    """What to change, why here, for which actors, with the lines to paste."""
+
+    title: str
+    why: str
+    actors: list[str]
+    pastes: list[Paste] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Noise:
+    """What stayed low: actors, their addresses and messages, and each kind with its actors and messages."""
+
+    actors: int = 0
+    addresses: int = 0
+    messages: int = 0
+    kinds: list[tuple[str, int, int]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -63,6 +126,7 @@ class Actor:
     hours: dict[int, int] = field(default_factory=dict)
     port_messages: list[tuple[int, int]] = field(default_factory=list)
     target_messages: list[tuple[str, int]] = field(default_factory=list)
+    effect: Effect = field(default_factory=Effect)
 
 
 @dataclass(slots=True)
@@ -74,6 +138,8 @@ class Sighting:
     first_us: int
     last_us: int
     messages: int
+    #: How it was found.
+    how: str = ""
 
 
 @dataclass(slots=True)
@@ -94,6 +160,15 @@ class Report:
     quiet_sources: int
     lost: int = 0
     not_looked_at: int = 0
+    #: Whether the inputs hold the servers' answers.
+    answers: bool = True
+    lawful: Lawful = field(default_factory=Lawful)
+    #: What `handover.complete` makes of the rest, and what the caller was told to write on the cover.
+    noise: Noise = field(default_factory=Noise)
+    chronicle: list[Moment] = field(default_factory=list)
+    advice: list[Recommendation] = field(default_factory=list)
+    summary: list[str] = field(default_factory=list)
+    scope: Scope = field(default_factory=Scope)
     #: What lines look like that nobody understood: template, how many, and the format of xlog that reads them.
     forms: list[tuple[str, int, str]] = field(default_factory=list)
 
@@ -113,7 +188,9 @@ def as_json(report: Report) -> dict[str, Any]:
         "schema": SCHEMA,
         "generator": f"sipsieve {sipsieve.__version__}",
         "attack_version": ATTACK_VERSION,
+        "scope": asdict(report.scope) | {"systems": list(report.scope.systems), "excluded": list(report.scope.excluded)},
         "window": {"start": when(report.first_us), "end": when(report.last_us)},
+        "summary": report.summary,
         "totals": {
             "messages": report.messages,
             "actions": dict(sorted(report.actions.items())),
@@ -131,6 +208,17 @@ def as_json(report: Report) -> dict[str, Any]:
         },
         "actors": [_actor(actor) for actor in report.actors],
         "campaigns": [_campaign(campaign) for campaign in report.campaigns],
+        "timeline": [
+            {"start": when(m.first_us), "end": when(m.last_us), "actor": m.actor, "campaigns": m.campaigns, "why": m.why,
+             "messages": m.messages, "succeeded": m.succeeded}
+            for m in report.chronicle
+        ],
+        "recommendations": [asdict(one) for one in report.advice],
+        "lawful": asdict(report.lawful),
+        "noise": {
+            "actors": report.noise.actors, "addresses": report.noise.addresses, "messages": report.noise.messages,
+            "kinds": [{"what": what, "actors": actors, "messages": messages} for what, actors, messages in report.noise.kinds],
+        },
         "indicators": [
             {
                 "type": sighting.indicator.kind,
@@ -140,10 +228,11 @@ def as_json(report: Report) -> dict[str, Any]:
                 "first_seen": when(sighting.first_us),
                 "last_seen": when(sighting.last_us),
                 "messages": sighting.messages,
+                "how": sighting.how,
             }
             for sighting in report.indicators
         ],
-    }
+    }  # fmt: skip
 
 
 def _actor(actor: Actor) -> dict[str, Any]:
@@ -176,6 +265,8 @@ def _actor(actor: Actor) -> dict[str, Any]:
         "port_count": actor.port_count,
         "tools": actor.tools,
         "accepted": actor.accepted,
+        "succeeded": actor.succeeded,
+        "effect": asdict(actor.effect),
         "indicators": [{"type": i.kind, "value": i.value} for i in actor.indicators],
     }  # fmt: skip
 

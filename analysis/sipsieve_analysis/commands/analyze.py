@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -32,6 +33,7 @@ Examples:
   sipsieve analyze /var/log/sipsieve/decisions.jsonl
   sipsieve analyze --html report.html --csv indicators.csv week.pcap /var/log/kamailio.log.*.gz
   sipsieve analyze --xlog '$rm from $si:$sp fu=$fu ua=$ua' /var/log/kamailio.log
+  sipsieve analyze --pdf report.pdf --appendix report/ --scope scope.toml --client "Example Telecom" decisions.jsonl
   journalctl -u kamailio -o json | sipsieve analyze --json -
 
 Exit codes: 0 nothing above low was found, 1 something was, 2 an input can't be read or the call was wrong.
@@ -43,7 +45,25 @@ Exit codes: 0 nothing above low was found, 1 something was, 2 an input can't be 
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON (docs/report.schema.json).")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as one HTML page.")
 @click.option("--markdown", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as Markdown.")
+@click.option(
+    "--pdf", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as PDF (needs WeasyPrint)."
+)
 @click.option("--csv", type=click.Path(path_type=Path, dir_okay=False), help="Write the indicators as CSV.")
+@click.option(
+    "--appendix",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write everything as CSV files into this folder: actors, addresses, campaigns, evidence, indicators.",
+)
+@click.option(
+    "--scope",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="What stands on the cover, as TOML: title, client, author, date, classification, purpose, systems, excluded.",
+)
+@click.option(
+    "--title", default="", metavar="TEXT", help="Title of the report; goes before --scope, as the next two do."
+)
+@click.option("--client", default="", metavar="TEXT", help="For whom the report is.")
+@click.option("--author", default="", metavar="TEXT", help="Who made it.")
 @click.option("--all", "everything", is_flag=True, help="Show every actor on the terminal, not only the gravest.")
 @click.option(
     "--known",
@@ -77,7 +97,13 @@ def command(
     as_json: bool,
     html: Path | None,
     markdown: Path | None,
+    pdf: Path | None,
     csv: Path | None,
+    appendix: Path | None,
+    scope: Path | None,
+    title: str,
+    client: str,
+    author: str,
     everything: bool,
     known: Path | None,
     timezone: str,
@@ -98,9 +124,11 @@ def command(
     from ..analysis import analyze
     from ..attribution import known as known_
     from ..events import Store
+    from ..handover import scope as scope_
     from ..intake import Collector, InputError, form_lines
     from ..render import html as html_
     from ..render import markdown as markdown_
+    from ..render import pdf as pdf_
     from ..render import table, terminal
 
     zone = zone_of(timezone)
@@ -108,6 +136,15 @@ def command(
         declared = known_.read(known) if known else None
     except (known_.KnownError, OSError) as error:
         raise click.BadParameter(harmless(str(error)), param_hint="--known") from error
+    try:
+        cover = (scope_.read(scope) if scope else scope_.Scope()).over(title=title, client=client, author=author)
+    except (scope_.ScopeError, OSError) as error:
+        raise click.BadParameter(harmless(str(error)), param_hint="--scope") from error
+    if pdf is not None:
+        try:
+            pdf_.check()
+        except pdf_.PdfError as error:
+            raise click.UsageError(f"--pdf: {error}") from error
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sipsieve-", dir=temporary)))
         try:
@@ -131,18 +168,33 @@ def command(
         if bar:
             bar.add_task("grouping and ranking", total=None)
         report = analyze(store, collector.intake, declared)
-    for target, text in ((html, html_.write), (markdown, markdown_.write), (csv, table.write)):
+    report.scope = cover
+    outputs: list[tuple[Path | None, Callable[[], str | bytes]]] = [
+        (html, lambda: html_.write(report)),
+        (markdown, lambda: markdown_.write(report)),
+        (csv, lambda: table.write(report)),
+        (pdf, lambda: pdf_.write(report)),
+    ]
+    if appendix is not None:
+        outputs += [(appendix / name, lambda text=text: text) for name, text in table.appendix(report).items()]  # type: ignore[misc]
+    for target, made in outputs:
         if target is not None:
-            try:
-                target.write_text(text(report), encoding="utf-8", newline="")
-            except OSError as error:
-                raise click.UsageError(f"{target}: cannot be written: {error.strerror}") from error
+            _write(target, made(), target.parent == appendix)
     if as_json:
         json.dump(report_.as_json(report), sys.stdout, ensure_ascii=True, indent=2)
         sys.stdout.write("\n")
     else:
         terminal.draw(report, Console(highlight=False), everything)
     sys.exit(1 if any(actor.rank.tier != "low" for actor in report.actors) else 0)
+
+
+def _write(target: Path, content: str | bytes, makes_folder: bool = False) -> None:
+    try:
+        if makes_folder:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+    except OSError as error:
+        raise click.UsageError(f"{target}: cannot be written: {error.strerror}") from error
 
 
 def _standard_input(folder: Path) -> Path:

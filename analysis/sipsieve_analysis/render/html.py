@@ -13,11 +13,13 @@ import sipsieve
 
 from ..attack import ATTACK_VERSION
 from ..operate.harmless import harmless
+from ..ranking import Tier
 from ..report import Report
 from . import charts, words
 
-#: Campaigns and indicators shown; the JSON report has them all.
+#: Attackers, events and indicators shown; the appendix and the JSON report have them all.
 _ROWS: Final = 200
+_EVENTS: Final = 60
 _ACTORS: Final = 100
 
 
@@ -33,6 +35,7 @@ def write(report: Report) -> str:
     environment.filters["harmless"] = lambda text, cells=0: harmless(str(text), cells)
     environment.filters["moment"] = words.moment
     style = environment.get_template("report.css.j2").render()
+    grave = [actor for actor in report.actors if actor.rank.tier is not Tier.LOW]
     # The one style sheet is allowed by its hash: no other, and no style attribute, has any effect.
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return environment.get_template("report.html.j2").render(
@@ -41,12 +44,14 @@ def write(report: Report) -> str:
         policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
         # The style sheet is ours, whole.
         style=Markup(style),
-        timeline=charts.timeline(report),
-        ranking=charts.ranking(report),
-        heats=[chart for what in ("ports", "targets") if (chart := charts.heat(report, what)).boxes],
+        colours=charts.COLOURS,
+        timeline=charts.both(charts.timeline, report),
+        comparison=charts.both(charts.comparison, report),
+        heats=[pair for draw in (charts.ports, charts.targets) if (pair := charts.both(draw, report))],
         version=sipsieve.__version__,
         attack_version=ATTACK_VERSION,
-        actors=report.actors[:_ACTORS],
-        campaigns=report.campaigns[:_ROWS],
+        grave=grave[:_ACTORS],
+        more=max(0, len(grave) - _ACTORS),
+        chronicle=report.chronicle[:_EVENTS],
         indicators=report.indicators[:_ROWS],
     )

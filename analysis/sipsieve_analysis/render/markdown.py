@@ -6,7 +6,8 @@ import re
 from typing import Final
 
 from ..operate.harmless import harmless
-from ..report import Report
+from ..ranking import Tier
+from ..report import Actor, Report
 from . import words
 
 #: What Markdown would act on.
@@ -20,37 +21,110 @@ def text(value: object, limit: int = 200) -> str:
     return _ACTIVE.sub(r"\\\1", plain).replace("@", "&commat;").replace(":", "&colon;")
 
 
+def code(lines: str) -> list[str]:
+    """Our own lines to paste, as a block that holds nothing of a sender's."""
+    return ["", *(f"    {line}" for line in lines.splitlines()), ""]
+
+
 def write(report: Report) -> str:
-    """The whole report."""
-    lines = ["# SIP analysis", "", f"**{words.headline(report)}**", ""]
-    lines += [f"{words.span(report.first_us, report.last_us)} UTC, {words.count(report.messages, 'message')}.", ""]
-    if steps := words.steps(report):
-        lines += ["## What to do, in this order", ""]
-        for number, (action, actors) in enumerate(steps, 1):
-            lines.append(f"{number}. {action} ({', '.join(text(words.name(actor)) for actor in actors[:6])})")
+    """The whole report, in the order of the HTML page."""
+    grave = [actor for actor in report.actors if actor.rank.tier is not Tier.LOW]
+    tags = {actor.id: f"A{number}" for number, actor in enumerate(report.actors, 1)}
+    lines = [
+        *_cover(report),
+        f"**{words.headline(report)}**",
+        "",
+        *(f"- {text(one, 400)}" for one in report.summary),
+        "",
+    ]
+    if report.advice:
+        lines += ["## Recommendations, in this order", ""]
+        for number, one in enumerate(report.advice, 1):
+            lines += [
+                f"### {number}. {text(one.title)}",
+                "",
+                f"{text(one.why, 600)} Because of {', '.join(tags[a] for a in one.actors[:8])}.",
+                "",
+            ]
+            for paste in one.pastes:
+                lines += [text(f"{paste.place}: {paste.note}" if paste.note else paste.place), *code(paste.lines)]
+    if report.indicators:
+        lines += ["## Indicators", "", "| type | value | how it was found | messages |", "|---|---|---|---|"]
+        lines += [
+            f"| {text(s.indicator.kind)} | {text(s.indicator.defanged)} | {text(s.how)} | {s.messages} |"
+            for s in report.indicators
+        ]
         lines.append("")
-    lines += ["## Actors", "", "| tier | score | who | wants | campaigns | seen (UTC) | messages |"]
-    lines.append("|---|---|---|---|---|---|---|")
-    for actor in report.actors:
-        who = text(words.name(actor)) + (" (forged)" if actor.spoofed else "")
-        seen = words.span(actor.first_us, actor.last_us)
+    if report.chronicle:
+        lines += ["## Timeline", "", "| when (UTC) | who | what | messages |", "|---|---|---|---|"]
+        for m in report.chronicle:
+            what = "; ".join(f"{kind.replace('_', ' ')}: {why}" for kind, why in zip(m.campaigns, m.why, strict=True))
+            inside = "got in. " if m.succeeded else ""
+            lines.append(
+                f"| {words.span(m.first_us, m.last_us)} | {tags[m.actor]} | {inside}{text(what, 400)} | {m.messages} |"
+            )
+        lines.append("")
+    if grave:
+        lines += [
+            "## Before and after",
+            "",
+            "| sender | sent | reached the server | with the guard enforcing | of these cleaned |",
+            "|---|---|---|---|---|",
+        ]
+        for actor in grave:
+            e = actor.effect
+            lines.append(
+                f"| {tags[actor.id]} {text(words.name(actor))} | {e.messages} | {e.received} | {e.guarded} | {e.cleaned} |"
+            )
+        if report.lawful.messages:
+            through = report.lawful.messages - report.lawful.refused
+            lines.append(f"| nothing against them | {report.lawful.messages} | | {through} | |")
+        lines.append("")
+    lines += _actors(grave, tags)
+    if report.noise.actors:
+        kinds = "; ".join(f"{actors} x {what}" for what, actors, _ in report.noise.kinds)
+        stayed = f"{words.count(report.noise.actors, 'sender')} that stayed low, with {words.count(report.noise.messages, 'message')}"
+        lines += ["## Noise", "", f"{stayed}: {text(kinds, 1000)}.", ""]
+    lines += ["## Method and limits", "", *(f"- {text(item, 800)}" for item in words.method(report))]
+    if limits := words.limits(report):
+        lines += ["", "### What this can't show", "", *(f"- {text(item, 400)}" for item in limits)]
+    return "\n".join(lines) + "\n"
+
+
+def _cover(report: Report) -> list[str]:
+    scope = report.scope
+    lines = [f"# {text(scope.title or 'SIP analysis')}", ""]
+    rows = [
+        ("Classification", scope.classification), ("For", scope.client), ("By", scope.author), ("Date", scope.date), ("Purpose", scope.purpose),
+        ("Systems", "; ".join(scope.systems)), ("Not covered", "; ".join(scope.excluded)),
+    ]  # fmt: skip
+    lines += [f"- {name}: {text(value, 2000)}" for name, value in rows if value]
+    return [
+        *lines,
+        f"- Period: {words.span(report.first_us, report.last_us)} UTC, {words.count(report.messages, 'message')}",
+        "",
+    ]
+
+
+def _actors(actors: list[Actor], tags: dict[str, str]) -> list[str]:
+    lines = ["## Attackers", ""]
+    if not actors:
+        return [*lines, "None above low.", ""]
+    for actor in actors:
+        inside = ", got in" if actor.succeeded else ""
+        lines += [f"### {tags[actor.id]}: {text(words.name(actor))}{' (forged)' if actor.spoofed else ''}", ""]
         lines.append(
-            f"| {actor.rank.tier} | {actor.rank.score} | {who} | {words.wants(actor)} | {words.kinds(actor)} | {seen} | {actor.messages} |"
+            f"- {actor.rank.tier}, score {actor.rank.score}{inside}; wants {words.wants(actor)}; {words.kinds(actor)}"
         )
-    for actor in report.actors:
-        if actor.rank.tier == "low":
-            continue
-        lines += ["", f"### {text(words.name(actor))}, {words.wants(actor)}", ""]
-        lines.append(f"- addresses: {text(', '.join(actor.addresses), 2000)}")
         lines.append(f"- ATT&amp;CK: {words.techniques(actor)}")
+        lines.append(f"- where from: {text(', '.join(actor.addresses) or 'no address in the log', 2000)}")
+        lines.append(
+            f"- when: {words.span(actor.first_us, actor.last_us)} UTC, {words.count(actor.messages, 'message')}"
+        )
+        if actor.note:
+            lines.append(f"- note: {text(actor.note, 400)}")
         for item in actor.evidence:
             excerpt = f": {text(item.excerpt)}" if item.excerpt else ""
             lines.append(f"- {text(item.text)}, {words.count(item.messages, 'message')}{excerpt}")
-    if report.indicators:
-        lines += ["", "## Indicators", "", "| type | value | messages |", "|---|---|---|"]
-        lines += [
-            f"| {text(s.indicator.kind)} | {text(s.indicator.defanged)} | {s.messages} |" for s in report.indicators
-        ]
-    if limits := words.limits(report):
-        lines += ["", "## What this can't show", "", *(f"- {text(item, 400)}" for item in limits)]
-    return "\n".join(lines) + "\n"
+        lines += [f"- reached: {words.becomes(actor)}", f"- do: {text(actor.rank.action, 400)}", ""]
+    return lines

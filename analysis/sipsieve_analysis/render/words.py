@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
+from ..attack import ATTACK_VERSION
 from ..ranking import Tier
 from ..report import Actor, Report
 
@@ -59,6 +60,11 @@ def name(actor: Actor) -> str:
     return f"{first} +{len(actor.addresses) - 1}" if len(actor.addresses) > 1 else first
 
 
+def tag(report: Report, actor: Actor) -> str:
+    """The short name by which tables and charts of one report refer to an actor."""
+    return f"A{next(number for number, one in enumerate(report.actors, 1) if one is actor)}"
+
+
 def wants(actor: Actor) -> str:
     """Its intents in words."""
     return ", ".join(INTENTS[str(motive.intent)] for motive in actor.motives) or "nothing that shows"
@@ -81,6 +87,26 @@ def steps(report: Report) -> list[tuple[str, list[Actor]]]:
         if actor.rank.tier is not Tier.LOW:
             found.setdefault(actor.rank.action, []).append(actor)
     return list(found.items())
+
+
+def becomes(actor: Actor) -> str:
+    """What the guard makes of an actor's messages, in words."""
+    effect = actor.effect
+    reached = f"{effect.received:,} of {count(effect.messages, 'message')} reached the server behind"
+    through = f"with the guard enforcing {effect.guarded:,} do"
+    return f"{reached}; {through}" + (f", {effect.cleaned:,} of them cleaned" if effect.cleaned else "")
+
+
+def method(report: Report) -> list[str]:
+    """How the findings came about, in sentences."""
+    records = ", ".join(f"{count(number, 'record')} of a {kind}" for kind, number in report.records.items())
+    return [
+        f"Read: {records or 'nothing'}. Every message went through the guard's rules; what was decided is the log's, or is worked out where the guard did not run.",
+        "Senders are grouped by what they can't help to show (address, payload, program, timing), each link with its evidence. "
+        "A User-Agent alone joins nobody. A UDP address can be forged: an address whose own calls and registrations are accepted is in no list here for what a datagram says.",
+        "The score adds severity, success, evidence, volume, persistence and what the backend received: from 75 immediate, from 50 high, from 25 medium. "
+        f"Techniques are named after MITRE ATT&CK {ATTACK_VERSION}. All times are UTC.",
+    ]
 
 
 def limits(report: Report) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 from typing import Final
 
 from . import campaigns as campaigns_
@@ -25,12 +26,28 @@ from .sources import Source, common_agents, common_clients, sources
 _EVIDENCE = 12
 
 
+@dataclass(slots=True)
+class Context:
+    """What a look at all events tells those at a part of them: servers, whether answers are logged, what lawful clients use."""
+
+    servers: set[str] = field(default_factory=set)
+    has_replies: bool = False
+    agents: set[str] = field(default_factory=set)
+    clients: set[str] = field(default_factory=set)
+
+
 def analyze(store: Store, intake: Intake, known: Known | None = None) -> Report:
     """Groups, names and ranks what the store holds. The same events give the same report.
 
     `known` are addresses that nothing is held against.
     """
-    counted = census.gather(store)
+    return look(store, intake, Context(), known)
+
+
+def look(store: Store, intake: Intake, context: Context, known: Known | None = None) -> Report:
+    """The same of a part of the events; `context` is what is known beside them, and learns what they tell."""
+    counted = census.gather(store, context.servers, context.has_replies)
+    context.servers, context.has_replies = counted.servers, counted.has_replies
     floods, profiles = forged.floods(counted.profiles)
     logins: dict[str, list[Login]] = defaultdict(list)
     for login in counted.logins:
@@ -58,10 +75,9 @@ def analyze(store: Store, intake: Intake, known: Known | None = None) -> Report:
             )
     groups = [(group, True) for group in floods]
     groups += [(Group([source]), False) for source in declared]
-    groups += [
-        (group, False)
-        for group in links.group(rest, common_agents(everyone), asked, common_clients(everyone, counted.has_replies))
-    ]
+    context.agents |= common_agents(everyone)
+    context.clients |= common_clients(everyone, counted.has_replies)
+    groups += [(group, False) for group in links.group(rest, context.agents, asked, context.clients)]
     seen = Seen(asked, logins, calls, counted.has_replies, lambda group: _peak(store, group))
     lawful = {source.ip for source in everyone if source.is_lawful and source.ip not in guilty}
     # Whoever has traffic of another kind is abused as a sender; that traffic is judged by itself.
@@ -251,13 +267,13 @@ def _evidence(found: list[Campaign], hits: list[census.Hit], injected: list[cens
     for hit in hits:
         texts.setdefault((hit not in injected, hit.field, hit.excerpt), {}).setdefault(hit.rule, []).append(hit)
     lines = []
-    for (harmless, field, excerpt), rules in texts.items():
+    for (harmless, place, excerpt), rules in texts.items():
         # The same message fires several rules: the most frequent one counts it.
         messages = max(sum(hit.messages for hit in same) for same in rules.values())
         received = max(sum(hit.received for hit in same) for same in rules.values())
         names = ", ".join(sorted(rules))
         lines.append(
-            (harmless, -messages, Evidence("rule", f"{names} in {field}", excerpt, field, names, messages, received))
+            (harmless, -messages, Evidence("rule", f"{names} in {place}", excerpt, place, names, messages, received))
         )
     lines.sort(key=lambda line: (line[0], line[1], line[2].field, line[2].excerpt))
     return (items + [line[2] for line in lines])[:_EVIDENCE]

@@ -153,10 +153,12 @@ def requests(events: Table) -> Table:
     )
 
 
-def gather(store: Store) -> Census:
-    """Reads the census out of the store."""
+def gather(store: Store, servers: Collection[str] = (), has_replies: bool = False) -> Census:
+    """Reads the census out of the store. `servers` and `has_replies` are what is known beside its events."""
     events = store.events
     census = _totals(events)
+    census.servers.update(servers)
+    census.has_replies |= has_replies
     asked, census.agents = _bounded(requests(events))
     rows = _profiles(asked).to_pyarrow().to_pylist()
     profiles: dict[tuple[str, str], Profile] = {}

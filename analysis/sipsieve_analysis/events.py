@@ -6,7 +6,8 @@ what the sender wrote, escaped as in the decision log.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -61,6 +62,9 @@ _RECORD: Final = """{
     'sipsieve': 'STRUCT(input VARCHAR)'
 }"""
 
+#: Where the events that were chosen stand.
+_NARROWED: Final = "narrowed"
+
 #: A record is a few kilobytes; a line beyond this is not one.
 _LONGEST: Final = 4 << 20
 
@@ -91,14 +95,47 @@ class Store:
         self.connection.raw_sql("ALTER TABLE events ADD COLUMN IF NOT EXISTS client VARCHAR")
         #: From and until when `events` looks, in microseconds; None for all.
         self.window: tuple[int, int] | None = None
+        self._narrowed = False
 
     @property
     def events(self) -> Table:
-        """The events so far, those of `window` only where one is set."""
-        table = self.connection.table("events")
+        """The events so far, those of `window` only where one is set, and those that `narrow` chose."""
+        table = self.connection.table(_NARROWED if self._narrowed else "events")
         if self.window is not None:
             table = table.filter(table.time_us >= self.window[0], table.time_us < self.window[1])
         return table
+
+    @contextmanager
+    def narrow(self, ips: Collection[str]) -> Iterator[int]:
+        """Within this, `events` holds only what these addresses sent and what was answered; gives how many those are."""
+        connection = self.connection.con
+        connection.execute("CREATE OR REPLACE TABLE chosen AS SELECT unnest(?::VARCHAR[]) AS ip", [sorted(ips)])
+        connection.execute(
+            f"CREATE OR REPLACE TABLE {_NARROWED} AS SELECT * FROM events WHERE coalesce(ip, '') IN (SELECT ip FROM chosen)"  # noqa: S608 (ours)
+        )
+        connection.execute(
+            f"INSERT INTO {_NARROWED} SELECT * FROM events WHERE type = 'reply' AND coalesce(ip, '') NOT IN (SELECT ip FROM chosen) "  # noqa: S608 (ours)
+            f"AND call_id IN (SELECT DISTINCT call_id FROM {_NARROWED} WHERE type IS DISTINCT FROM 'reply' AND call_id IS NOT NULL)"
+        )
+        self._narrowed = True
+        try:
+            yield int(connection.execute(f"SELECT count(*) FROM {_NARROWED}").fetchall()[0][0])  # noqa: S608 (ours)
+        finally:
+            self._narrowed = False
+            connection.execute(f"DROP TABLE {_NARROWED}")
+
+    def concerned(self, behind: int) -> set[str]:
+        """Addresses that sent, or whose requests are answered by, what was added behind that row ("" for none)."""
+        rows = self.connection.con.execute(
+            """
+            WITH fresh AS (SELECT ip, type, call_id FROM events WHERE rowid > ?)
+            SELECT DISTINCT coalesce(ip, '') FROM fresh WHERE type IS DISTINCT FROM 'reply'
+            UNION SELECT DISTINCT coalesce(ip, '') FROM events WHERE type IS DISTINCT FROM 'reply'
+                AND call_id IN (SELECT call_id FROM fresh WHERE type = 'reply' AND call_id IS NOT NULL)
+            """,
+            [behind],
+        ).fetchall()
+        return {ip for (ip,) in rows}
 
     def add(self, path: Path, kind: str) -> tuple[int, int]:
         """Adds a file of decision records, as lines of JSON, plain or gzip.
@@ -112,7 +149,7 @@ class Store:
             f"maximum_object_size = {_LONGEST}, columns = {_RECORD}, compression = '{_compression(path)}')"
         )
         # Rows are added behind those that are there: what is said of them needs no look at the others.
-        behind = self._last()
+        behind = self.last()
         # One pass: the rows that are no records are put in too, and counted while they are taken out.
         connection.execute(
             f"""
@@ -221,7 +258,8 @@ class Store:
         # Everything is fetched: DuckDB lets nobody else ask before.
         return int(self.connection.con.execute("SELECT count(*) FROM events").fetchall()[0][0])
 
-    def _last(self) -> int:
+    def last(self) -> int:
+        """The number of the last row; what is added later has a greater one."""
         last = self.connection.con.execute("SELECT max(rowid) FROM events").fetchall()[0][0]
         return -1 if last is None else int(last)
 

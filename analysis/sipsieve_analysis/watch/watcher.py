@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Final
 
-from ..analysis import analyze
+from ..analysis import Context, analyze, look
 from ..campaigns import CampaignType
 from ..intake import Intake
 from ..ranking import Tier
@@ -20,6 +22,7 @@ from ..readers.replayed import Replay
 from ..render import html
 from ..report import Actor, Report, as_json, when
 from .alerts import Sink
+from .concern import Concern
 from .follow import Follower
 from .memory import Memory
 
@@ -64,23 +67,25 @@ class Watcher:
         self._raw: rawlog.LogReader | None = None
         self._xlog = tuple(xlog)
         self._skipped: Counter[str] = Counter()
-        self._compared = False
+        self._concern: Concern | None = None
+        self._touched: set[str] = set()
         self._follower = Follower(log, memory.position(log))
+        #: Events that the last look was at.
+        self.looked_at = 0
 
     def round(self, now: datetime) -> int:
         """One round. Returns how many records were new."""
         new = self._read(now)
-        if new or not self._compared:
-            # A crash may have come between reading and telling, so the first round always compares.
-            self._compare(self._analyze())
-            self._compared = True
+        # A crash may have come between reading and telling, so the first round always compares.
+        if new or self._concern is None:
+            self._look(now, new)
         self._deliver()
         if self._reports is not None:
             self._write_due(self._reports, now)
         return new
 
     def _read(self, now: datetime) -> int:
-        new = 0
+        new, behind = 0, self._memory.store.last()
         for chunk in self._follower.read():
             lines, kind = chunk.data, InputKind.DECISIONS.value
             if not _is_decisions(lines):
@@ -88,6 +93,7 @@ class Watcher:
             good, _ = self._memory.take(self._log, chunk, lines, kind)
             new += good
         if new:
+            self._touched |= self._memory.store.concerned(behind)
             _, last, _ = self._memory.bounds()
             self._memory.forget(last - self._days * _DAY_US)
         return new
@@ -120,15 +126,43 @@ class Watcher:
             self._compare(self._analyze())
             self._deliver()
 
-    def _analyze(self, window: tuple[int, int] | None = None) -> Report:
+    def _analyze(self, window: tuple[int, int] | None = None, context: Context | None = None) -> Report:
         self._memory.store.window = window
         try:
             _, _, number = self._memory.bounds()
             intake = Intake(skipped=Counter(self._memory.skipped()), files=[(str(self._log), "followed")])
             intake.records[InputKind.RAW.value if self._replay else InputKind.DECISIONS.value] = number
-            return analyze(self._memory.store, intake)
+            self.looked_at = number
+            return look(self._memory.store, intake, context) if context else analyze(self._memory.store, intake)
         finally:
             self._memory.store.window = None
+
+    def _look(self, now: datetime, new: int) -> None:
+        """Looks at what is new, and at whom it concerns; at everything, where that is due."""
+        touched, self._touched = self._touched, set()
+        number = self._memory.bounds()[2]
+        if self._concern is None or not self._concern.suffices(touched, new, number, now):
+            began = time.monotonic()
+            self._concern = Concern(now, number)
+            report = self._analyze(context=self._concern.context)
+            self._concern.learn(report, time.monotonic() - began)
+            self._compare(report)
+            return
+        chosen = self._concern.chosen(touched)
+        report = self._part(chosen, self._concern)
+        # Who turned out to belong to somebody known is looked at together with all of that.
+        more = self._concern.joined(report, touched, chosen)
+        if more:
+            report = self._part(chosen | more, self._concern)
+        report.actors = [actor for actor in report.actors if touched & {*actor.addresses, *actor.victims}]
+        self._concern.learn(report)
+        self._compare(report)
+
+    def _part(self, ips: set[str], concern: Concern) -> Report:
+        with self._memory.store.narrow(ips) as self.looked_at:
+            # What lawful clients use is known from all of them; a part tells nothing new of that.
+            context = replace(concern.context, agents=set(concern.context.agents), clients=set(concern.context.clients))
+            return look(self._memory.store, Intake(), context)
 
     def _compare(self, report: Report) -> None:
         """Posts what was not told yet: new actors and campaigns, and those that have become graver."""

@@ -27,6 +27,8 @@ pub enum Told {
 pub struct Patterns {
     pub failed: Regex,
     pub failed_opensips: Regex,
+    /// What both of these hold.
+    pub malformed_words: memchr::memmem::Finder<'static>,
     pub malformed: Regex,
     pub malformed_tail: Regex,
     pub pike_script: Regex,
@@ -47,6 +49,7 @@ pub fn patterns() -> &'static Patterns {
         failed_opensips: made(&format!(
             r"^Unable to parse msg received from \[{ADDRESS}:(\d{{1,5}})\]\s*$"
         )),
+        malformed_words: memchr::memmem::Finder::new("Malformed SIP request from "),
         malformed: made(&format!(r"^Malformed SIP request from {ADDRESS}:(\d{{1,5}})$")),
         malformed_tail: made(&format!(
             r"\}} <script>: Malformed SIP request from {ADDRESS}:(\d{{1,5}})\s*$"

@@ -1,5 +1,7 @@
 //! Formats the record of one message.
 
+use std::sync::LazyLock;
+
 use super::fingerprint;
 use super::indicators::of_texts;
 use super::json;
@@ -285,7 +287,9 @@ impl Recorder {
             out.push(b'"');
         }
         let quoted = self.quoted;
-        let is_known = |value: &[u8]| !quoted || memchr::memmem::find(value, UNKNOWN.as_bytes()).is_none();
+        static UNKNOWN_VALUE: LazyLock<memchr::memmem::Finder<'static>> =
+            LazyLock::new(|| memchr::memmem::Finder::new(UNKNOWN));
+        let is_known = |value: &[u8]| !quoted || UNKNOWN_VALUE.find(value).is_none();
         if !quoted {
             out.extend_from_slice(b",\"bytes\":");
             json::number(out, raw.len() as u64);

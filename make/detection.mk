@@ -8,6 +8,9 @@ detection-executed: venv ## the same for payloads composed at random that did so
 	@$(PYTHON) tests/detection/executed.py --seed $(or $(SEED),1) --count $(or $(COUNT),300) --show $(SHOW) \
 		--part $(or $(PART),develop) $(OPTIONS)
 
+detection-structural: venv ## whether a message's structure can hide an attack, each way with legal twins (OPTIONS="--json …")
+	@$(PYTHON) tests/detection/structural.py $(OPTIONS)
+
 detection-differential: venv ## whether a real Kamailio's script is shown what was not looked at (SEED=1 COUNT=100000 SHOW=…)
 	@$(PYTHON) tests/detection/differential.py --seed $(or $(SEED),1) --count $(or $(COUNT),100000) \
 		--show $(or $(filter-out 0,$(SHOW)),5) $(OPTIONS)
@@ -15,7 +18,7 @@ detection-differential: venv ## whether a real Kamailio's script is shown what w
 model: venv ## train a second opinion on texts, a trial that the guard does not ask: build/second_opinion (CORPORA=…)
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PYTHON) tests/detection/train.py --corpora $(CORPORA)
 
-.PHONY: model detection detection-executed detection-differential
+.PHONY: model detection detection-executed detection-structural detection-differential
 
 SECONDS ?= 60
 

@@ -91,7 +91,7 @@ def _raw(name: str) -> Callable[[bytes], bytes]:
     return lambda t: message(more=name.encode() + b": " + t + b"\r\n")
 
 
-def _reply(text: bytes, line: bytes = b"SIP/2.0 200 OK", header: bytes = b"Server: ") -> bytes:
+def reply(text: bytes, line: bytes = b"SIP/2.0 200 OK", header: bytes = b"Server: ") -> bytes:
     return (
         line + b"\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK4b43c2ff8.1\r\nFrom: <sip:a@example.com>;tag=1\r\n"
         b"To: <sip:b@example.com>;tag=2\r\nCall-ID: a84b4c76e66710\r\nCSeq: 1 INVITE\r\n"
@@ -166,10 +166,10 @@ PLACES: Final[dict[str, Callable[[bytes], bytes]]] = {
     ),
     "sdp session": lambda t: _sdp(b"i=" + t),
     "sdp uri": lambda t: _sdp(b"u=" + t),
-    "reply server": _reply,
-    "reply phrase": lambda t: _reply(t, b"SIP/2.0 200 " + t, b""),
-    "reply contact": lambda t: _reply(b'"' + quoted(t) + b'" <sip:b@192.0.2.4>', header=b"Contact: "),
-    "reply warning": lambda t: _reply(b'399 host "' + quoted(t) + b'"', header=b"Warning: "),
+    "reply server": reply,
+    "reply phrase": lambda t: reply(t, b"SIP/2.0 200 " + t, b""),
+    "reply contact": lambda t: reply(b'"' + quoted(t) + b'" <sip:b@192.0.2.4>', header=b"Contact: "),
+    "reply warning": lambda t: reply(b'399 host "' + quoted(t) + b'"', header=b"Warning: "),
 }
 
 

@@ -1,7 +1,7 @@
 //! What holds for whatever is scrubbed: nothing is left to find, and nothing else is changed.
 
 use sipsieve_core::detect::Scratch;
-use sipsieve_core::detect::scrub::{PLACEHOLDER, scrub};
+use sipsieve_core::detect::scrub::{PLACEHOLDER, body_start, scrub};
 use sipsieve_core::sip::{Kind, Span};
 
 use crate::detect::ENGINES;
@@ -84,20 +84,23 @@ fn unchanged(raw: &[u8], spans: &[Span], made: &[u8]) {
         rest = rest
             .strip_prefix(&raw[from..span.start])
             .expect("what stood before is there");
-        rest = placed(rest, &raw[..span.start], span.end - span.start);
+        rest = placed(rest, span.start >= body_start(raw), span.end - span.start);
         from = span.end;
     }
     assert_eq!(rest, &raw[from..]);
 }
 
-/// What follows a placeholder; one in place of a body is as long as that was.
-fn placed<'m>(made: &'m [u8], before: &[u8], size: usize) -> &'m [u8] {
-    if !(before.ends_with(b"\n\r\n") || before.ends_with(b"\n\n")) {
+/// What follows a placeholder; one in a body is as long as what stood there.
+fn placed(made: &[u8], in_body: bool, size: usize) -> &[u8] {
+    if !in_body {
         return made.strip_prefix(PLACEHOLDER).expect("a placeholder");
     }
     let (body, rest) = made.split_at(size);
     let shown = size.min(PLACEHOLDER.len());
     assert_eq!(body[..shown], PLACEHOLDER[..shown]);
-    assert!(body[shown..].iter().all(|&byte| byte == b' '), "blanks behind a placeholder");
+    assert!(
+        body[shown..].iter().all(|&byte| byte == b' '),
+        "blanks behind a placeholder"
+    );
     rest
 }

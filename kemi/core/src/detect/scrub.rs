@@ -48,7 +48,7 @@ pub fn removable(part: &Part<'_>, is_reply: bool) -> bool {
         PartKind::Text => !routed,
         PartKind::Parameter if part.quoted && !routed => true,
         // A text as a whole; SDP's lines say where the media goes.
-        PartKind::Body => part.field.header.id == names::BODY && part.field.last == Last::Whole,
+        PartKind::Body => part.field.header.id == names::BODY,
         PartKind::UriParameter if says_how_to_reach(part.field.last) => false,
         PartKind::Userinfo
         | PartKind::Password
@@ -59,9 +59,20 @@ pub fn removable(part: &Part<'_>, is_reply: bool) -> bool {
     }
 }
 
-/// Whether a place is right behind an empty line, where no value of a header field begins.
-fn begins_body(raw: &[u8], at: usize) -> bool {
-    raw[..at].ends_with(b"\n\r\n") || raw[..at].ends_with(b"\n\n")
+/// Behind the first empty line of a message; those in front of its first line are none (RFC 3261 7.5).
+pub fn body_start(raw: &[u8]) -> usize {
+    let first = raw.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
+    let first = first.unwrap_or(raw.len());
+    let mut at = first;
+    while let Some(next) = memchr::memchr(b'\n', &raw[at..]) {
+        at += next + 1;
+        match raw[at..] {
+            [b'\n', ..] => return at + 1,
+            [b'\r', b'\n', ..] => return at + 2,
+            _ => {}
+        }
+    }
+    raw.len()
 }
 
 /// The message with these spans replaced, and no other byte changed. What overlaps a span before it is left out.
@@ -69,6 +80,7 @@ fn begins_body(raw: &[u8], at: usize) -> bool {
 /// A body stays as long as it was, so that Content-Length holds: blanks follow the placeholder, or part of it stands there.
 pub fn scrub(raw: &[u8], mut spans: Vec<Span>) -> Vec<u8> {
     spans.sort_unstable();
+    let body = body_start(raw);
     let mut made = Vec::with_capacity(raw.len());
     let mut position = 0;
     for span in spans {
@@ -76,7 +88,7 @@ pub fn scrub(raw: &[u8], mut spans: Vec<Span>) -> Vec<u8> {
             continue;
         }
         made.extend_from_slice(&raw[position..span.start]);
-        if begins_body(raw, span.start) {
+        if span.start >= body {
             let size = span.end - span.start;
             made.extend_from_slice(&PLACEHOLDER[..size.min(PLACEHOLDER.len())]);
             made.resize(made.len() + size.saturating_sub(PLACEHOLDER.len()), b' ');

@@ -12,6 +12,9 @@ use super::names::{self, HeaderName};
 /// Header fields read of one message. Real messages have 10 to 40; the rest is a defect.
 pub const MAX_HEADERS: usize = 128;
 
+/// Of a reply, which can't be refused, so many are; what follows them is read as the value of the last.
+pub const MAX_REPLY_HEADERS: usize = 512;
+
 /// Folds of one header value. Clients fold a long list once an entry, if at all.
 pub const MAX_FOLDS: usize = 64;
 
@@ -159,10 +162,26 @@ fn headers(message: &mut Message<'_>, mut position: usize, end: usize) {
     let raw = message.raw;
     let mut others = 0;
     while position < end {
-        if message.headers.len() + others >= MAX_HEADERS {
-            message
-                .defects
-                .push(defect("header-count", "message", "more than 128 header fields", b""));
+        let lines = message.headers.len() + others;
+        if lines == MAX_HEADERS {
+            let reason = "more than 128 header fields";
+            message.defects.push(defect("header-count", "message", reason, b""));
+        }
+        if lines >= MAX_HEADERS && message.kind != Kind::Reply {
+            break;
+        }
+        if lines >= MAX_REPLY_HEADERS {
+            let name = memchr(b':', &raw[position..end]).map_or(position, |at| position + at);
+            let value_start = (name + 1).min(end);
+            message.headers.push(Header {
+                name: HeaderName::read(b"x-rest"),
+                raw_name: b"x-rest",
+                value: Cow::Borrowed(&raw[value_start..end]),
+                start: position,
+                value_start,
+                end,
+                folded: false,
+            });
             break;
         }
         let mut stop = memchr(b'\n', &raw[position..end]).map_or(end, |at| position + at);

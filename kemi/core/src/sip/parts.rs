@@ -15,6 +15,9 @@ use super::sdp::{self, text_lines};
 /// Entries read of one comma-joined header value.
 const MAX_ENTRIES: usize = 64;
 
+/// Texts of an XML body that are given one by one; what follows comes as one.
+const MAX_TEXTS: usize = 256;
+
 /// Bytes of a message that are split into entries and parameters. Real messages have at most 4,000 in such headers; what is
 /// beyond is read as it stands.
 pub const MAX_SPLIT: usize = 6144;
@@ -305,6 +308,57 @@ impl<'a, S: Sink<'a>> Splitter<'a, S> {
                 end: self.raw.len(),
             };
             return self.give(PartKind::Body, field, header, span, false);
+        }
+        if bodies.text && is_named(kind, b"xml") {
+            return self.xml(message.body_start);
+        }
+        GO_ON
+    }
+
+    /// The texts between the tags of XML, and the tags' values in quotes: markup itself is no sign of anything.
+    fn xml(&mut self, start: usize) -> Flow {
+        let header = HeaderName::known(names::BODY);
+        let field = Field {
+            header,
+            index: 0,
+            entry: 0,
+            last: Last::Named("text"),
+        };
+        let raw = self.raw;
+        let (mut at, mut given, mut in_tag) = (start, 0, false);
+        while at < raw.len() {
+            let ends = |byte: &u8| matches!(byte, b'<' | b'>') || in_tag && matches!(byte, b'"' | b'\'');
+            let end = raw[at..].iter().position(ends).map_or(raw.len(), |end| at + end);
+            let span = trimmed(raw, Span { start: at, end });
+            let mut wanted = !in_tag && !span.is_empty();
+            at = end + 1;
+            match raw.get(end) {
+                Some(b'<') => in_tag = true,
+                Some(b'>') => in_tag = false,
+                Some(&quote) => {
+                    let close = memchr(quote, &raw[at..]).map_or(raw.len(), |close| at + close);
+                    let inside = trimmed(raw, Span { start: at, end: close });
+                    if given >= MAX_TEXTS {
+                        let end = raw.len();
+                        return self.give(PartKind::Body, field, header, Span { end, ..inside }, false);
+                    }
+                    if !inside.is_empty() {
+                        given += 1;
+                        self.give(PartKind::Body, field, header, inside, false)?;
+                    }
+                    at = close + 1;
+                    wanted = false;
+                }
+                None => {}
+            }
+            if wanted {
+                if given >= MAX_TEXTS {
+                    let end = raw.len();
+                    return self.give(PartKind::Body, field, header, Span { end, ..span }, false);
+                }
+                given += 1;
+                self.give(PartKind::Body, field, header, span, false)?;
+            }
         }
         GO_ON
     }

@@ -16,6 +16,26 @@ const fn has_text(name: u8) -> bool {
 /// Bytes without which no code is written; other lines are addresses, numbers and tokens, and most have none of these.
 static MARKS: Class = class(b"'`\"$(){}<>|&%\\#");
 
+/// Whether code may stand in a line that is not for people: it has a mark, a path from the root, or one that goes up.
+fn is_marked(line: &[u8]) -> bool {
+    let mut before = 0;
+    line.iter().any(|&byte| {
+        let pair = (before, byte);
+        before = byte;
+        MARKS[usize::from(byte)] || !byte.is_ascii() || matches!(pair, (b'.', b'.') | (b' ', b'/'))
+    })
+}
+
+/// Whether a line at the head of a part of a multipart body may hold text. Its type has quotes and semicolons.
+fn is_head(line: &[u8]) -> bool {
+    let named = |name: &[u8]| {
+        line.get(..name.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(name))
+    };
+    let quiet = |byte: &u8| !MARKS[usize::from(*byte)] || matches!(byte, b'"' | b'\'' | b'<' | b'>');
+    line.contains(&b':') && !(named(b"content-type") && line.iter().all(quiet))
+}
+
 /// The name of a line as fields show it, "line" for what is no line of a description.
 pub fn name_of(line: &[u8]) -> &'static str {
     const NAMES: [&str; 26] = [
@@ -30,21 +50,27 @@ pub fn name_of(line: &[u8]) -> &'static str {
 
 /// Calls `line` with the span of each line of `raw[start..]` that may hold text, line end not included: the lines for people,
 /// others where a mark stands that code needs, and what is no line of a description. Lines end with CRLF, LF or, as lax readers
-/// have it, CR. Without `loose` only lines count that begin with a letter and an equals sign.
+/// have it, CR. Without `loose` only lines count that begin with a letter and an equals sign, and those at the head of a part of a
+/// multipart body, between its boundary and an empty line (RFC 2046 5.1).
 ///
 /// Of more than `MAX_LINES` comes one more span, which begins with the line after them and holds all that follows, so that
 /// nothing is left unread.
 pub fn text_lines(raw: &[u8], start: usize, loose: bool, mut line: impl FnMut(Span)) {
     let mut at = start;
     let mut found = 0;
+    let mut heads = false;
     while at < raw.len() {
         let end = memchr2(b'\n', b'\r', &raw[at..]).map_or(raw.len(), |end| at + end);
         let text = &raw[at..end];
         let named = matches!(text, [b'a'..=b'z', b'=', ..]);
         let wanted = if named {
-            has_text(text[0]) || text.iter().any(|&byte| MARKS[usize::from(byte)] || !byte.is_ascii())
+            has_text(text[0]) || is_marked(text)
+        } else if loose {
+            !text.is_empty()
         } else {
-            loose && !text.is_empty()
+            // The line end of an empty line is what stands before it; of CR and LF the second is no line.
+            heads = text.starts_with(b"--") || heads && !(text.is_empty() && raw[..at].ends_with(b"\n"));
+            heads && is_head(text)
         };
         if wanted {
             if found == MAX_LINES {
@@ -92,6 +118,18 @@ mod tests {
         let mut found = 0;
         text_lines(raw, 0, false, |_| found += 1);
         assert_eq!(found, 2);
+        assert_eq!(
+            lines(b"a=x:a /etc\r\na=x:../a\r\na=x:a/b.c"),
+            [&b"a=x:a /etc"[..], b"a=x:../a"]
+        );
+    }
+
+    #[test]
+    fn the_heads_of_parts_are_read() {
+        let mut found = Vec::new();
+        let raw = b"--b\r\nContent-Type: a/b;c=\"d\"\r\nContent-Description: x\r\n\r\nno: head\r\ns=x\r\n--b--\r\n";
+        text_lines(raw, 0, false, |span| found.push(span.of(raw)));
+        assert_eq!(found, [&b"Content-Description: x"[..], b"s=x"]);
     }
 
     #[test]

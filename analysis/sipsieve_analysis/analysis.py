@@ -96,7 +96,7 @@ def look(store: Store, intake: Intake, context: Context, known: Known | None = N
     named = {ip for actor in actors for ip in (*actor.addresses, *actor.victims)}
     quiet = [source for source in everyone if source.ip not in named]
     report = Report(
-        actors, found, _sightings(store, actors, counted), counted.first_us, counted.last_us, counted.messages, counted.actions,
+        actors, found, _sightings(store, actors, known), counted.first_us, counted.last_us, counted.messages, counted.actions,
         dict(intake.records), dict(sorted(intake.skipped.items())), [*intake.blind, *_blind(counted)], intake.files,
         len({source.ip for source in quiet}), counted.lost, counted.not_looked_at, counted.has_replies,
         _lawful(quiet, [source for source in everyone if source.ip in lawful]),
@@ -333,7 +333,8 @@ def _details(store: Store, actors: list[Actor]) -> None:
             campaign.ports, campaign.port_count = sorted(mine)[: census.MOST_PORTS], len(mine)
 
 
-def _sightings(store: Store, actors: list[Actor], counted: Census) -> list[Sighting]:
+def _sightings(store: Store, actors: list[Actor], known: Known | None) -> list[Sighting]:
+    """What to look for elsewhere. An address that the operator declared is none, whoever wrote it into a payload."""
     found: dict[Indicator, Sighting] = {}
     by_ip = {ip: actor for actor in actors for ip in (*actor.victims, *actor.addresses)}
     told: set[Indicator] = set()
@@ -341,16 +342,16 @@ def _sightings(store: Store, actors: list[Actor], counted: Census) -> list[Sight
         for item in indicators.from_record(text):
             owner = by_ip.get(ip)
             told.add(item)
+            if _is_declared(item, known):
+                continue
             _see(found, item, owner, first, last, count, _how(owner, item))
             if owner is not None and item not in owner.indicators:
                 owner.indicators.append(item)
     for actor in actors:
         for item, (first, last, count) in actor.pointers.items():
             # What the guard named in its records is counted there.
-            if item in told:
-                _see(found, item, actor, first, last, 0, _how(actor, item))
-            else:
-                _see(found, item, actor, first, last, count, _how(actor, item))
+            if not _is_declared(item, known):
+                _see(found, item, actor, first, last, 0 if item in told else count, _how(actor, item))
         for tool in actor.tools:
             if habits.is_tool(tool):
                 _see(
@@ -374,6 +375,10 @@ def _sightings(store: Store, actors: list[Actor], counted: Census) -> list[Sight
                 )
     order = {actor.id: number for number, actor in enumerate(actors)}
     return sorted(found.values(), key=lambda s: (min((order[a] for a in s.actors), default=len(order)), s.indicator))
+
+
+def _is_declared(item: Indicator, known: Known | None) -> bool:
+    return known is not None and any(known.find(ip) is not None for ip in indicators.addresses(item))
 
 
 def _how(actor: Actor | None, item: Indicator) -> str:

@@ -7,12 +7,23 @@ from typing import Any, Final
 
 from sipsieve.detection.indicators import Indicator, in_payload
 
-__all__ = ["Indicator", "command_hosts", "from_record", "in_payload"]
+__all__ = ["Indicator", "addresses", "command_hosts", "from_record", "in_payload"]
 
 
 def command_hosts(text: str) -> set[str]:
     """The hosts that a payload connects to: two payloads with one host come from one hand."""
     return {item.value for item in in_payload(text) if item.kind in ("ip", "domain")}
+
+
+def addresses(item: Indicator) -> list[str]:
+    """The addresses in an indicator: itself, or its host's."""
+    if item.kind == "ip":
+        return [item.value]
+    if item.kind == "host-port":
+        return [item.value.rpartition(":")[0].strip("[]")]
+    return [one.value for one in in_payload(item.value) if one.kind == "ip"] + [
+        one.value.rpartition(":")[0].strip("[]") for one in in_payload(item.value) if one.kind == "host-port"
+    ]
 
 
 def from_record(text: str) -> set[Indicator]:

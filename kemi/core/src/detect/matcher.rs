@@ -285,10 +285,12 @@ impl<'a> Sink<'a> for Finder<'a, '_> {
     fn part(&mut self, part: Part<'a>) -> ControlFlow<()> {
         let size = part.value.len();
         let most = self.settings.max_value_bytes;
-        let named = if is_name(&part) { size } else { longest(&part, most) };
-        if named > most {
-            let reason = format!("{named} bytes; detection.max_value_bytes = {most}");
-            self.too_long(&part, reason, false);
+        if size > most {
+            let named = if is_name(&part) { size } else { longest(&part, most) };
+            if named > most {
+                let reason = format!("{named} bytes; detection.max_value_bytes = {most}");
+                self.too_long(&part, reason, false);
+            }
         }
         let there = kinds::of(part.value);
         let shape = shape::with_kinds(&part, there);

@@ -68,7 +68,7 @@ impl Probe {
     }
 }
 
-/// Classes of bytes: one for each kind.
+/// Classes of bytes: a letter in either case, a digit, a mark; marks that are seldom share one.
 const CLASSES: usize = 64;
 
 /// Literals made ready.
@@ -84,10 +84,11 @@ pub struct Prefilter {
 
 /// Bytes that values of one form are made of: of a token or host, of lists and parameters, any; and whether those values are
 /// plain, so that no rule for code matters.
-const FORMS: [(&[u8], bool); 4] = [
+const FORMS: [(&[u8], bool); 5] = [
     (b"a0.-_:@", false),
     (b"a0.-_:@ ,/;=<>[]", false),
     (b"", false),
+    (b"a0.-_:@=~[]", true),
     (b"", true),
 ];
 
@@ -104,13 +105,55 @@ struct Filter {
     thirds: Box<[u64; CLASSES * CLASSES]>,
 }
 
-/// The number of a byte's kind, below 64; the same for a letter in either case.
+/// Marks with a class of their own, and those that share one with the mark behind them.
+const MARKS: &[u8] = b" \t.-_:;,/=@%\"'<($*+&\\|#`";
+const SHARED: [(u8, u8); 9] = [
+    (b'>', b'<'),
+    (b')', b'('),
+    (b'[', b'('),
+    (b']', b'('),
+    (b'{', b'$'),
+    (b'}', b'$'),
+    (b'^', b'`'),
+    (b'~', b'`'),
+    (b'!', b'`'),
+];
+
+/// The number of a byte's class, below 64; the same for a letter in either case.
 static CLASS: [u8; 256] = {
-    let mut table = [0; 256];
+    // Questions, bytes beyond ASCII and controls have the last ones.
+    let mut table = [63; 256];
     let mut byte = 0;
-    while byte < 256 {
-        table[byte] = kinds::of_byte(byte as u8).trailing_zeros() as u8;
+    while byte < 128 {
+        let lower = (byte as u8).to_ascii_lowercase();
+        table[byte] = match lower {
+            b'a'..=b'z' => lower - b'a',
+            b'0'..=b'9' => 26 + (lower - b'0'),
+            b'?' => 61,
+            0..=8 | 14..=31 | 127 => 62,
+            _ => MARK_CLASSES[byte],
+        };
         byte += 1;
+    }
+    table
+};
+
+const MARK_CLASSES: [u8; 128] = {
+    let mut table = [61; 128];
+    let mut at = 0;
+    while at < MARKS.len() {
+        table[MARKS[at] as usize] = 36 + at as u8;
+        at += 1;
+    }
+    let mut byte = 10;
+    while byte <= 13 {
+        table[byte] = table[b'\t' as usize];
+        byte += 1;
+    }
+    at = 0;
+    while at < SHARED.len() {
+        table[SHARED[at].0 as usize] = table[SHARED[at].1 as usize];
+        at += 1;
     }
     table
 };

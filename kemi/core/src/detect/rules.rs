@@ -369,12 +369,12 @@ impl Ruleset {
         let scope = self.scope(place.kind, place.header.id, place.paranoia);
         // Rules that are not wanted yet.
         let mut open = 0;
-        for word in 0..words {
-            let code = if place.plain { self.codeless.0[word] } else { u64::MAX };
-            let there = known[word] & scope[word] & code;
-            let always = there & self.always.0[word];
-            (able.0[word], wanted.0[word]) = (there, always);
-            open |= there & !always;
+        let rules = known.iter().zip(scope).zip(&self.codeless.0).zip(&self.always.0);
+        for ((able, wanted), (((known, scope), codeless), always)) in able.0.iter_mut().zip(&mut wanted.0).zip(rules) {
+            let code = if place.plain { *codeless } else { u64::MAX };
+            *able = known & scope & code;
+            *wanted = *able & always;
+            open |= *able & !always;
         }
         if open != 0 && (!briefly || wanted.is_empty()) {
             // A plain value is searched for what matters there alone.

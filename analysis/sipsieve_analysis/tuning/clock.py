@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Final
 
@@ -29,8 +30,15 @@ class Clock:
         self._last: dict[tuple[str, str, str], tuple[int, int]] = {}
 
     def tell(self, wall: float, steady: float) -> None:
-        """A record has both clocks."""
-        self.offset, self.told = wall - steady + _LAG, True
+        """A record has both clocks.
+
+        The clock begins anew with the machine. What is counted goes on by whole windows then, never back, so that no
+        window comes twice.
+        """
+        offset = wall - steady + _LAG
+        if self.offset is not None:
+            offset -= WINDOW * math.ceil((offset - self.offset) / WINDOW)
+        self.offset, self.told = offset, True
 
     def find(self, counted: Iterable[tuple[float, tuple[str, str, str], int]]) -> None:
         """Finds where minutes begin from counts (time, whose, count): between a count and a lower one is a border, between a

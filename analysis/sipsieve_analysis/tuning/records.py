@@ -62,7 +62,7 @@ class _Event(Struct, frozen=True, gc=False):
     id: str = ""
     count: Annotated[int, Meta(ge=0)] = 0
     #: Of a notice: seconds of the guard's steady clock.
-    steady: float | None = None
+    steady: Annotated[float, Meta(ge=0, le=1e12)] | None = None
 
 
 class _Policy(Struct, frozen=True, gc=False):

@@ -98,6 +98,17 @@ def test_counts_tell_where_minutes_begin() -> None:
     assert clock.offset is not None and abs(clock.offset - 12.3) < 0.4
 
 
+def test_a_machine_that_starts_anew_counts_no_window_twice() -> None:
+    clock = Clock()
+    clock.tell(START, 5_000_000.0)
+    before = clock.seconds(START + 100, None, 0)
+    clock.tell(START + 200, 17.0)
+    after = clock.seconds(START + 243.5, None, 0)
+    assert after >= before + 143 and after - before < 143 + 61
+    # In the window that the new clock says: 60.5 s is half a second after a border.
+    assert after % 60 == 0
+
+
 def call_centre(tmp_path: Path, toml: str = "") -> Path:
     """A call centre that calls twenty numbers a minute, and one who asks for four hundred and gets none."""
     world = World(7)

@@ -15,6 +15,7 @@ use crate::judge::limits::{self, Counts};
 use crate::judge::{Ban, Judge, Scope, Verdict};
 use crate::sip::{self, Defect, Kind, dialog};
 use crate::sources::Source;
+use crate::state::marks::Marks;
 use crate::state::memory::Memory;
 use crate::state::region::SECRET;
 use crate::structure;
@@ -24,6 +25,10 @@ const MOST_SENDERS: usize = 65_536;
 
 /// Windows after which places are freed whose window is long over: the tables tell 4,096 windows apart.
 const SWEEP: u64 = 512;
+
+/// Challenges and credentials remembered, 32 MiB: a server's table is smaller, and loses one of some 10,000 to another by a
+/// chance that is new with each start; two runs over one recording are to say the same.
+const MARKS: usize = 1 << 21;
 
 /// Seconds that an offence on forgeable evidence is remembered, as in `sipsieve.abuse.shared_counters`.
 const FORGEABLE_MEMORY: u64 = 600;
@@ -198,9 +203,11 @@ pub struct Trial {
 impl Trial {
     /// `capacity`: `limits.capacity` of the policy. `threads` look at messages, at least one. Errors are the operating system's.
     pub fn new(judge: Arc<Judge>, capacity: usize, most_bans: usize, forget: u64, threads: usize) -> io::Result<Self> {
+        let mut tables = Memory::new(capacity, None, 1, 10, Duration::ZERO)?;
+        tables.marks = Arc::new(Marks::new(MARKS)?);
         Ok(Self {
             judge,
-            tables: Memory::new(capacity, None, 1, 10, Duration::ZERO)?,
+            tables,
             bans: RefCell::default(),
             most_bans: most_bans.min(MOST_BANS),
             forget,

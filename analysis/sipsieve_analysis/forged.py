@@ -28,11 +28,14 @@ def floods(profiles: list[Profile]) -> tuple[list[Group], list[Profile]]:
     for profile in profiles:
         by_ip[profile.ip].append(profile)
     bursts: dict[str, list[Source]] = defaultdict(list)
+    told = any(profile.authorized for profile in profiles)
     for ip, mine in by_ip.items():
         # An address that says much under many names is one sender. Under a few, one may be its own and another forged.
         for part in [mine] if len(mine) > _NAMES else [[profile] for profile in mine]:
             source = Source(ip, part)
             few = source.messages <= FEW and not source.lawful and not source.total("authorized")
+            # Where the log tells of no credentials, a second registration under the first one's Call-ID stands for them.
+            few = few and (told or not _went_on(source))
             if ip and few and not source.streams and not source.injections:
                 bursts[_method(source)].append(source)
     groups: list[Group] = []
@@ -43,6 +46,12 @@ def floods(profiles: list[Profile]) -> tuple[list[Group], list[Profile]]:
             groups.append(Group(run, {"same moment": f"{len(run)} addresses began within minutes of each other"}))
             taken.update(id(profile) for source in run for profile in source.profiles)
     return groups, [profile for profile in profiles if id(profile) not in taken]
+
+
+def _went_on(source: Source) -> bool:
+    """Whether it registers as phones do that were asked for a password: twice and more under each Call-ID."""
+    registered = source.method("REGISTER")
+    return registered == source.messages and registered >= 2 * source.total("register_calls") > 0
 
 
 def _method(source: Source) -> str:

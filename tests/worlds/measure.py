@@ -14,6 +14,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from worlds import plain
 from worlds.intruders import is_held_back, make
 from worlds.run import report_of
 from worlds.world import Truth, World
@@ -131,8 +132,8 @@ def _without_answers(attacker: Truth) -> None:
         attacker.campaigns, attacker.intents = set(), set()
 
 
-def measured(seeds: Iterable[int], scale: int, answers: bool, held_back: bool) -> Tally:
-    """The tally over worlds of these seeds."""
+def measured(seeds: Iterable[int], scale: int, answers: bool, held_back: bool, raw: bool = False) -> Tally:
+    """The tally over worlds of these seeds, by decision log or by a plain Kamailio's log."""
     tally = Tally()
     for seed in seeds:
         world = make(seed, scale, answers, held_back)
@@ -141,7 +142,8 @@ def measured(seeds: Iterable[int], scale: int, answers: bool, held_back: bool) -
                 _without_answers(attacker)
         with tempfile.TemporaryDirectory() as text:
             folder = Path(text)
-            report = report_of(world.write(folder / "decisions.jsonl", "observe"), folder / "work")
+            log = plain.write(world, folder / "log") if raw else world.write(folder / "decisions.jsonl", "observe")
+            report = report_of(log, folder / "work")
         score(report, world, tally, f"seed {seed}")
     return tally
 
@@ -152,14 +154,20 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=4, help="how many (default 4)")
     parser.add_argument("--scale", type=int, default=1)
     parser.add_argument("--held-back", action="store_true", help="the seeds and kinds that development does not see")
+    parser.add_argument("--raw", action="store_true", help="by the log of a plain Kamailio, which holds no answers")
     parser.add_argument("--answers", choices=("with", "without", "both"), default="both")
     parser.add_argument("--notes", action="store_true", help="what was wrong")
     options = parser.parse_args()
     seeds = [seed for seed in range(200) if is_held_back(str(seed)) == options.held_back][: options.seeds]
-    for answers in {"with": (True,), "without": (False,), "both": (True, False)}[options.answers]:
-        tally = measured(seeds, options.scale, answers, options.held_back)
+    for answers in (
+        (False,) if options.raw else {"with": (True,), "without": (False,), "both": (True, False)}[options.answers]
+    ):
+        tally = measured(seeds, options.scale, answers, options.held_back, options.raw)
         kept = "held-back" if options.held_back else "development"
-        print(f"{kept}, scale {options.scale}, {'with' if answers else 'without'} answers: {tally.line()}", flush=True)
+        print(
+            f"{kept}, scale {options.scale}, {'raw log' if options.raw else 'with answers' if answers else 'without answers'}: {tally.line()}",
+            flush=True,
+        )
         for text in (*tally.accused, *(tally.notes if options.notes else ())):
             print(f"    {text[:260]}")
     return 0

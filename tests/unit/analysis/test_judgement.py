@@ -15,6 +15,7 @@ from sipsieve_analysis.events import Store
 from sipsieve_analysis.intake import Collector
 from sipsieve_analysis.render import table
 from sipsieve_analysis.report import Report, as_json
+from worlds import plain
 from worlds.people import PHONES, call, register
 from worlds.world import HOUR, START, World
 
@@ -221,3 +222,36 @@ def test_an_indicator_is_counted_once_with_its_own_time(tmp_path: Path) -> None:
     found = {s.indicator.value: s for s in read(tmp_path, world).indicators}["198.51.100.99:3456"]
     assert found.messages == 2
     assert found.last_us - found.first_us == 5_000_000
+
+
+@pytest.mark.parametrize("pairs", [True, False])
+def test_phones_that_all_register_at_once_are_no_forged_flood_in_a_log_without_credentials(
+    tmp_path: Path, pairs: bool
+) -> None:
+    world = World(4)
+    for n in range(40):
+        for cseq in (1, 2):
+            call_id = f"{n}" if pairs else f"{n}-{cseq}"
+            world.send(
+                START + n + cseq / 9,
+                f"203.0.{n}.9",
+                "REGISTER",
+                user=f"2{n:02d}",
+                agent=PHONES[0],
+                call_id=call_id,
+                cseq=cseq if pairs else 1,
+            )
+    path = plain.write(world, tmp_path / "log")
+    work = tmp_path / "work"
+    work.mkdir()
+    store = Store(work)
+    try:
+        collector = Collector(store, work, UTC, year=2026)
+        collector.add(path)
+        report = analyze(store, collector.intake)
+    finally:
+        store.close()
+    assert report.messages == 80
+    # Two words under two Call-IDs are what whoever forges addresses can send, and are told of no owner.
+    assert any(campaign.type == "spoofed_flood" for actor in report.actors for campaign in actor.campaigns) is not pairs
+    assert not accused(report) or not pairs

@@ -335,3 +335,17 @@ def test_the_policy_says_what_a_refused_sender_hears(tmp_path: Path, setting: st
         heard = exchange(server, invite(), source="127.2.9.1", seconds=0.5)
         assert status(heard) == answer
         assert b"Retry-After" not in (heard or b"")
+
+
+def test_a_running_servers_bans_are_a_block_list(tmp_path: Path) -> None:
+    with Server(tmp_path, "[limits.malformed]\nper_minute = 2\n[bans]\nseconds = [300]\n") as server:
+        sipsieve(server, "add", "203.0.113.66", "--for", "10m")
+        offend(server, "127.3.9.66")
+        wait_for(lambda: "127.3.9.66" in listed(server), "both are banned")
+        plain = sipsieve(server, "export").splitlines()
+        assert "203.0.113.66/32" in plain
+        assert "127.3.9.66/32" not in plain, "datagrams can be forged"
+        written = json.loads(sipsieve(server, "export", "--format", "json", "--with-udp"))
+    rows = {row["network"]: row for row in written["bans"]}
+    assert rows["203.0.113.66/32"]["rule"] == "manual"
+    assert rows["127.3.9.66/32"]["udp_only"] is True

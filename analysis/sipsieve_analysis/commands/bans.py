@@ -16,7 +16,7 @@ from sipsieve.abuse import bans as sentences
 from sipsieve.abuse import sources
 from sipsieve.config import policy
 
-from ..operate import banlist, keeping
+from ..operate import banlist, blocklist, keeping
 from ..operate.harmless import harmless
 from ..operate.kernel import KernelError
 from ..operate.rpc import Rpc, RpcError
@@ -131,6 +131,65 @@ def keep(state: str, nft: str, no_state: bool, every: float, rpc_path: str, poli
         keeper.run(every, lambda text: click.echo(text, err=True))
     except (keeping.KeepError, KernelError) as error:
         raise click.ClickException(str(error)) from error
+
+
+@command.command()
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(blocklist.FORMATS)),
+    default="plain",
+    show_default=True,
+    help="plain: a network a line; csv and json: with rule, beginning and end.",
+)
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Replace FILE in one step, instead of standard output.",
+)
+@click.option(
+    "--state",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Read a file that `bans keep` or `hep` writes, instead of asking the server.",
+)
+@click.option("--with-udp", is_flag=True, help="Take bans, too, that rest on datagrams, whose source can be forged.")
+@_rpc
+def export(form: str, output: Path | None, state: Path | None, with_udp: bool, rpc_path: str) -> None:
+    """Writes the bans as a block list for other devices.
+
+    A device that blocks everything from an address does more than a ban that rests on datagrams, so these are left out unless
+    asked for. A list is of the moment: write it anew at least once a minute, and let devices forget what is not in it.
+
+    \b
+    Example: sipsieve bans export --format csv --output /srv/www/sipsieve.csv
+    """
+    now = time.time()
+    if state is not None:
+        try:
+            if state.stat().st_size > sentences.MAX_STATE:
+                raise ValueError(f"is larger than {sentences.MAX_STATE} bytes")
+            entries = sentences.restore(state.read_text(encoding="ascii"), now, 100_000)
+        except OSError as error:
+            raise click.UsageError(f"--state {state}: cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise click.UsageError(f"--state {state}: is no state file of bans: {error}") from error
+    else:
+        table = _asked(lambda: Rpc(rpc_path).table(banlist.BANS))
+        entries = [one for one in (sentences.entry(key, value) for key, value in table.items()) if one is not None]
+    found = blocklist.rows(entries, now)
+    kept = [row for row in found if with_udp or not row["udp_only"]]
+    text = blocklist.FORMATS[form](kept, now)
+    if len(kept) < len(found):
+        click.echo(f"{len(found) - len(kept)} bans that rest on datagrams left out; --with-udp takes them", err=True)
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        keeping.replace(output, text, 0o644)
+    except OSError as error:
+        raise click.ClickException(f"--output {output}: cannot be written: {error.strerror}") from error
 
 
 def _asked(question: Callable[[], Any]) -> Any:

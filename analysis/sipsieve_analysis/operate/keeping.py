@@ -76,12 +76,17 @@ class Keeper:
 
 
 def write(path: Path, entries: list[Entry], now: float) -> None:
-    """Replaces the state file in one step, so that whoever reads it finds the old or the new one whole."""
+    """Writes the state file."""
+    replace(path, dump(entries, now), 0o640)
+
+
+def replace(path: Path, text: str, mode: int) -> None:
+    """Replaces a file in one step, so that whoever reads it finds the old or the new one whole. Raises `OSError`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(beside, "x", encoding="ascii", opener=lambda name, flags: os.open(name, flags, 0o640)) as file:
-            file.write(dump(entries, now))
+        with open(beside, "x", encoding="ascii", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)

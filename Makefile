@@ -9,6 +9,9 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT_PACKAGES := kamailio kamailio-python3-modules kamailio-extra-modules kamailio-tls-modules \
 	kamailio-websocket-modules openssl sipsak sip-tester python3-venv
 
+# What only some commands of the analysis need; each list leaves out what the one before it pins.
+EXTRAS := $(patsubst %,analysis/requirements-%.txt,analyze narrate mcp)
+
 help: ## this list
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  %-16s %s\n", $$1, $$2 }'
 
@@ -30,8 +33,8 @@ $(VENV)/.runs: kemi/requirements.txt analysis/requirements.txt pyproject.toml
 	@touch $@
 
 # What the tests and the analysis need beside that.
-$(VENV)/.done: $(VENV)/.runs requirements-dev.txt analysis/requirements-analyze.txt
-	@$(VENV)/bin/pip install -q --disable-pip-version-check -r analysis/requirements-analyze.txt
+$(VENV)/.done: $(VENV)/.runs requirements-dev.txt $(EXTRAS)
+	@$(VENV)/bin/pip install -q --disable-pip-version-check $(EXTRAS:%=-r %)
 	@$(VENV)/bin/pip install -q --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 

@@ -17,7 +17,7 @@ requirements: venv ## pin the Python packages anew, with hashes (UPGRADE=--all o
 	@$(PYTHON) packaging/pin.py $(UPGRADE)
 
 wheelhouse: $(WHEELS)/.done ## every wheel, for an installation without a network, in build/wheelhouse (ANALYZE=yes)
-	@if [ -n '$(ANALYZE)' ]; then $(call fetch,-r analysis/requirements-analyze.txt); fi
+	@if [ -n '$(ANALYZE)' ]; then $(call fetch,$(EXTRAS:%=-r %)); fi
 
 $(WHEELS)/.done: kemi/requirements.txt analysis/requirements.txt | venv
 	@rm -rf $(WHEELS)

@@ -7,11 +7,11 @@ TRIXIE_NEEDS := pytest pytest-timeout hypothesis jsonschema fastjsonschema webso
 TRIXIE_PACKAGES = $(sort $(APT_PACKAGES) make sudo)
 TRIXIE_TESTS ?= tests/e2e
 
-build/trixie-wheels/.done: kemi/requirements.txt analysis/requirements.txt analysis/requirements-analyze.txt make/trixie.mk | venv
+build/trixie-wheels/.done: kemi/requirements.txt analysis/requirements.txt $(EXTRAS) make/trixie.mk | venv
 	@rm -rf build/trixie-wheels
 	@$(VENV)/bin/pip download -q --disable-pip-version-check --only-binary :all: --python-version 3.13 --no-deps \
 		$(foreach glibc,$(GLIBC),--platform $(glibc)_$(shell uname -m)) -d build/trixie-wheels \
-		-r kemi/requirements.txt -r analysis/requirements.txt -r analysis/requirements-analyze.txt
+		-r kemi/requirements.txt -r analysis/requirements.txt $(EXTRAS:%=-r %)
 	@printf '%s\n' $(TRIXIE_NEEDS) > build/trixie-wheels/requirements.txt
 	@$(VENV)/bin/pip download -q --disable-pip-version-check --only-binary :all: --python-version 3.13 \
 		$(foreach glibc,$(GLIBC),--platform $(glibc)_$(shell uname -m)) -d build/trixie-wheels \

@@ -48,6 +48,14 @@ def needs() -> dict[Path, tuple[str, list[str]]]:
             "What `sipsieve analyze` needs beside the others.",
             project["optional-dependencies"]["analyze"],
         ),
+        ROOT / "analysis" / "requirements-narrate.txt": (
+            "What `sipsieve analyze --narrate` needs beside the others.",
+            project["optional-dependencies"]["narrate"],
+        ),
+        ROOT / "analysis" / "requirements-mcp.txt": (
+            "What `sipsieve mcp` needs beside the others.",
+            project["optional-dependencies"]["mcp"],
+        ),
         ROOT / "packaging" / "requirements-wheels.txt": ("What `make wheels` builds with.", list(BUILDERS)),
     }
 

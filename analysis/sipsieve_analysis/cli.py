@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from typing import Final
 
 import click
 
 import sipsieve
 
 from . import commands
+
+#: What `sipsieve-packages` installs a package with, where that is not --analyze.
+_OPTION: Final = {"openai": "--narrate", "mcp": "--mcp"}
 
 
 class _Commands(click.Group):
@@ -54,7 +58,7 @@ def _without_packages(name: str, error: ModuleNotFoundError) -> click.Command:
         callback=refuse,
         params=[click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)],
         context_settings={"ignore_unknown_options": True},
-        help="Needs packages that are not installed: sipsieve-packages --analyze.",
+        help=f"Needs packages that are not installed: sipsieve-packages {_OPTION.get(error.name or '', '--analyze')}.",
     )
 
 
@@ -62,9 +66,10 @@ def _missing(name: str | None, error: ModuleNotFoundError) -> Exception:
     """What to say of a module that is not there; the error itself where it is one of ours."""
     if error.name is None or error.name.split(".")[0] in ("sipsieve", "sipsieve_analysis"):
         return error
+    option = _OPTION.get(error.name.split(".")[0], "--analyze")
     return click.ClickException(
         f"`sipsieve {name}` needs the package {error.name}, which is not installed. Install what it needs: "
-        "sipsieve-packages --analyze (as root), or in a checkout: make venv"
+        f"sipsieve-packages {option} (as root), or in a checkout: make venv"
     )
 
 

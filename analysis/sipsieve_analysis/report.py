@@ -13,6 +13,8 @@ from .campaigns import Campaign
 from .handover.scope import Scope
 from .indicators import Indicator
 from .intents import Motive
+from .narrate import narration as narration_
+from .narrate.narration import Narration
 from .ranking import Rank
 
 #: Raised when a field of the JSON report changes its meaning.
@@ -171,6 +173,8 @@ class Report:
     scope: Scope = field(default_factory=Scope)
     #: What lines look like that nobody understood: template, how many, and the format of xlog that reads them.
     forms: list[tuple[str, int, str]] = field(default_factory=list)
+    #: A language model's words, checked; None where nobody asked for them.
+    narration: Narration | None = None
 
 
 def when(micro: int) -> str:
@@ -184,6 +188,7 @@ def when(micro: int) -> str:
 
 def as_json(report: Report) -> dict[str, Any]:
     """The JSON report, as `docs/report.schema.json` describes it."""
+    narrated = {"narration": narration_.as_json(report.narration)} if report.narration is not None else {}
     return {
         "schema": SCHEMA,
         "generator": f"sipsieve {sipsieve.__version__}",
@@ -232,6 +237,7 @@ def as_json(report: Report) -> dict[str, Any]:
             }
             for sighting in report.indicators
         ],
+        **narrated,
     }  # fmt: skip
 
 

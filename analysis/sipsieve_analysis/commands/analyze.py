@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from datetime import UTC, tzinfo
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import click
@@ -17,6 +18,9 @@ from rich.console import Console
 
 from ..operate.harmless import harmless
 from ..render import progress
+
+if TYPE_CHECKING:
+    from ..report import Report
 
 
 def zone_of(name: str) -> tzinfo:
@@ -27,6 +31,28 @@ def zone_of(name: str) -> tzinfo:
         raise click.BadParameter(f"{name!r} is no time zone; allowed: a name like Europe/Berlin, or UTC") from error
 
 
+def narrator_of(path: Path) -> Callable[[Report], str]:
+    """What narrates a report and says what went wrong ("" if nothing), by a file of settings. Raises `click.BadParameter`."""
+    from ..narrate import settings as settings_
+    from ..narrate.endpoint import Endpoint, NarrationError
+    from ..narrate.narrator import narrate
+
+    try:
+        settings = settings_.read(path)
+        endpoint = Endpoint(settings)
+    except settings_.SettingsError as error:
+        raise click.BadParameter(harmless(str(error)), param_hint="--narrate") from error
+
+    def tell(report: Report) -> str:
+        try:
+            report.narration = narrate(report, settings, endpoint)
+        except NarrationError as error:
+            return str(error)
+        return ""
+
+    return tell
+
+
 _EPILOG = """
 \b
 Examples:
@@ -35,6 +61,7 @@ Examples:
   sipsieve analyze --xlog '$rm from $si:$sp fu=$fu ua=$ua' /var/log/kamailio.log
   sipsieve analyze --pdf report.pdf --appendix report/ --scope scope.toml --client "Example Telecom" decisions.jsonl
   journalctl -u kamailio -o json | sipsieve analyze --json -
+  sipsieve analyze --narrate /etc/sipsieve/narration.toml --html report.html decisions.jsonl
 
 Exit codes: 0 nothing above low was found, 1 something was, 2 an input can't be read or the call was wrong.
 """
@@ -91,6 +118,11 @@ Exit codes: 0 nothing above low was found, 1 something was, 2 an input can't be 
     metavar="FORMAT",
     help="The format of an xlog line in your routing script, as '$rm from $si:$sp ua=$ua'; may be given several times.",
 )
+@click.option(
+    "--narrate",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Settings (TOML) of a language model that puts the report into words; each sentence is checked (docs/narration.md).",
+)
 @click.option("--quiet", "-q", is_flag=True, help="No progress bar.")
 def command(
     paths: tuple[Path, ...],
@@ -111,6 +143,7 @@ def command(
     memory: str,
     temporary: Path | None,
     xlog: tuple[str, ...],
+    narrate: Path | None,
     quiet: bool,
 ) -> None:
     """Read decision logs, captures and other servers' logs; say who wants what.
@@ -132,6 +165,7 @@ def command(
     from ..render import table, terminal
 
     zone = zone_of(timezone)
+    storyteller = narrator_of(narrate) if narrate else None
     try:
         declared = known_.read(known) if known else None
     except (known_.KnownError, OSError) as error:
@@ -168,6 +202,11 @@ def command(
         if bar:
             bar.add_task("grouping and ranking", total=None)
         report = analyze(store, collector.intake, declared)
+        if storyteller is not None:
+            if bar:
+                bar.add_task("waiting for the language model", total=None)
+            if problem := storyteller(report):
+                click.echo(f"--narrate: {harmless(problem)}; the report is without a narration", err=True)
     report.scope = cover
     outputs: list[tuple[Path | None, Callable[[], str | bytes]]] = [
         (html, lambda: html_.write(report)),

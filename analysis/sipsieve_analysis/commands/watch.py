@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ..operate.harmless import harmless
-from .analyze import zone_of
+from .analyze import narrator_of, zone_of
 
 _EPILOG = """
 \b
@@ -79,6 +79,11 @@ def _syslog(context: click.Context, parameter: click.Parameter, value: str | Non
     metavar="FORMAT",
     help="The format of an xlog line in your routing script; see analyze --help.",
 )
+@click.option(
+    "--narrate",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Settings (TOML) of a language model that puts the weekly report into words (docs/narration.md).",
+)
 @click.option("--once", is_flag=True, help="Read what is there, tell, and end.")
 @click.option("--json", "as_json", is_flag=True, help="Print alerts as lines of JSON.")
 def command(
@@ -93,6 +98,7 @@ def command(
     timezone: str,
     memory: str,
     xlog: tuple[str, ...],
+    narrate: Path | None,
     once: bool,
     as_json: bool,
 ) -> None:
@@ -106,6 +112,9 @@ def command(
     from ..watch.watcher import Watcher
 
     zone = zone_of(timezone)
+    if narrate and reports is None:
+        raise click.UsageError("--narrate is for the weekly report: give --reports too")
+    storyteller = narrator_of(narrate) if narrate else None
     sinks: list[Sink] = []
     if alerts is not None:
         sinks.append(FileSink(alerts))
@@ -132,7 +141,7 @@ def command(
         errors.print(Text(f"sipsieve watch: {harmless(text)}"))
 
     try:
-        watcher = Watcher(log, kept, sinks, reports, Tier(tier), zone, tell, warn, xlog=xlog)
+        watcher = Watcher(log, kept, sinks, reports, Tier(tier), zone, tell, warn, xlog=xlog, narrate=storyteller)
         while not stop.is_set():
             began = time.monotonic()
             watcher.round(datetime.now(UTC))

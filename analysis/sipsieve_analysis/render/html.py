@@ -15,7 +15,7 @@ from ..attack import ATTACK_VERSION
 from ..operate.harmless import harmless
 from ..ranking import Tier
 from ..report import Report
-from . import charts, words
+from . import charts, narrated, words
 
 #: Attackers, events and indicators shown; the appendix and the JSON report have them all.
 _ROWS: Final = 200
@@ -41,6 +41,7 @@ def write(report: Report) -> str:
     return environment.get_template("report.html.j2").render(
         report=report,
         words=words,
+        narrated=narrated,
         policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
         # The style sheet is ours, whole.
         style=Markup(style),

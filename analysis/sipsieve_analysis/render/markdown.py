@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from ..narrate.narration import Narration
 from ..operate.harmless import harmless
 from ..ranking import Tier
 from ..report import Actor, Report
-from . import words
+from . import narrated, words
 
 #: What Markdown would act on.
 _ACTIVE: Final = re.compile(r"([\\`*_{}\[\]()#+!|~-])")
@@ -37,6 +38,8 @@ def write(report: Report) -> str:
         *(f"- {text(one, 400)}" for one in report.summary),
         "",
     ]
+    if report.narration is not None:
+        lines += _narration(report, report.narration)
     if report.advice:
         lines += ["## Recommendations, in this order", ""]
         for number, one in enumerate(report.advice, 1):
@@ -127,4 +130,31 @@ def _actors(actors: list[Actor], tags: dict[str, str]) -> list[str]:
             excerpt = f": {text(item.excerpt)}" if item.excerpt else ""
             lines.append(f"- {text(item.text)}, {words.count(item.messages, 'message')}{excerpt}")
         lines += [f"- reached: {words.becomes(actor)}", f"- do: {text(actor.rank.action, 400)}", ""]
+    return lines
+
+
+def _narration(report: Report, narration: Narration) -> list[str]:
+    lines = ["## In words (by a language model)", "", f"> {text(narrated.origin(narration), 600)}", ""]
+    for title, sentences in narrated.parts(report, narration):
+        told = []
+        for sentence in sentences:
+            said = "".join(
+                f"\u201c{text(piece, 80)}\u201d" if foreign else text(piece, 500)
+                for foreign, piece in narration.pieces(sentence)
+            )
+            told.append(f"{said} ({text(', '.join(sentence.evidence))})")
+        lines += [f"**{text(title)}**", "", " ".join(told), ""]
+    if narration.facts:
+        lines += [
+            "Evidence that is cited:",
+            "",
+            *(f"- {key}: {text(fact, 600)}" for key, fact in narration.facts.items()),
+            "",
+        ]
+    if narration.checked.removed:
+        lines += ["Removed, because the evidence does not prove it:", ""]
+        lines += [
+            f"- ~~{text(one.text, 300)}~~ ({text(one.part)}: {text(one.why)})" for one in narration.checked.removed
+        ]
+        lines.append("")
     return lines

@@ -53,6 +53,7 @@ class Watcher:
         warn: Callable[[str], None],
         days: int = 15,
         xlog: Sequence[str] = (),
+        narrate: Callable[[Report], str] | None = None,
     ) -> None:
         self._log = log
         self._memory = memory
@@ -66,6 +67,7 @@ class Watcher:
         self._replay: Replay | None = None
         self._raw: rawlog.LogReader | None = None
         self._xlog = tuple(xlog)
+        self._narrate = narrate
         self._skipped: Counter[str] = Counter()
         self._concern: Concern | None = None
         self._touched: set[str] = set()
@@ -220,6 +222,8 @@ class Watcher:
 
     def _write(self, folder: Path, name: str, begin: datetime, end: datetime) -> None:
         report = self._analyze((int(begin.timestamp() * 1e6), int(end.timestamp() * 1e6)))
+        if self._narrate is not None and name.startswith("weekly") and (problem := self._narrate(report)):
+            self._warn(f"{name}: {problem}; the report is without a narration")
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for suffix, text in ((".html", html.write(report)), (".json", json.dumps(as_json(report), indent=2))):

@@ -9,7 +9,7 @@ from harness import ROOT
 
 INLINE = ROOT / "kemi" / "requirements.txt"
 TOOLS = ROOT / "analysis" / "requirements.txt"
-ANALYZE = ROOT / "analysis" / "requirements-analyze.txt"
+EXTRAS = {name: ROOT / "analysis" / f"requirements-{name}.txt" for name in ("analyze", "narrate", "mcp")}
 WHEELS = ROOT / "packaging" / "requirements-wheels.txt"
 
 
@@ -22,7 +22,7 @@ def pins(text: str) -> dict[str, list[str]]:
 
 
 def test_each_line_is_a_pin_with_a_hash() -> None:
-    for path in (INLINE, TOOLS, ANALYZE, WHEELS):
+    for path in (INLINE, TOOLS, *EXTRAS.values(), WHEELS):
         found = pins(path.read_text())
         lines = [line for line in path.read_text().splitlines() if line and not line.startswith(("#", " "))]
         assert len(found) == len(lines), path
@@ -39,15 +39,17 @@ def test_each_dependency_is_pinned() -> None:
     wanted = {re.split(r"[<>=!~\[; ]", need)[0].lower() for need in project["dependencies"]}
     missing = wanted - pins(INLINE.read_text()).keys() - pins(TOOLS.read_text()).keys()
     assert not missing, "call `make requirements`"
-    more = {re.split(r"[<>=!~\[; ]", need)[0].lower() for need in project["optional-dependencies"]["analyze"]}
-    assert more <= pins(ANALYZE.read_text()).keys(), "call `make requirements`"
+    assert project["optional-dependencies"].keys() == EXTRAS.keys()
+    for name, path in EXTRAS.items():
+        more = {re.split(r"[<>=!~\[; ]", need)[0].lower() for need in project["optional-dependencies"][name]}
+        assert more <= pins(path.read_text()).keys(), "call `make requirements`"
 
 
 def test_the_notices_name_each_package() -> None:
     notice = (ROOT / "NOTICE").read_text()
     # The table of crates is another test's.
     named = set(re.findall(r"^\| ([a-z0-9-]+) *\|[^|]*\|[^|]*\|$", notice, re.M)) - {"package"}
-    assert named == {name for path in (INLINE, TOOLS, ANALYZE) for name in pins(path.read_text())}
+    assert named == {name for path in (INLINE, TOOLS, *EXTRAS.values()) for name in pins(path.read_text())}
 
 
 def test_the_notices_name_each_crate_at_its_version() -> None:

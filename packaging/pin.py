@@ -52,10 +52,6 @@ def needs() -> dict[Path, tuple[str, list[str]]]:
             "What `sipsieve analyze --narrate` needs beside the others.",
             project["optional-dependencies"]["narrate"],
         ),
-        ROOT / "analysis" / "requirements-mcp.txt": (
-            "What `sipsieve mcp` needs beside the others.",
-            project["optional-dependencies"]["mcp"],
-        ),
         ROOT / "packaging" / "requirements-wheels.txt": ("What `make wheels` builds with.", list(BUILDERS)),
     }
 

@@ -94,7 +94,8 @@ def look(store: Store, intake: Intake, context: Context, known: Known | None = N
     _details(store, actors)
     found = [campaign for actor in actors for campaign in actor.campaigns]
     named = {ip for actor in actors for ip in (*actor.addresses, *actor.victims)}
-    quiet = [source for source in everyone if source.ip not in named]
+    # What the log names no source of speaks neither for nor against anybody.
+    quiet = [source for source in everyone if source.ip and source.ip not in named]
     report = Report(
         actors, found, _sightings(store, actors, known), counted.first_us, counted.last_us, counted.messages, counted.actions,
         dict(intake.records), dict(sorted(intake.skipped.items())), [*intake.blind, *_blind(counted)], intake.files,

@@ -217,3 +217,16 @@ def test_without_weasyprint_a_pdf_says_what_to_install(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "pip install" in done.stderr
     assert not (tmp_path / "r.pdf").exists()
+
+
+def test_a_raw_logs_lines_without_a_source_are_nobodys() -> None:
+    done = subprocess.run(
+        [SIPSIEVE, "analyze", "-q", "--json", "--year", "2026", CASE / "kamailio.log.gz"],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    found = json.loads(done.stdout)
+    assert found["lawful"] == {"messages": 0, "refused": 0, "peak_invites": 0}
+    assert found["totals"]["quiet_sources"] == 0
+    assert not any("nothing against them" in sentence for sentence in found["summary"])

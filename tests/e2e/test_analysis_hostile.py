@@ -13,6 +13,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pypdf
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -64,6 +65,10 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "r.md",
         "--csv",
         folder / "r.csv",
+        "--pdf",
+        folder / "r.pdf",
+        "--appendix",
+        folder / "appendix",
         "--json",
         log,
     ]
@@ -169,10 +174,24 @@ def test_a_terminal_gets_no_foreign_escape(hostile: Path) -> None:
 def test_csv_cells_are_no_formulas(hostile: Path) -> None:
     rows = list(csv.reader(io.StringIO((hostile / "r.csv").read_bytes().decode())))
     assert len(rows) > len(PLANTED)
+    appendix = sorted((hostile / "appendix").glob("*.csv"))
+    assert len(appendix) == 5
+    for path in appendix:
+        rows += csv.reader(io.StringIO(path.read_bytes().decode()))
     for row in rows:
         for cell in row:
             assert not cell.lstrip().startswith(("=", "+", "-", "@", "\t", "\r")), cell
             assert not re.search("[\x00-\x1f\x7f\u202e]", cell)
+
+
+def test_a_pdf_shows_it_and_links_nowhere(hostile: Path) -> None:
+    document = pypdf.PdfReader(hostile / "r.pdf")
+    assert "document.title" in "".join(sheet.extract_text() for sheet in document.pages)
+    root = document.trailer["/Root"]
+    assert "/OpenAction" not in root
+    assert "/JavaScript" not in root.get("/Names", {})
+    notes = [note.get_object() for sheet in document.pages for note in sheet.get("/Annots", [])]
+    assert not [note for note in notes if "/URI" in note.get("/A", {})]
 
 
 def test_markdown_has_no_live_markup(hostile: Path) -> None:

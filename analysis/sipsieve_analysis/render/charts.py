@@ -152,7 +152,7 @@ def _days(chart: Chart, begin: int, step: int, bars: int, left: int, high: int) 
 
 
 def comparison(report: Report, width: int) -> Chart:
-    """Of each attacker's messages, and of the lawful ones, the share that reaches the server: without the guard and with it."""
+    """Of each attacker's messages, and of the lawful ones, the share that the guard lets through."""
     rows = [
         (
             f"{words.tag(report, actor)} {words.name(actor)}",
@@ -162,7 +162,7 @@ def comparison(report: Report, width: int) -> Chart:
         for actor in report.actors
         if actor.rank.tier is not Tier.LOW and actor.effect.messages
     ][:_ACTORS]
-    chart = Chart("Messages that reach the server", width, 0)
+    chart = Chart("Messages sent, and let through by the guard", width, 0)
     if not rows:
         return chart
     if report.lawful.messages:
@@ -178,12 +178,12 @@ def comparison(report: Report, width: int) -> Chart:
             chart.labels.append(Label(left - 10, y + 18, harmless(name, 26), "end", "row"))
         for line, (kind, number) in enumerate((("before", messages), ("after", messages - refused))):
             long = round(max(2.0, full * number / messages), 1)
-            said = "without the guard" if kind == "before" else "with the guard enforcing"
+            said = "sent" if kind == "before" else "with the guard enforcing"
             chart.boxes.append(Box(left, y + line * 15, long, 13, kind, f"{harmless(name, 40)}, {said}: {number:,}"))
             chart.labels.append(Label(left + long + 6, y + line * 15 + 11, f"{number:,}", "start", "row"))
     chart.height = len(rows) * tall + (4 if narrow else 0)
-    chart.legend = [("before", "without the guard"), ("after", "with the guard enforcing")]
-    chart.told = "The table below has these numbers. Bars are shares of what each sender sent."
+    chart.legend = [("before", "sent"), ("after", "with the guard enforcing")]
+    chart.told = "Each bar is a share of what its sender sent; the table has the numbers, and what reached the server."
     return chart
 
 

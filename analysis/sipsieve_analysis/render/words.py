@@ -101,7 +101,12 @@ def method(report: Report) -> list[str]:
     """How the findings came about, in sentences."""
     records = ", ".join(f"{count(number, 'record')} of a {kind}" for kind, number in report.records.items())
     return [
-        f"Read: {records or 'nothing'}. Every message went through the guard's rules; what was decided is the log's, or is worked out where the guard did not run.",
+        f"Read: {records or 'nothing'}. Every message went through the guard's rules; what was decided is the log's, or is worked out where the guard did not run."
+        + (
+            " Of a raw log, what the server's own parser refused counts as not received."
+            if "raw Kamailio log" in report.records
+            else ""
+        ),
         "Senders are grouped by what they can't help to show (address, payload, program, timing), each link with its evidence. "
         "A User-Agent alone joins nobody. A UDP address can be forged: an address whose own calls and registrations are accepted is in no list here for what a datagram says.",
         "The score adds severity, success, evidence, volume, persistence and what the backend received: from 75 immediate, from 50 high, from 25 medium. "

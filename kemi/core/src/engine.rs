@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use crate::detect::prefilter::ORDINARY;
+use crate::detect::classes::ORDINARY;
 use crate::detect::{self, Finding, Kept, Ruleset, Scratch};
 use crate::patches::Patches;
 use crate::record;

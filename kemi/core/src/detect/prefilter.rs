@@ -7,11 +7,9 @@
 
 use std::ops::ControlFlow;
 
+use super::classes::{CLASSES, Seldom, class};
 use super::kinds::{self, Kinds};
-use super::literals::{Literal, frequency};
-
-/// Messages as ordinary clients send them, of many forms.
-pub const ORDINARY: &str = include_str!("../ordinary.txt");
+use super::literals::Literal;
 
 /// Where a literal was found: the offset of its first byte, its length, and its number.
 #[derive(Clone, Copy, Debug)]
@@ -68,9 +66,6 @@ impl Probe {
     }
 }
 
-/// Classes of bytes: a letter in either case, a digit, a mark; marks that are seldom share one.
-const CLASSES: usize = 64;
-
 /// Literals made ready.
 #[derive(Debug)]
 pub struct Prefilter {
@@ -105,63 +100,6 @@ struct Filter {
     thirds: Box<[u64; CLASSES * CLASSES]>,
 }
 
-/// Marks with a class of their own, and those that share one with the mark behind them.
-const MARKS: &[u8] = b" \t.-_:;,/=@%\"'<($*+&\\|#`";
-const SHARED: [(u8, u8); 9] = [
-    (b'>', b'<'),
-    (b')', b'('),
-    (b'[', b'('),
-    (b']', b'('),
-    (b'{', b'$'),
-    (b'}', b'$'),
-    (b'^', b'`'),
-    (b'~', b'`'),
-    (b'!', b'`'),
-];
-
-/// The number of a byte's class, below 64; the same for a letter in either case.
-static CLASS: [u8; 256] = {
-    // Questions, bytes beyond ASCII and controls have the last ones.
-    let mut table = [63; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        let lower = (byte as u8).to_ascii_lowercase();
-        table[byte] = match lower {
-            b'a'..=b'z' => lower - b'a',
-            b'0'..=b'9' => 26 + (lower - b'0'),
-            b'?' => 61,
-            0..=8 | 14..=31 | 127 => 62,
-            _ => MARK_CLASSES[byte],
-        };
-        byte += 1;
-    }
-    table
-};
-
-const MARK_CLASSES: [u8; 128] = {
-    let mut table = [61; 128];
-    let mut at = 0;
-    while at < MARKS.len() {
-        table[MARKS[at] as usize] = 36 + at as u8;
-        at += 1;
-    }
-    let mut byte = 10;
-    while byte <= 13 {
-        table[byte] = table[b'\t' as usize];
-        byte += 1;
-    }
-    at = 0;
-    while at < SHARED.len() {
-        table[SHARED[at].0 as usize] = table[SHARED[at].1 as usize];
-        at += 1;
-    }
-    table
-};
-
-const fn class(byte: u8) -> usize {
-    CLASS[byte as usize] as usize
-}
-
 impl Filter {
     fn new(form: Kinds, plain: bool) -> Self {
         Self {
@@ -180,37 +118,6 @@ impl Filter {
             [one, two, three, ..] => self.thirds[class(one) << 6 | class(two)] |= 1 << class(three),
         }
     }
-}
-
-/// How often three bytes stand together in ordinary messages, by their classes, with what their bytes alone make likely.
-struct Seldom(Vec<u16>);
-
-impl Seldom {
-    fn new() -> Self {
-        let mut counts = vec![0u16; CLASSES * CLASSES * CLASSES];
-        for three in ORDINARY.as_bytes().windows(3) {
-            let count = &mut counts[triple(three)];
-            *count = count.saturating_add(1);
-        }
-        Self(counts)
-    }
-
-    fn weight(&self, three: &[u8]) -> f64 {
-        let alone: f64 = three.iter().map(|&byte| frequency(byte)).product();
-        f64::from(self.0[triple(three)]) + alone * ORDINARY.len() as f64
-    }
-
-    /// Where the sign of a literal begins.
-    fn sign(&self, text: &[u8]) -> usize {
-        let weights = text.windows(3).map(|three| self.weight(three)).enumerate();
-        weights
-            .min_by(|(_, one), (_, other)| one.total_cmp(other))
-            .map_or(0, |(at, _)| at)
-    }
-}
-
-fn triple(three: &[u8]) -> usize {
-    three.iter().fold(0, |all, &byte| all * CLASSES + class(byte))
 }
 
 /// By what a literal is found: the class of its only byte, those of its two bytes, or a hash of those of its sign.
@@ -247,7 +154,7 @@ impl Prefilter {
         codeless: impl Fn(u16) -> bool,
     ) -> Self {
         owned.retain(|(literal, _)| !literal.bytes.is_empty());
-        let seldom = Seldom::new();
+        let seldom = Seldom::of_ordinary();
         let sign = |literal: &Literal| seldom.sign(&literal.bytes);
         let key = |literal: &Literal| key_of_all(&literal.bytes[sign(literal)..]);
         owned.sort_by_cached_key(|(literal, rule)| (key(literal), (*literal).clone(), *rule));

@@ -1,0 +1,97 @@
+//! Classes of bytes as literals are looked for, and how seldom three of them stand together in ordinary messages.
+
+use super::literals::frequency;
+
+/// Messages as ordinary clients send them, of many forms.
+pub const ORDINARY: &str = include_str!("../ordinary.txt");
+
+/// Classes of bytes: a letter in either case, a digit, a mark; marks that are seldom share one.
+pub const CLASSES: usize = 64;
+
+/// Marks with a class of their own, and those that share one with the mark behind them.
+const MARKS: &[u8] = b" \t.-_:;,/=@%\"'<($*+&\\|#`";
+const SHARED: [(u8, u8); 9] = [
+    (b'>', b'<'),
+    (b')', b'('),
+    (b'[', b'('),
+    (b']', b'('),
+    (b'{', b'$'),
+    (b'}', b'$'),
+    (b'^', b'`'),
+    (b'~', b'`'),
+    (b'!', b'`'),
+];
+
+/// The number of a byte's class, below 64; the same for a letter in either case.
+static CLASS: [u8; 256] = {
+    // Questions, bytes beyond ASCII and controls have the last ones.
+    let mut table = [63; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let lower = (byte as u8).to_ascii_lowercase();
+        table[byte] = match lower {
+            b'a'..=b'z' => lower - b'a',
+            b'0'..=b'9' => 26 + (lower - b'0'),
+            b'?' => 61,
+            0..=8 | 14..=31 | 127 => 62,
+            _ => MARK_CLASSES[byte],
+        };
+        byte += 1;
+    }
+    table
+};
+
+const MARK_CLASSES: [u8; 128] = {
+    let mut table = [61; 128];
+    let mut at = 0;
+    while at < MARKS.len() {
+        table[MARKS[at] as usize] = 36 + at as u8;
+        at += 1;
+    }
+    let mut byte = 10;
+    while byte <= 13 {
+        table[byte] = table[b'\t' as usize];
+        byte += 1;
+    }
+    at = 0;
+    while at < SHARED.len() {
+        table[SHARED[at].0 as usize] = table[SHARED[at].1 as usize];
+        at += 1;
+    }
+    table
+};
+
+pub const fn class(byte: u8) -> usize {
+    CLASS[byte as usize] as usize
+}
+
+/// How often three bytes stand together in ordinary messages, by their classes, with what their bytes alone make likely.
+pub struct Seldom(Vec<u16>);
+
+impl Seldom {
+    pub fn of_ordinary() -> Self {
+        let mut counts = vec![0u16; CLASSES * CLASSES * CLASSES];
+        for three in ORDINARY.as_bytes().windows(3) {
+            let count = &mut counts[triple(three)];
+            *count = count.saturating_add(1);
+        }
+        Self(counts)
+    }
+
+    fn weight(&self, three: &[u8]) -> f64 {
+        let alone: f64 = three.iter().map(|&byte| frequency(byte)).product();
+        f64::from(self.0[triple(three)]) + alone * ORDINARY.len() as f64
+    }
+
+    /// Where the sign of a literal begins.
+    pub fn sign(&self, text: &[u8]) -> usize {
+        let weights = text.windows(3).map(|three| self.weight(three)).enumerate();
+        weights
+            .min_by(|(_, one), (_, other)| one.total_cmp(other))
+            .map_or(0, |(at, _)| at)
+    }
+}
+
+fn triple(three: &[u8]) -> usize {
+    three.iter().fold(0, |all, &byte| all * CLASSES + class(byte))
+}

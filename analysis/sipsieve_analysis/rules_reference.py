@@ -80,7 +80,9 @@ only. Those marked *recorded only* look for what phones send every day: they are
 `covered` and by which rule, or `fixed`. With `--kamailio` it also looks which of these programs are installed on this machine. What
 the rules that are always on stop is covered without a patch. All patches for an old version cost a message 1 to 4 µs.
 
-Listed is what one request can trigger and what its advisory says exactly enough to tell that request. Left out are faults in RTP,
+Listed is what one request can trigger and what is published exactly enough to tell that request. The messages are made from the
+advisories; none was tried on a program that has the fault, and where an advisory names a field but no length or byte (OpenSIPS' Via,
+Kamailio's long tags, the other party's X-ClientCode) the bound is ours. Left out are faults in RTP,
 RTCP, STUN, DTLS and HTTP, races, floods, faults that an answer triggers (an answer is never refused), and advisories that don't say
 what the message looks like. *Since* is the day by which a fixed version was there.
 

@@ -139,7 +139,7 @@ class Collector:
         said.append(f"Formats known: {FORMATS}")
         if self.intake.forms:
             said += ["", *form_lines(self.intake.forms, name)]
-        elif sample:
+        if sample and not any(form.xlog for form in self.intake.forms):
             if not self._miner.is_there:
                 said.append("pip install 'sipsieve[templates]' lets this say what such lines look like.")
             said.append(

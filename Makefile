@@ -48,7 +48,8 @@ test: lint core-test ## everything, against the real thing
 	@$(PYTHON) -m pytest --junitxml=build/junit-test.xml
 
 # Built, or fetched, they are there: a minute, and no Kamailio. What takes longer, or other compilers, is left to `test`.
-UNIT_LEFT_OUT := tests/unit/decision/test_fuzz.py tests/unit/core/test_mutations.py
+UNIT_LEFT_OUT := tests/unit/decision/test_fuzz.py tests/unit/core/test_mutations.py tests/unit/analysis/test_backtest.py \
+	tests/unit/analysis/test_suggest.py tests/unit/analysis/test_watch.py
 
 unit: unit-deps $(VENV)/.done ## the quick tests: no root, no Kamailio
 	@mkdir -p build

@@ -33,7 +33,7 @@ class Watched:
         self.log = folder / "log"
         self.log.write_bytes(b"")
         self.told: list[dict[str, Any]] = []
-        self.memory = Memory(folder / "state", "500MB")
+        self.memory = Memory(folder / "state", "1000MB")
         self.watcher = Watcher(self.log, self.memory, [], None, Tier.MEDIUM, UTC, self.told.append, print)
 
     def add(self, lines: list[bytes], now: datetime = NOW) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 APT_PACKAGES += mmdebstrap
 
 # What the tests themselves import there; as files, since the chroot has no network.
-TRIXIE_NEEDS := pytest pytest-timeout hypothesis jsonschema fastjsonschema websockets setuptools wheel
+TRIXIE_NEEDS := pytest pytest-timeout hypothesis jsonschema fastjsonschema websockets setuptools wheel weasyprint axe-core-python pypdf
 # Of Debian they need what they need here.
 TRIXIE_PACKAGES = $(sort $(APT_PACKAGES) make sudo)
 TRIXIE_TESTS ?= tests/e2e

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from .._core import Memory
+from .._core import FORGEABLE_MEMORY, Memory
 from ..model import Scope
 
 #: The htables of sipsieve.cfg.
@@ -24,9 +24,6 @@ KEPT: Final = "kept"
 
 #: Sources whose offences are remembered, new ones in an hour: 24 h of them are about 12 MB.
 _OFFENDERS: Final = 4096
-
-#: Seconds that an offence is remembered at least: as long as a source may take to try again.
-_MEMORY: Final = 600
 
 
 class SharedCounters:
@@ -80,11 +77,11 @@ class SharedCounters:
         count = self._inc(OFFENCES, name) or 1
         hour = f"offenders:{int(self._clock()) // 3600}"
         crowded = count == 1 and (self._inc(COUNTS, hour) or 0) > _OFFENDERS
-        self._expire(OFFENCES, name, _MEMORY if scope.forgeable or crowded else self._forget)
+        self._expire(OFFENCES, name, FORGEABLE_MEMORY if scope.forgeable or crowded else self._forget)
         return max(count, 1)
 
     def remember_offence(self, key: str, scope: Scope, offences: int) -> None:
         """Sets the count of a source's offences, as it was before a restart."""
         name = f"{key}/{scope}"
         self._set(OFFENCES, name, offences)
-        self._expire(OFFENCES, name, _MEMORY if scope.forgeable else self._forget)
+        self._expire(OFFENCES, name, FORGEABLE_MEMORY if scope.forgeable else self._forget)

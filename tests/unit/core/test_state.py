@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-core = pytest.importorskip("sipsieve._core")
+from sipsieve import _core as core
 
 TRANSACTION = 32
 LIFE = 43200

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-pytest.importorskip("sipsieve._core")
-
 from sipsieve.decision_log import schema
 
 

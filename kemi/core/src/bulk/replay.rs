@@ -12,6 +12,7 @@ use crate::detect::{Finding, Scratch};
 use crate::engine::{Engine, Seen};
 use crate::judge::counters::{Counters, Name};
 use crate::judge::limits::NAMES;
+use crate::judge::offences::Offences;
 use crate::judge::{Ban, Decision, Judge, Scope, Verdict};
 use crate::record;
 use crate::sip::Kind;
@@ -20,9 +21,6 @@ use crate::structure;
 
 /// What is kept of each kind; when there is more, what there is belongs to times long past.
 const MOST: usize = 500_000;
-
-/// Sources banned at a time; who finds no room is recorded message by message.
-const MOST_SENTENCES: usize = 100_000;
 
 /// Senders known at a time.
 const MOST_SENDERS: usize = 16_384;
@@ -42,9 +40,6 @@ const PIKE: record::Finding<'static> = record::Finding {
     reason: "pike: too many requests",
     excerpt: b"",
 };
-
-/// Seconds after which a ban is forgotten that rests on what can be forged.
-const FORGEABLE_MEMORY: u64 = 600;
 
 /// What sets a sensor, which follows servers that are live, apart from the reading of a recording.
 #[derive(Debug)]
@@ -67,11 +62,10 @@ struct Tables {
     copies: HashMap<u64, (u64, u64)>,
     dialogs: HashSet<u64>,
     marks: HashMap<u64, (u64, u32)>,
-    /// When the message in hand was sent, and the seconds after which bans are forgotten; none are made without.
+    /// When the message in hand was sent.
     now: u64,
-    forget: Option<u64>,
-    /// Until when each source was banned, the how-manieth time.
-    sentences: HashMap<(String, &'static str), (u64, u64)>,
+    /// No bans are made without.
+    offences: Option<Offences>,
 }
 
 fn bounded<V>(table: &mut HashMap<u64, V>) -> &mut HashMap<u64, V> {
@@ -95,24 +89,8 @@ impl Counters for Memory {
 
     fn offence(&self, key: &str, scope: Scope) -> u64 {
         let mut tables = self.0.borrow_mut();
-        let Some(forget) = tables.forget else { return 0 };
         let now = tables.now;
-        let forget = if scope.is_forgeable() { FORGEABLE_MEMORY } else { forget };
-        let name = |scope: Scope| (key.to_owned(), scope.letter());
-        let is_out = |known: Option<&(u64, u64)>| known.is_some_and(|known| known.0 > now);
-        if is_out(tables.sentences.get(&name(Scope::All))) || is_out(tables.sentences.get(&name(scope))) {
-            return 0;
-        }
-        if tables.sentences.len() >= MOST_SENTENCES {
-            tables.sentences.retain(|_, known| known.0 > now);
-            if tables.sentences.len() >= MOST_SENTENCES {
-                return 0;
-            }
-        }
-        let known = tables.sentences.entry(name(scope)).or_insert((now, 0));
-        let lapsed = now.saturating_sub(known.0) > forget;
-        known.1 = if lapsed { 1 } else { known.1 + 1 };
-        known.1
+        (tables.offences.as_mut()).map_or(0, |offences| offences.count(key, scope, now))
     }
 
     fn mark(&self, identity: u64, value: u32, now: u64) {
@@ -189,7 +167,8 @@ impl Replay {
     /// The same for servers that are live: with bans, where the policy has any.
     #[must_use]
     pub fn following(mut self, sensor: Sensor) -> Self {
-        self.memory.0.borrow_mut().forget = Some(sensor.forget);
+        // As many bans as are kept at all: who finds no room is recorded message by message.
+        self.memory.0.borrow_mut().offences = Some(Offences::new(usize::MAX, sensor.forget));
         self.sensor = Some(sensor);
         self
     }
@@ -203,18 +182,7 @@ impl Replay {
     pub fn records(&mut self, batch: &Batch, recorder: &mut record::Recorder, out: &mut Vec<u8>) {
         let judge = Arc::clone(&self.judge);
         for items in batch.items.chunks(TOGETHER) {
-            let share = items.len().div_ceil(self.threads).max(64);
-            let all = std::thread::scope(|scope| {
-                let look = |part| look(&judge.engine, batch, part);
-                let mut parts = items.chunks(share);
-                let first = parts.next().unwrap_or_default();
-                let others: Vec<_> = parts.map(|part| scope.spawn(move || look(part))).collect();
-                let mut all = look(first);
-                for other in others {
-                    all.extend(other.join().unwrap_or_default());
-                }
-                all
-            });
+            let all = shared_out(items, self.threads, |part| look(&judge.engine, batch, part));
             for (item, mut seen) in items.iter().zip(all) {
                 self.one(item, &mut seen, recorder, out);
             }
@@ -256,13 +224,32 @@ impl Replay {
         let identity = self.sensor.as_ref().map_or("replay-", |sensor| &sensor.identity);
         write_down(item, seen, source, &decision, (identity, self.number), recorder, out);
         if let Some(ban) = decision.ban {
-            let mut tables = self.memory.0.borrow_mut();
-            if let Some(known) = tables.sentences.get_mut(&(ban.key.clone(), ban.scope.letter())) {
-                known.0 = now.saturating_add(ban.seconds);
+            if let Some(offences) = &mut self.memory.0.borrow_mut().offences {
+                offences.impose(&ban, now);
             }
             self.bans.push(ban);
         }
     }
+}
+
+/// What becomes of items, in their order, worked on by that many threads, at least one.
+pub(super) fn shared_out<T: Sync, R: Send>(
+    items: &[T],
+    threads: usize,
+    work: impl Fn(&[T]) -> Vec<R> + Sync,
+) -> Vec<R> {
+    let share = items.len().div_ceil(threads).max(64);
+    std::thread::scope(|scope| {
+        let mut parts = items.chunks(share);
+        let first = parts.next().unwrap_or_default();
+        let work = &work;
+        let others: Vec<_> = parts.map(|part| scope.spawn(move || work(part))).collect();
+        let mut all = work(first);
+        for other in others {
+            all.extend(other.join().unwrap_or_default());
+        }
+        all
+    })
 }
 
 /// Looks at messages; what is not known of one tells nothing against it.

@@ -6,12 +6,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::replay::{TOGETHER, look};
+use super::replay::{TOGETHER, look, shared_out};
 use super::{Batch, Known};
 use crate::detect::{Finding, Scratch};
 use crate::engine::Seen;
 use crate::judge::counters::{Counters, Name, Shared, WINDOW};
 use crate::judge::limits::{self, Counts};
+use crate::judge::offences::Offences;
 use crate::judge::{Ban, Judge, Scope, Verdict};
 use crate::sip::{self, Defect, Kind, dialog};
 use crate::sources::Source;
@@ -29,12 +30,6 @@ const SWEEP: u64 = 512;
 /// Challenges and credentials remembered, 32 MiB: a server's table is smaller, and loses one of some 10,000 to another by a
 /// chance that is new with each start; two runs over one recording are to say the same.
 const MARKS: usize = 1 << 21;
-
-/// Seconds that an offence on forgeable evidence is remembered, as in `sipsieve.abuse.shared_counters`.
-const FORGEABLE_MEMORY: u64 = 600;
-
-/// Bans and offences that are kept; where there are more, those that are over go.
-const MOST_BANS: usize = 100_000;
 
 /// What a record tells of its message besides the message itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -87,45 +82,6 @@ pub struct Outcome {
     pub status: u16,
     /// What a request and its answers have in common; 0 where it can't be told.
     pub transaction: u64,
-}
-
-/// Who is shut out, and how often that was. As `sipsieve.abuse.shared_counters` does it with Kamailio's tables.
-#[derive(Default)]
-struct Bans {
-    /// Until when, in seconds of the steady clock.
-    standing: HashMap<String, (u64, Scope)>,
-    /// How often, and until when that is remembered.
-    offences: HashMap<(String, &'static str), (u64, u64)>,
-}
-
-impl Bans {
-    fn offence(&mut self, key: &str, scope: Scope, now: u64, most: usize, forget: u64) -> u64 {
-        if let Some(&(until, standing)) = self.standing.get(key) {
-            if now < until && (scope.is_forgeable() || standing == Scope::All) {
-                return 0;
-            }
-        }
-        if self.standing.len() >= most {
-            self.standing.retain(|_, (until, _)| now < *until);
-            if self.standing.len() >= most {
-                return 0;
-            }
-        }
-        if self.offences.len() >= MOST_BANS {
-            self.offences.retain(|_, (_, until)| now < *until);
-        }
-        let memory = if scope.is_forgeable() { FORGEABLE_MEMORY } else { forget };
-        let known = self.offences.entry((key.to_owned(), scope.letter())).or_insert((0, 0));
-        *known = (if now < known.1 { known.0 + 1 } else { 1 }, now + memory);
-        known.0
-    }
-
-    fn holds(&self, source: &Source, now: u64) -> bool {
-        let Some(&(until, scope)) = self.standing.get(&source.key) else {
-            return false;
-        };
-        now < until && (scope == Scope::All || scope == Scope::of(source))
-    }
 }
 
 /// A running server's counters, where the record does not know better.
@@ -191,10 +147,7 @@ impl<C: Counters> Counters for Recorded<'_, C> {
 pub struct Trial {
     judge: Arc<Judge>,
     tables: Memory,
-    bans: RefCell<Bans>,
-    /// `bans.capacity` and `bans.forget_seconds` of the policy.
-    most_bans: usize,
-    forget: u64,
+    offences: RefCell<Offences>,
     senders: HashMap<String, Source>,
     swept: u64,
     threads: usize,
@@ -208,9 +161,7 @@ impl Trial {
         Ok(Self {
             judge,
             tables,
-            bans: RefCell::default(),
-            most_bans: most_bans.min(MOST_BANS),
-            forget,
+            offences: RefCell::new(Offences::new(most_bans, forget)),
             senders: HashMap::new(),
             swept: 0,
             threads: threads.clamp(1, 64),
@@ -218,10 +169,10 @@ impl Trial {
     }
 
     /// Decides on these messages, in their order. `never` says of a key that it must not be banned.
-    pub fn entries<'e>(&mut self, entries: &mut [Entry<'e>], never: &dyn Fn(&str) -> bool) -> Vec<Outcome> {
+    pub fn entries<'e>(&mut self, entries: &[Entry<'e>], never: &dyn Fn(&str) -> bool) -> Vec<Outcome> {
         let judge = Arc::clone(&self.judge);
         let mut outcomes = Vec::with_capacity(entries.len());
-        for entries in entries.chunks_mut(TOGETHER) {
+        for entries in entries.chunks(TOGETHER) {
             let all = shared_out(entries, self.threads, |part| {
                 let mut scratch = Scratch::default();
                 let mut all = Vec::with_capacity(part.len());
@@ -242,8 +193,7 @@ impl Trial {
         let judge = Arc::clone(&self.judge);
         let mut outcomes = Vec::with_capacity(batch.items.len());
         for items in batch.items.chunks(TOGETHER) {
-            let mut items = items.to_vec();
-            let all = shared_out(&mut items, self.threads, |part| look(&judge.engine, batch, part));
+            let all = shared_out(items, self.threads, |part| look(&judge.engine, batch, part));
             for (item, mut seen) in items.iter().zip(all) {
                 let entry = Entry {
                     now: item.time as u64,
@@ -280,7 +230,7 @@ impl Trial {
         let networks = &self.judge.networks;
         let source =
             (self.senders.entry(place)).or_insert_with(|| networks.source(entry.ip, entry.port, entry.transport));
-        if !entry.told.past && self.bans.borrow().holds(source, now) {
+        if !entry.told.past && self.offences.borrow().hold(source, now) {
             return Outcome {
                 shut_out: true,
                 verdict: Verdict::Drop,
@@ -295,7 +245,7 @@ impl Trial {
                     ..source.clone()
                 });
         let judged = spared.as_ref().unwrap_or(source);
-        let (bans, most, forget) = (&self.bans, self.most_bans, self.forget);
+        let offences = &self.offences;
         let shared = Shared {
             tables: &self.tables,
             window,
@@ -303,7 +253,7 @@ impl Trial {
                 if never(key) {
                     return 0;
                 }
-                bans.borrow_mut().offence(key, scope, now, most, forget)
+                offences.borrow_mut().count(key, scope, now)
             },
         };
         let counters = Recorded {
@@ -318,8 +268,7 @@ impl Trial {
             .judge
             .decide(seen, judged, now, &counters, &ours, entry.told.refused);
         if let Some(ban) = &decision.ban {
-            let until = now + ban.seconds;
-            bans.borrow_mut().standing.insert(ban.key.clone(), (until, ban.scope));
+            offences.borrow_mut().impose(ban, now);
         }
         let mut failed = String::new();
         if let Some((ip, port)) = requester {
@@ -379,13 +328,13 @@ fn about(seen: &Seen<'_>) -> Outcome {
 }
 
 /// What is seen of a message: all there is to see of a whole one, of another what its record tells.
-fn seen<'a, 'e: 'a>(judge: &'a Judge, entry: &mut Entry<'e>, scratch: &mut Scratch) -> Seen<'a> {
+fn seen<'a, 'e: 'a>(judge: &'a Judge, entry: &Entry<'e>, scratch: &mut Scratch) -> Seen<'a> {
     if entry.told.whole {
         return judge.engine.look(entry.raw, entry.told.refused, scratch);
     }
     let mut message = sip::parse(entry.raw);
     message.defects.clear();
-    let findings = std::mem::take(&mut entry.findings);
+    let findings = entry.findings.clone();
     // Of a defect it is asked which rule it broke, and nothing else.
     for check in structure::CHECKS {
         if findings.iter().any(|finding| finding.rule == check.id) {
@@ -403,20 +352,4 @@ fn seen<'a, 'e: 'a>(judge: &'a Judge, entry: &mut Entry<'e>, scratch: &mut Scrat
         findings,
         more: Vec::new(),
     }
-}
-
-/// Shares work out to threads; the results in the order of the items.
-fn shared_out<T: Send, R: Send>(items: &mut [T], threads: usize, work: impl Fn(&mut [T]) -> Vec<R> + Sync) -> Vec<R> {
-    let share = items.len().div_ceil(threads).max(64);
-    std::thread::scope(|scope| {
-        let mut parts = items.chunks_mut(share);
-        let first = parts.next();
-        let work = &work;
-        let others: Vec<_> = parts.map(|part| scope.spawn(move || work(part))).collect();
-        let mut all = first.map(work).unwrap_or_default();
-        for other in others {
-            all.extend(other.join().unwrap_or_default());
-        }
-        all
-    })
 }

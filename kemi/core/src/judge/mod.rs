@@ -3,6 +3,7 @@
 pub mod counters;
 mod credentials;
 pub mod limits;
+pub mod offences;
 pub mod policy;
 pub mod pressure;
 pub mod scoring;

@@ -386,7 +386,7 @@ impl Trial {
 
     /// What would have become of these recorded messages, in their order.
     fn records(&mut self, py: Python<'_>, records: Vec<Record>) -> PyResult<Vec<Outcome>> {
-        let mut entries: Vec<trial::Entry<'_>> = (records.iter())
+        let entries: Vec<trial::Entry<'_>> = (records.iter())
             .map(|(now, ip, port, transport, raw, bits, findings)| trial::Entry {
                 now: *now,
                 ip,
@@ -397,7 +397,7 @@ impl Trial {
                 findings: findings.iter().map(found).collect(),
             })
             .collect();
-        let outcomes = self.run(py, |inner, never| inner.entries(&mut entries, never))?;
+        let outcomes = self.run(py, |inner, never| inner.entries(&entries, never))?;
         Ok(outcomes.into_iter().map(outcome).collect())
     }
 

@@ -294,5 +294,6 @@ impl Judge {
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("LIMITS", NAMES.to_vec())?;
     module.add("WINDOW", crate::judge::counters::WINDOW)?;
+    module.add("FORGEABLE_MEMORY", crate::judge::offences::FORGEABLE_MEMORY)?;
     module.add_class::<Judge>()
 }

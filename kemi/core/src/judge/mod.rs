@@ -461,7 +461,7 @@ impl Judge {
     }
 
     /// Whether a source has shown that it is where it says, and has earned trust by that.
-    pub fn has_shown(&self, source: &Source, now: u64, counters: &impl Counters) -> bool {
+    pub fn has_earned(&self, source: &Source, now: u64, counters: &impl Counters) -> bool {
         let minutes = self.policy.earned_minutes;
         minutes > 0 && counters.has_earned(name_of(&source.key), now, minutes)
     }
@@ -473,7 +473,7 @@ impl Judge {
         let scope = excess.scope;
         if !scope.is_forgeable() {
             counters.disgraced(name_of(&source.key));
-        } else if scope == Scope::Datagrams && self.has_shown(source, now, counters) {
+        } else if scope == Scope::Datagrams && self.has_earned(source, now, counters) {
             // Somebody else may have sent this, to keep a customer out: it is inspected on, message by message.
             return None;
         }

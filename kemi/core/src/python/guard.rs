@@ -361,7 +361,7 @@ impl Guard {
         *odd += 1;
         let timed = *odd & TIMED == 0;
         let source = source.clone();
-        let is_stranger = !source.trusted && !self.judge.has_shown(&source, now, &counters);
+        let is_stranger = !source.trusted && !self.judge.has_earned(&source, now, &counters);
         let step = if is_stranger {
             pressure.step(now, self.shed)
         } else {

@@ -20,3 +20,4 @@ def test_calls_are_answered_and_accounted_for_while_things_break() -> None:
     assert seen["broken"] == []
     assert set(seen["done"]) == {"kill", "fill", "rotate", "cut", "flip", "clock", "reload"}
     assert min(seen["answered"].values()) > 100
+    assert seen["banned"] > 0, "bans were kept and restored all along"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -195,3 +196,9 @@ def test_modules_are_short_and_say_what_they_are_for(path: Path) -> None:
 def test_names_say_something() -> None:
     for path in PRODUCT:
         assert path.stem not in {"utils", "helpers", "manager", "common", "misc"}, path
+
+
+def test_files_of_tests_have_names_of_their_own() -> None:
+    # pytest takes two of one name for one module, and collects neither.
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []

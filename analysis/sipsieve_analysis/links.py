@@ -124,9 +124,13 @@ def _hands(traits: dict[int, Trait], members: list[int], program: str) -> Iterab
 
 def _pairs(traits: dict[int, Trait], members: list[int], forest: _Forest) -> Iterable[tuple[int, int, str, float]]:
     ordered = sorted(set(members), key=lambda n: (traits[n].first_us, traits[n].ip))
+    # Each pair is asked whether it is joined already: the answer is kept here, and changes with few of them.
+    actor = [forest.root(number) for number in ordered]
     for position, left in enumerate(ordered):
-        for right in ordered[position + 1 :]:
-            if forest.root(left) != forest.root(right):
-                score, reason = weigh(traits[left], traits[right])
+        for other in range(position + 1, len(ordered)):
+            if actor[position] != actor[other]:
+                score, reason = weigh(traits[left], traits[ordered[other]])
                 if score >= ENOUGH:
-                    yield left, right, reason, score
+                    yield left, ordered[other], reason, score
+                    joined = actor[other]
+                    actor[:] = [actor[position] if one == joined else one for one in actor]

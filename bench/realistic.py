@@ -72,7 +72,7 @@ class Bench:
     def row(self, what: str) -> str:
         """One line of the table."""
         figures = "".join(f"{self.median(what, setup):10.2f}" for setup in SETUPS)
-        ratios = "".join(f"{self.ratio(what, setup):10.2f}" for setup in ("summary", "each"))
+        ratios = "".join(f"{self.ratio(what, setup):10.2f}" for setup in ("summary", "each", "replay"))
         return f"{what:28}{figures}{ratios}"
 
 
@@ -130,7 +130,9 @@ def main() -> int:
             for name in NAMES:
                 take(f"names {name}", f"mix:name={name}", 2, 3000, 1500)
         print("CPU microseconds a message, one pinned worker; medians of the rounds")
-        print(f"{'':28}" + "".join(f"{name:>10}" for name in SETUPS) + f"{'r summary':>10}{'r each':>10}")
+        print(
+            f"{'':28}" + "".join(f"{name:>10}" for name in SETUPS) + f"{'r summary':>10}{'r each':>10}{'r replay':>10}"
+        )
         for what in dict.fromkeys(what for what, _ in bench.samples):
             print(bench.row(what))
         memory = {server.kind: max(meter.pss(pid) for pid in server.pids) for server in servers}

@@ -28,7 +28,7 @@ from servers import KINDS, Measured, exchange, free_port, status, wait_for
 from traffic import message
 
 MESSAGES: Final = ("register", "invite", "reply")
-SETUPS: Final = tuple(KINDS)
+SETUPS: Final = tuple(kind for kind in KINDS if kind != "replay")
 BANNED: Final = "127.2.0.1"
 HERE: Final = Path(__file__).resolve().parent
 
@@ -362,7 +362,7 @@ def main() -> None:
         stack.callback(generator.close)
         if arguments.only in (None, "clean"):
             with ExitStack() as running:
-                servers = [running.enter_context(Measured(folder / kind, kind, cores=worker)) for kind in KINDS]
+                servers = [running.enter_context(Measured(folder / kind, kind, cores=worker)) for kind in SETUPS]
                 for server in servers:
                     check(server)
                     slot(server, generator, "register", 0.2)

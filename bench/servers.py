@@ -25,12 +25,13 @@ LIMITS: Final = "".join(
     f"[limits.{name}]\nper_minute = 10000000\n" for name in ("invite", "register", "other", "dialog", "targets")
 )
 
-#: Set-up by name: words defined for bench/kamailio.cfg, and what is allowed in the decision log.
+#: Set-up by name: words defined for bench/kamailio.cfg, and how the decision log is kept.
 KINDS: Final = {
     "bare": ((), ""),
     "native": (("BENCH_NATIVE",), ""),
-    "summary": (("BENCH_SIPSIEVE",), "summary"),
-    "each": (("BENCH_SIPSIEVE",), "each"),
+    "summary": (("BENCH_SIPSIEVE",), 'allow = "summary"'),
+    "each": (("BENCH_SIPSIEVE",), 'allow = "each"'),
+    "replay": (("BENCH_SIPSIEVE",), 'record = "replay"'),
 }
 
 #: What a summary record counts.
@@ -66,8 +67,8 @@ class Measured(Server):
         backend: str = "",
         limits: str = LIMITS,
     ) -> None:
-        words, allow = KINDS[kind]
-        policy = f'[log]\nallow = "{allow}"\nsummary_seconds = 1\n{limits}' if allow else ""
+        words, log = KINDS[kind]
+        policy = f"[log]\n{log}\nsummary_seconds = 1\n{limits}" if log else ""
         port = free_port()
         super().__init__(
             folder,

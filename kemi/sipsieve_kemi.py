@@ -520,7 +520,8 @@ class Sipsieve:
     def _say_start(self) -> None:
         now, steady = time.time(), round(time.monotonic(), 6)
         self._journal.mend()
-        detail = {"policy_mode": self._policy.mode, "rules": len(self._engine.ruleset.rules), "steady": steady}
+        detail = {"policy_mode": self._policy.mode, "rules": len(self._engine.ruleset.rules), "steady": steady,
+                  "own": _OWN.listed(own_addresses.local_ipv4())}  # fmt: skip
         if not self._accounting.notice("start", now, detail):
             KSR.warn(
                 f"sipsieve: {self._log_path}: cannot be written by this user; decisions are counted, not recorded, "

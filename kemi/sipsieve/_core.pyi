@@ -357,6 +357,7 @@ class Recorder:
         mask_mode: str = "off",
         mask_key: bytes = b"",
         record_bytes: int = 2048,
+        replay: bool = False,
     ) -> Recorder: ...
     def decision(
         self,
@@ -375,6 +376,7 @@ class Recorder:
         counters: Sequence[tuple[str, int]] | None = None,
         ban: tuple[str, int, str] | None = None,
         findings: Sequence[_Finding] = (),
+        steady: int | None = None,
     ) -> bytes: ...
     def summary(
         self, ip: str, method: str, verdict: str, count: int, first: float, last: float, now: float, rule: str = ""

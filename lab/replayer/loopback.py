@@ -26,7 +26,11 @@ POLICY: Final = f'[network]\ntrusted = ["{ZONES["trunk"]}.0/24", "{PBX}/32"]\n'
 class Loopback:
     """Starts everything below `folder` on free ports; a context manager that ends it again."""
 
-    def __init__(self, folder: Path, targets: tuple[str, ...] = ("edge",), venv: Path = ROOT / ".venv") -> None:
+    def __init__(
+        self, folder: Path, targets: tuple[str, ...] = ("edge",), venv: Path = ROOT / ".venv", more: str = ""
+    ) -> None:
+        """`more`: further tables of the guard's policy."""
+        self._more = more
         self.folder = folder
         self.log = folder / "decisions.jsonl"
         self._venv = venv
@@ -73,7 +77,7 @@ class Loopback:
         folder = self.folder / target
         folder.mkdir(parents=True, exist_ok=True)
         policy = folder / "policy.toml"
-        policy.write_text(POLICY)
+        policy.write_text(POLICY + self._more)
         config = ROOT / "kamailio.cfg"
         if target == "edge-plain":
             config = folder / "kamailio.cfg"

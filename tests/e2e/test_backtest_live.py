@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
 import pytest
 
 from backend import Backend, answer, method
-from harness import Server, exchange, invite, request, wait_for
+from harness import ROOT, Server, exchange, invite, request, wait_for
+from replayer.loopback import POLICY as POLICY_OF_THE_LAB
+from replayer.loopback import Loopback
+from replayer.replay import replay
+from replayer.scenario import load_all
 from sipsieve.config import policy as policies
 from sipsieve.detection import ruleset
 from sipsieve_analysis.tuning.recording import Recording
-from sipsieve_analysis.tuning.trials import Trial, effect_of
+from sipsieve_analysis.tuning.records import Known
+from sipsieve_analysis.tuning.trials import Outcome, Trial, effect_of
 
 POLICY = """
 [limits]
@@ -23,7 +29,7 @@ targets = { per_minute = 8 }
 auth_failures = { per_minute = 4 }
 malformed = { per_minute = 6 }
 [log]
-raw_bytes = %d
+%s
 """
 
 DIGEST = 'Digest username="u", realm="r", nonce="%s", uri="sip:r", response="0123"'
@@ -53,20 +59,60 @@ def traffic(server: Server, net: int) -> None:
         exchange(server, invite(headers=("Subject: x' OR 1=1 --",)), source=f"127.1.{net}.6", seconds=0.3)
 
 
-@pytest.mark.parametrize("raw", [0, 8192], ids=["records", "messages"])
-def test_the_same_policy_decides_the_same(tmp_path: Path, raw: int) -> None:
-    toml = POLICY % raw
+@pytest.mark.parametrize(
+    "log", ["raw_bytes = 0", "raw_bytes = 8192", 'record = "replay"'], ids=["records", "messages", "replay"]
+)
+def test_the_same_policy_decides_the_same(tmp_path: Path, log: str) -> None:
+    toml = POLICY % log
     with Backend(script) as backend, Server(tmp_path, toml, backend=backend.uri) as server:
         traffic(server, 0)
-        if not raw:
+        if log == "raw_bytes = 0":
             # Over the border of a minute: what was before it still counts in part.
             first = int(time.monotonic()) // 60
             wait_for(lambda: int(time.monotonic()) // 60 > first, "the next minute begins", 70)
             traffic(server, 0)
         traffic(server, 1)
         wait_for(lambda: len(server.records()) > 100, "records")
+    recording, decided, bans, other = compared(server.log, toml)
+    assert recording.reader.clock.told and recording.reader.bad == 0
+    assert decided > 15 and bans >= 3
+    assert other == []
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The decision log of the lab's scenarios, recorded to be replayed."""
+    with Loopback(tmp_path_factory.mktemp("lab"), more='[log]\nrecord = "replay"\n') as stage:
+        for loaded in load_all(ROOT / "lab" / "scenarios"):
+            if loaded.scenario.demo:
+                replay(loaded, stage, "edge")
+    return stage.log
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["replay", "records"])
+def test_the_same_policy_decides_the_same_over_the_labs_scenarios(lab: Path, tmp_path: Path, whole: bool) -> None:
+    log = lab
+    if not whole:
+        # As it would be without `record = "replay"`.
+        log = tmp_path / "decisions.jsonl"
+        with lab.open() as lines, log.open("w") as out:
+            for line in lines:
+                record = json.loads(line)
+                if record["event"]["kind"] == "event":
+                    del record["sip"]["raw"], record["sip"]["kept"], record["event"]["steady"]
+                out.write(json.dumps(record, separators=(",", ":")) + "\n")
+    recording, decided, bans, other = compared(log, POLICY_OF_THE_LAB)
+    assert recording.reader.bad == 0 and decided > 15 and bans >= 2
+    assert other == []
+    if whole:
+        # What a secret was taken out of though it was an attack itself.
+        assert recording.reader.thin["changed message"] < sum(recording.kinds.values()) / 50
+
+
+def compared(log: Path, toml: str) -> tuple[Recording, int, int, list[tuple[Known, Outcome]]]:
+    """A log tried on its own policy: decisions of limits and bans on record, and the messages that are decided otherwise."""
     tried = Trial(policies.loads(toml), ruleset.load())
-    recording = Recording([server.log], tried)
+    recording = Recording([log], tried)
     decided, bans, other = 0, 0, []
     for batch in recording.batches():
         for known, made in zip(batch.known, batch.judged(tried), strict=True):
@@ -76,6 +122,4 @@ def test_the_same_policy_decides_the_same(tmp_path: Path, raw: int) -> None:
             banned = made.ban[1] if made.ban else 0
             if old != new or effect_of(known.action) != made.effect or banned != known.banned:
                 other.append((known, made))
-    assert recording.reader.clock.told and recording.reader.bad == 0
-    assert decided > 15 and bans >= 3
-    assert other == []
+    return recording, decided, bans, other

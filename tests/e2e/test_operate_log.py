@@ -86,7 +86,7 @@ def test_report_puts_the_customer_first_who_would_have_been_blocked(tmp_path: Pa
         assert explained.returncode == 0
         assert "sql-union-select" in explained.stdout
         assert "observed only" in explained.stdout
-        assert "log.raw_bytes" in explained.stdout
+        assert "log.record" in explained.stdout
         table = subprocess.run(
             [SIPSIEVE, "report", "--would-block", str(server.log)],
             capture_output=True, text=True, timeout=60, check=False,

@@ -12,7 +12,8 @@ from sipsieve._core import Memory
 from sipsieve.abuse.shared_counters import BANS, SharedCounters
 from sipsieve.config import policy
 from sipsieve.decision.engine import Engine
-from sipsieve.decision_log.record import Recorder
+from sipsieve.decision_log import privacy
+from sipsieve.decision_log.record import recorder_of
 from sipsieve.detection import ruleset
 from sipsieve.model import Ban, Scope, Source, Verdict
 
@@ -56,10 +57,8 @@ class Server:
         self.settings = policy.loads(toml)
         rules = ruleset.load()
         self.engine = Engine(self.settings, rules)
-        log = self.settings.log
-        self.recorder = Recorder(
-            rules.version, self.settings.version, self.settings.mode, log.excerpt_bytes, log.raw_bytes
-        )
+        mask = privacy.mask_of(self.settings.privacy, privacy.key_of(self.settings.privacy))
+        self.recorder = recorder_of(rules.version, self.settings, self.settings.mode, mask)
         self.tables = Tables()
         self._copies, self._steady = copies, steady
         self._counters = SharedCounters(
@@ -126,7 +125,7 @@ class Server:
         return (
             decision.verdict,
             decision.enforced,
-            self.recorder.decision(decision, raw, source, time, f"s-{self._number}"),
+            self.recorder.decision(decision, raw, source, time, f"s-{self._number}", int(now)),
         )
 
     def _impose(self, ban: Ban) -> None:

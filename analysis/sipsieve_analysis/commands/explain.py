@@ -122,7 +122,9 @@ def _decision(policy: policies.Policy, log: Path, identity: str, every_part: boo
         return
     lines = text_of_record(record, rules)
     if today is None:
-        lines.append("The message itself is not in the log (log.raw_bytes keeps it): this is what was recorded of it.")
+        lines.append(
+            'The message itself is not in the log (log.record = "replay" keeps it): this is what was recorded of it.'
+        )
     else:
         lines += ["", "The same message with today's policy and rules", "", *text_of(today, every_part)]
     click.echo("\n".join(lines))

@@ -16,7 +16,7 @@ from sipsieve.abuse.bans import Entry, entry
 from sipsieve.config.policy import Policy
 from sipsieve.decision import revision
 from sipsieve.decision_log import privacy
-from sipsieve.decision_log.record import Recorder
+from sipsieve.decision_log.record import recorder_of
 from sipsieve.detection import ruleset
 from sipsieve.model import Scope
 
@@ -44,12 +44,8 @@ class Sensor:
         rules = ruleset.load(own=policy.detection.rules, exceptions=policy.detection.exceptions)
         built = revision.build(1, policy, rules)
         mask = privacy.mask_of(policy.privacy, built.mask_key)
-        settings = policy.log
         # What a server lets pass is its own affair: the records say what would have been done.
-        self._recorder = Recorder(
-            rules.version, policy.version, "observe", settings.excerpt_bytes, settings.raw_bytes, mask,
-            settings.record_bytes,
-        )  # fmt: skip
+        self._recorder = recorder_of(rules.version, policy, "observe", mask)
         identity = f"hep-{secrets.token_hex(4)}-"
         live = (identity, list(servers), policy.bans.forget_seconds)
         self._replay = Replay(built.engine.judge, self._recorder.core, threads, live)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Final
 
 from sipsieve import _core
 from sipsieve.decision.explain import chains
@@ -12,6 +14,8 @@ from .decisions import Reader, Record, findings_of
 from .frames import NoMessage, Taken
 from .harmless import harmless, harmless_bytes
 from .pointers import defang, pointers_of
+
+_KEPT: Final = re.compile(r"\\x([0-9a-f]{2})")
 
 
 def find(reader: Reader, path: Path, identity: str) -> Record:
@@ -29,19 +33,31 @@ def find(reader: Reader, path: Path, identity: str) -> Record:
     raise NoMessage(f"{identity}: no decision of this id in {', '.join(str(p) for p in readable)}")
 
 
+def as_kept(text: str) -> bytes:
+    """The bytes of a message of a recording to be replayed, in which each `\\x` begins an escape."""
+    if "\\x" not in text:
+        return text.encode("utf-8", "backslashreplace")
+    parts = _KEPT.split(text)
+    return b"".join(
+        bytes.fromhex(part) if place % 2 else part.encode("utf-8", "backslashreplace")
+        for place, part in enumerate(parts)
+    )
+
+
 def message_of(record: Record) -> Taken | None:
-    """The message itself, where the record has the whole of it (`log.raw_bytes`); bytes that are not UTF-8 stand
-    in it as they were written, `\\xNN`."""
+    """The message itself, where the record has the whole of it. With `log.raw_bytes` bytes that are not UTF-8 stand in it as
+    they were written, `\\xNN`; with `log.record = "replay"` they are themselves."""
     sip, source = record.get("sip"), record.get("source")
     if not isinstance(sip, dict) or not isinstance(source, dict):
         return None
     text = sip.get("raw")
-    if not isinstance(text, str) or text.endswith("…") or not text:
+    kept = sip.get("kept")
+    if not isinstance(text, str) or not text or (kept == "cut" if kept else text.endswith("…")):
         return None
     network = record.get("network")
     transport = str(network.get("transport", "udp")) if isinstance(network, dict) else "udp"
     port = source.get("port")
-    raw = text.encode("utf-8", "backslashreplace")
+    raw = as_kept(text) if kept else text.encode("utf-8", "backslashreplace")
     return Taken(raw, str(source.get("ip", "")), port if isinstance(port, int) else 5060, transport)
 
 

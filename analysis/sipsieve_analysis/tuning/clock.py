@@ -27,6 +27,9 @@ class Clock:
         self.offset: float | None = None
         #: Whether a record told it; else it was found from counts, or is taken as 0.
         self.told = False
+        #: Whole windows that were added, since the machine started anew, and the latest second that was told.
+        self._shift = 0
+        self._latest = 0
         self._last: dict[tuple[str, str, str], tuple[int, int]] = {}
 
     def tell(self, wall: float, steady: float) -> None:
@@ -35,10 +38,18 @@ class Clock:
         The clock begins anew with the machine. What is counted goes on by whole windows then, never back, so that no
         window comes twice.
         """
-        offset = wall - steady + _LAG
-        if self.offset is not None:
-            offset -= WINDOW * math.ceil((offset - self.offset) / WINDOW)
-        self.offset, self.told = offset, True
+        if self.offset is not None and steady + self._shift < self._latest - WINDOW:
+            gone = max(self._latest, wall - self.offset)
+            self._shift = WINDOW * math.ceil((gone - steady) / WINDOW)
+        self.offset, self.told = wall - steady - self._shift + _LAG, True
+
+    def exact(self, wall: float, steady: float) -> int:
+        """The second of a record that has both clocks."""
+        if not self.told or not -WINDOW < wall - (self.offset or 0.0) - self._shift - steady < WINDOW:
+            self.tell(wall, steady)
+        now = int(steady) + self._shift
+        self._latest = max(self._latest, now)
+        return now
 
     def find(self, counted: Iterable[tuple[float, tuple[str, str, str], int]]) -> None:
         """Finds where minutes begin from counts (time, whose, count): between a count and a lower one is a border, between a
@@ -70,6 +81,7 @@ class Clock:
         """The steady clock's second for a time of day. `count`: what the record says was counted of `whose` in this window."""
         steady = wall - (self.offset or 0.0)
         now = int(steady)
+        self._latest = max(self._latest, now)
         if whose is None:
             return now
         window = now // WINDOW

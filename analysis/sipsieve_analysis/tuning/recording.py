@@ -32,15 +32,20 @@ Progress = Callable[[str, int, int], None]
 class Batch:
     """Some messages in their order, to be judged by any number of trials."""
 
-    def __init__(self, known: list[Known], records: list[TrialRecord] | None, messages: Messages | None) -> None:
+    def __init__(
+        self, known: list[Known], records: list[TrialRecord] | None, messages: Messages | None, own: Sequence[str] = ()
+    ) -> None:
+        """`own`: the server's addresses, which it never bans."""
         self.known = known
         self._records = records
         self._messages = messages
+        self._own = own
 
     def judged(self, trial: Trial) -> list[Outcome]:
         """What a trial makes of them."""
         if self._messages is not None:
             return trial.messages(self._messages)
+        trial.spare(self._own)
         return trial.records(self._records or [])
 
 
@@ -91,7 +96,7 @@ class Recording:
     def _batch(self, held: list[bytes]) -> Batch:
         found = self.reader.read(held)
         self.kinds[InputKind.DECISIONS.value] += len(found)
-        return Batch([known for known, _ in found], [record for _, record in found], None)
+        return Batch([known for known, _ in found], [record for _, record in found], None, self.reader.own)
 
     def _found(self, path: Path, kind: InputKind, size: int) -> Iterator[Messages]:
         if kind is InputKind.PCAP:

@@ -16,6 +16,7 @@ from sipsieve.detection.ruleset import Ruleset
 from sipsieve.detection.structure import CHECKS
 from sipsieve.model import STRUCTURE
 
+from ..operate.recorded import as_kept
 from .clock import Clock
 
 if TYPE_CHECKING:
@@ -61,8 +62,10 @@ class _Event(Struct, frozen=True, gc=False):
     action: str = ""
     id: str = ""
     count: Annotated[int, Meta(ge=0)] = 0
-    #: Of a notice: seconds of the guard's steady clock.
+    #: Seconds of the guard's steady clock: of a notice, and of each message in a recording to be replayed.
     steady: Annotated[float, Meta(ge=0, le=1e12)] | None = None
+    #: Of a start: the server's own addresses.
+    own: tuple[str, ...] = ()
 
 
 class _Policy(Struct, frozen=True, gc=False):
@@ -97,6 +100,8 @@ class _Sip(Struct, frozen=True, gc=False):
     to: str = ""
     authorization: bool = False
     raw: str | None = None
+    #: Of a recording to be replayed: whether `raw` is judged as the message was.
+    kept: str = ""
 
 
 class Record(Struct):
@@ -138,6 +143,8 @@ class Reader:
         self.clock = Clock()
         self.thin: Counter[str] = Counter()
         self.bad = 0
+        #: The server's own addresses, as far as a start is on record.
+        self.own: tuple[str, ...] = ()
         self.versions: Counter[str] = Counter()
         self._rules = {rule.id: rule.paranoia <= paranoia for rule in ruleset.rules}
         self._exceptions = [(entry.rule, entry.field) for entry in ruleset.exceptions]
@@ -170,6 +177,7 @@ class Reader:
                 self._count(record)
             elif record.event.steady is not None:
                 self.clock.tell(record.time.timestamp(), record.event.steady)
+                self.own = record.event.own or self.own
         return found
 
     def _count(self, record: Record) -> None:
@@ -181,14 +189,22 @@ class Reader:
         transport = record.network.transport if isinstance(record.network, _Network) else "udp"
         limit = next((name for name in _CLASSES if name in record.counters), "")
         whose = (source.ip, transport, limit) if limit else None
-        now = self.clock.seconds(time, whose, record.counters.get(limit, 0))
-        bits = self._told(record, limit, transport, time)
-        findings = self._findings(record)
-        if sip.raw is not None and not sip.raw.endswith("…"):
-            raw, bits = _as_sent(sip.raw), bits | _WHOLE
+        if record.event.steady is None:
+            now = self.clock.seconds(time, whose, record.counters.get(limit, 0))
         else:
-            self.thin["no message"] += 1
+            now = self.clock.exact(time, record.event.steady)
+        bits = self._told(record, limit, transport, time)
+        kept = sip.raw is not None and sip.kept
+        if sip.raw is not None and (kept == "exact" or (not kept and not sip.raw.endswith("…"))):
+            raw, bits = as_kept(sip.raw) if kept else _as_sent(sip.raw), bits | _WHOLE
+        elif sip.raw is not None and kept == "changed":
+            self.thin["changed message"] += 1
+            raw = as_kept(sip.raw)
+        else:
+            self.thin["cut message" if kept else "no message"] += 1
             raw = self._stand_in(record, bool(bits & _IN_DIALOG))
+        # Of a whole message it is found anew.
+        findings = [] if bits & _WHOLE else self._findings(record)
         self.versions[record.policy.version] += 1
         as_if = record.policy.enforced or record.policy.mode == "observe"
         known = Known(

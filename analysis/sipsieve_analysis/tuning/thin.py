@@ -38,18 +38,27 @@ _TEXTS: Final = {
     "no message": (
         "are on record without their text: recorded findings are weighed anew, but new rules, higher paranoia and other bounds "
         "of [detection] find nothing new in them",
-        "log.raw_bytes = 8192",
+        'log.record = "replay"',
     ),
-    "many findings": ("have more findings than a record holds: their scores are lower bounds", "log.raw_bytes = 8192"),
+    "changed message": (
+        "had a secret, or a number that is masked, where a rule might look: recorded findings are weighed anew, but new rules, "
+        "higher paranoia and other bounds of [detection] find nothing new in them",
+        'privacy.mask = "off", where it hides numbers',
+    ),
+    "cut message": (
+        "are longer than what is kept of a message: recorded findings are weighed anew, and nothing new is found in them",
+        "log.raw_bytes = 8192, where it is less",
+    ),
+    "many findings": ("have more findings than a record holds: their scores are lower bounds", 'log.record = "replay"'),
     "challenges": (
         "answer with a challenge whose text is not on record: one that only says stale=true is taken for refused credentials, "
         "so auth_failures and its bans are upper bounds",
-        "log.raw_bytes = 8192",
+        'log.record = "replay"',
     ),
     "bodies": (
         "are INVITEs of which only the refused are known to have no body: a stricter content_length_zero.invite, or a network "
         "that is trusted no more, finds no others",
-        "log.raw_bytes = 8192",
+        'log.record = "replay"',
     ),
 }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import msgspec
 
 from sipsieve._core import Messages
 from sipsieve._core import Trial as CoreTrial
+from sipsieve.abuse.own_addresses import OwnAddresses
 from sipsieve.config import policy as policies
 from sipsieve.config.policy import Policy, PolicyError
 from sipsieve.decision.engine import Engine
@@ -55,15 +57,20 @@ class Trial:
         """Decisions are taken as carried out, also where the policy's `mode` is observe; a network's own is heeded."""
         self.policy = policy
         self.ruleset = ruleset
+        self._own = _own(())
         engine = Engine(msgspec.structs.replace(policy, mode="enforce"), ruleset)
         self._core = CoreTrial(
             engine.judge,
-            engine.networks.never_banned,
+            lambda key: engine.networks.never_banned(key) or self._own.hold(key),
             policy.limits.capacity,
             policy.bans.capacity,
             policy.bans.forget_seconds,
             threads or len(os.sched_getaffinity(0)),
         )
+
+    def spare(self, own: Sequence[str]) -> None:
+        """Never bans these addresses, which are the server's own."""
+        self._own = _own(own)
 
     def records(self, records: Sequence[TrialRecord]) -> list[Outcome]:
         """What would have become of recorded messages."""
@@ -72,6 +79,17 @@ class Trial:
     def messages(self, messages: Messages) -> list[Outcome]:
         """What would have become of what a reader found."""
         return [_outcome(made) for made in self._core.messages(messages)]
+
+
+def _own(addresses: Sequence[str]) -> OwnAddresses:
+    ipv4, ipv6 = set(), set()
+    for text in addresses:
+        try:
+            ipv6.add(ipaddress.IPv6Address(text).exploded.replace(":", ""))
+        except ValueError:
+            ipv4.add(text)
+    # An IPv6 address is asked for in brackets, and is one of these then.
+    return OwnAddresses([], lambda address: address[:1] == "[" or address in ipv4, sorted(ipv6))
 
 
 def load(path: Path, rules: Sequence[Path] = ()) -> Trial:

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
+
+#: Of the kernel's table of IPv4 routes: an address of this machine.
+_LOCAL: Final = re.compile(r"\|-- ([0-9.]+)\n\s+/32 host LOCAL")
+
+#: Addresses that are listed in a record.
+_MOST: Final = 64
 
 
 def local_ipv6() -> tuple[str, ...]:
@@ -14,6 +22,19 @@ def local_ipv6() -> tuple[str, ...]:
         return ()
 
 
+def local_ipv4() -> tuple[str, ...]:
+    """The machine's IPv4 addresses."""
+    try:
+        text = Path("/proc/net/fib_trie").read_text()
+    except OSError:
+        return ()
+    return tuple(dict.fromkeys(_LOCAL.findall(text)))
+
+
+def _groups(digits: str) -> list[int]:
+    return [int(digits[at : at + 4], 16) for at in range(0, 32, 4)]
+
+
 class OwnAddresses:
     """Asked by key, as `network.key` makes it."""
 
@@ -22,7 +43,15 @@ class OwnAddresses:
         the machine's, as `local_ipv6` gives them."""
         self._nodes = tuple(node.rpartition(":")[0] for node in nodes)
         self._is_myself = is_myself
-        self._ipv6 = tuple([int(line[at : at + 4], 16) for at in range(0, 32, 4)] for line in ipv6)
+        self._ipv6 = tuple(_groups(line) for line in ipv6)
+
+    def listed(self, ipv4: Sequence[str]) -> list[str]:
+        """Those that the server listens on, and the other nodes', for the log; `ipv4`: the machine's."""
+        own = [address for address in ipv4 if self._is_myself(address)]
+        spelled = [":".join(f"{group:x}" for group in groups) for groups in self._ipv6]
+        return sorted({*own, *(address for address in spelled if self._is_myself(f"[{address}]")), *self._nodes})[
+            :_MOST
+        ]
 
     def hold(self, key: str) -> bool:
         """Whether a ban on that key would shut one of them out."""

@@ -183,6 +183,8 @@ class Log(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     allow: Annotated[str, Meta(pattern=r"^(each|summary|sample:[1-9][0-9]{0,8})$")] = "each"
     summary_seconds: Annotated[int, Meta(ge=1, le=3600)] = 10
     excerpt_bytes: Annotated[int, Meta(ge=16, le=4096)] = 256
+    #: replay: each record holds what it takes to judge its message again.
+    record: Literal["excerpt", "replay"] = "excerpt"
     raw_bytes: Annotated[int, Meta(ge=0, le=8192)] = 0
     #: Of records of suspicious messages, over all workers; what is more is folded. 0: no bound.
     bytes_per_second: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 1_000_000
@@ -190,6 +192,11 @@ class Log(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     record_bytes: Annotated[int, Meta(ge=1024, le=65536)] = 2048
     #: Of the log, beyond which messages are only counted until it is rotated. 0: no bound.
     max_bytes: Annotated[int, Meta(ge=0, le=1_000_000_000_000)] = 4_000_000_000
+
+    @property
+    def message_bytes(self) -> int:
+        """Bytes of each message that are written; a recording to be replayed has all that can be written."""
+        return self.raw_bytes or (8192 if self.record == "replay" else 0)
 
 
 class Privacy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -288,6 +295,11 @@ def from_values(content: dict[str, Any]) -> Policy:
 def _check(policy: Policy) -> None:
     """What types alone can't say."""
     _check_networks(policy)
+    if policy.log.record == "replay" and policy.log.allow != "each":
+        raise PolicyError(
+            f'log.record: "replay" needs a record of each message, and log.allow is {policy.log.allow!r}; '
+            'set log.allow = "each", or log.record = "excerpt"'
+        )
     if policy.detection.scrub_score > policy.detection.reject_score:
         raise PolicyError(
             f"detection.scrub_score: {policy.detection.scrub_score} is above "

@@ -11,7 +11,7 @@ from msgspec import Struct
 from ..abuse.sources import Networks
 from ..config.policy import Policy
 from ..decision_log import privacy
-from ..decision_log.record import Recorder
+from ..decision_log.record import Recorder, recorder_of
 from ..detection.ruleset import Exempt, Rule, Ruleset
 from .engine import Engine
 
@@ -57,11 +57,7 @@ def build(number: int, policy: Policy, ruleset: Ruleset, mask_key: bytes | None 
     key = privacy.key_of(policy.privacy) if mask_key is None else mask_key
     networks = Networks(policy)
     engine = Engine(policy, ruleset, networks)
-    log = policy.log
-    mask = privacy.mask_of(policy.privacy, key)
-    recorder = Recorder(
-        ruleset.version, policy.version, policy.mode, log.excerpt_bytes, log.raw_bytes, mask, log.record_bytes
-    )
+    recorder = recorder_of(ruleset.version, policy, policy.mode, privacy.mask_of(policy.privacy, key))
     return Revision(number, policy, ruleset, networks, engine, recorder, key)
 
 

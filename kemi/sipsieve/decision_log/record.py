@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,7 +13,10 @@ from .._core import escaped, timestamp
 from ..model import Decision, Source
 from .privacy import Mask
 
-__all__ = ["SCHEMA", "Recorder", "escaped", "line_of", "timestamp"]
+if TYPE_CHECKING:
+    from ..config.policy import Policy
+
+__all__ = ["SCHEMA", "Recorder", "escaped", "line_of", "recorder_of", "timestamp"]
 
 #: The schema's version; raised when a field changes its meaning.
 SCHEMA = 1
@@ -30,6 +34,7 @@ class Recorder:
         raw_bytes: int = 0,
         mask: Mask | None = None,
         record_bytes: int = 2048,
+        replay: bool = False,
     ) -> None:
         #: The same for the core, which writes the records of messages that pass.
         self.core = _core.Recorder(
@@ -41,10 +46,13 @@ class Recorder:
             "off" if mask is None else "users" if mask.every_user else "numbers",
             b"" if mask is None else mask.key,
             record_bytes,
+            replay,
         )
 
-    def decision(self, decision: Decision, raw: bytes, source: Source, now: float, identity: str) -> bytes:
-        """One message's record: a line of JSON, ASCII only, with its line end."""
+    def decision(
+        self, decision: Decision, raw: bytes, source: Source, now: float, identity: str, steady: int | None = None
+    ) -> bytes:
+        """One message's record: a line of JSON, ASCII only, with its line end. `steady`: seconds of the limits' clock."""
         ban = decision.ban
         return self.core.decision(
             raw,
@@ -62,6 +70,7 @@ class Recorder:
             list(decision.counters.items()),
             None if ban is None else (ban.key, ban.seconds, ban.rule),
             [finding[:6] for finding in decision.findings],
+            steady,
         )
 
     def summary(
@@ -73,6 +82,14 @@ class Recorder:
     def notice(self, action: str, now: float, detail: Mapping[str, object]) -> bytes:
         """Something about the guard itself: a start, records lost, a failure."""
         return self.core.notice(action, now, dict(detail))
+
+
+def recorder_of(rules: str, policy: Policy, mode: str, mask: Mask | None) -> Recorder:
+    """A recorder as a policy's `[log]` asks for it; `rules`: their version."""
+    log = policy.log
+    return Recorder(
+        rules, policy.version, mode, log.excerpt_bytes, log.message_bytes, mask, log.record_bytes, log.record == "replay"
+    )  # fmt: skip
 
 
 def line_of(record: Mapping[str, object]) -> bytes:

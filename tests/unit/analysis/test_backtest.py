@@ -15,6 +15,7 @@ from harness import ROOT
 from sipsieve.config import policy as policies
 from sipsieve.detection import ruleset
 from sipsieve_analysis.cli import main
+from sipsieve_analysis.operate.recorded import as_kept
 from sipsieve_analysis.tuning.backtest import Backtest
 from sipsieve_analysis.tuning.clock import Clock
 from sipsieve_analysis.tuning.condition import ConditionError, holds
@@ -38,6 +39,8 @@ dialog = { per_minute = 2 }
 [bans]
 seconds = 30
 """
+
+REPLAY = '[log]\nrecord = "replay"\n'
 
 
 def trial(toml: str, *, bans: bool = True) -> Trial:
@@ -65,8 +68,16 @@ def differences(path: Path, tried: Trial, bans: bool = True) -> tuple[int, list[
 
 @pytest.mark.parametrize(
     ("seed", "toml"),
-    [(0, ""), (0, STRICT), (1, 'mode = "observe"\n'), (2, "[log]\nraw_bytes = 8192\n")],
-    ids=["default", "strict", "observe", "raw"],
+    [
+        (0, ""),
+        (0, STRICT),
+        (1, 'mode = "observe"\n'),
+        (2, "[log]\nraw_bytes = 8192\n"),
+        (3, REPLAY),
+        (1, STRICT + REPLAY),
+        (0, REPLAY + '[privacy]\nmask = "numbers"\n'),
+    ],
+    ids=["default", "strict", "observe", "raw", "replay", "replay-strict", "replay-masked"],
 )
 def test_the_same_policy_decides_the_same(tmp_path: Path, seed: int, toml: str) -> None:
     """Over networks with all kinds of intruders, copies, dialogs, nonces and bans; from records alone and from messages."""
@@ -75,6 +86,57 @@ def test_the_same_policy_decides_the_same(tmp_path: Path, seed: int, toml: str) 
     decided, other = differences(path, trial(toml, bans=not observed), not observed)
     assert decided > 200
     assert other == []
+
+
+#: Secrets of all kinds that a message can carry, each in a REGISTER of its own.
+SECRETS = (
+    'Authorization: Digest username="u", realm="r", nonce="5ec0e7a1", uri="sip:r", cnonce="5ec0e7a1", response="5ec0e7a1"',
+    "Proxy-Authorization: Basic 5ec0e7a1",
+    "Contact: <sip:alice:5ec0e7a1@203.0.113.9>",
+    "X-Auth-Token: 5ec0e7a1",
+    "Content-Encoding: gzip\r\nX-Body: follows\r\n\r\n5ec0e7a1",
+)
+
+
+def test_a_recording_to_be_replayed_has_no_secret_and_is_judged_alike(tmp_path: Path) -> None:
+    """Rules too, with nothing but the message: of each, but where a secret was an attack, which its record says."""
+    world = World(9)
+    for n, secret in enumerate((*SECRETS, f'Authorization: Digest username="u", nonce="{UPDATE} 5ec0e7a1"')):
+        world.send(START + n, "203.0.113.9", "REGISTER", user="100", headers=(secret,))
+    sdp = b"v=0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:5ec0e7a1|2^20\r\na=ice-pwd:5ec0e7a1\r\n"
+    world.send(START + 20, "203.0.113.9", "INVITE", user="100", body=sdp)
+    world.send(START + 21, "203.0.113.9", "INVITE", user="1", from_=f'"{UPDATE} \\xff \\x5c é" <sip:a@b>;tag=1')
+    path = Server(REPLAY, copies=0).write(world, tmp_path / "decisions.jsonl")
+    text = path.read_text()
+    assert "5ec0e7a1" not in text and "2^20" not in text
+    records = [json.loads(line) for line in text.splitlines()][1:]
+    kept = [record["sip"]["kept"] for record in records]
+    # What is compressed, and the attack in credentials.
+    assert kept == ["exact"] * 4 + ["changed"] * 2 + ["exact"] * 2
+    schema = json.loads((ROOT / "docs/decision-log.schema.json").read_text())
+    for record in records:
+        Draft202012Validator(schema).validate(record)
+        assert record["sip"]["bytes"] == len(as_kept(record["sip"]["raw"]))
+    tried = trial(REPLAY)
+    recording = Recording([path], tried)
+    for batch in recording.batches():
+        for known, made in zip(batch.known, batch.judged(tried), strict=True):
+            assert (effect_of(known.action), known.rules) == (made.effect, made.rules)
+    assert recording.reader.thin == {"changed message": 2}
+
+
+def test_rules_of_a_recording_to_be_replayed_find_the_same(tmp_path: Path) -> None:
+    """All decisions over a network with intruders, from nothing but what the messages hold."""
+    path = Server(REPLAY).write(intruders.make(4, held_back=True), tmp_path / "decisions.jsonl")
+    tried = trial(REPLAY)
+    recording = Recording([path], tried)
+    found = 0
+    for batch in recording.batches():
+        for known, made in zip(batch.known, batch.judged(tried), strict=True):
+            assert (effect_of(known.action), known.rules) == (made.effect, made.rules[:8]), known
+            found += bool(known.rules)
+    assert found > 100 and recording.reader.thin["changed message"] < found / 20
+    assert not recording.reader.thin["challenges"] and not recording.reader.thin["bodies"]
 
 
 def test_where_minutes_begin_is_found_where_no_start_is_on_record(tmp_path: Path) -> None:
@@ -198,7 +260,7 @@ def test_new_rules_find_something_only_where_messages_were_kept(tmp_path: Path, 
     thin = {note["name"]: note for note in told["thin"]}
     assert ("no message" in thin) is (raw == 0)
     if raw == 0:
-        assert thin["no message"]["messages"] == 4 and "raw_bytes" in thin["no message"]["advice"]
+        assert thin["no message"]["messages"] == 4 and 'record = "replay"' in thin["no message"]["advice"]
 
 
 def test_what_was_only_counted_is_said(tmp_path: Path) -> None:

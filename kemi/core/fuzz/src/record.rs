@@ -21,17 +21,20 @@ pub fn check(data: &[u8]) {
     let choice = choice(data);
     let excerpt_bytes = [0, 16, 256, 4096][choice as usize & 3];
     let raw_bytes = [0, 64, 65535][(choice >> 2) as usize % 3];
-    line(data, choice, excerpt_bytes, raw_bytes);
-    planted(data, excerpt_bytes, raw_bytes);
+    for replay in [false, true] {
+        line(data, choice, excerpt_bytes, raw_bytes, replay);
+        planted(data, excerpt_bytes, raw_bytes, replay);
+    }
 }
 
-fn recorder(masked: u32, excerpt_bytes: usize, raw_bytes: usize) -> Recorder {
+fn recorder(masked: u32, excerpt_bytes: usize, raw_bytes: usize, replay: bool) -> Recorder {
     Recorder::new(Settings {
         rules: "0123456789ab",
         policy: "ba9876543210",
         mode: "enforce",
         excerpt_bytes,
         raw_bytes,
+        replay,
         record_bytes: 2048,
         mask: (masked > 0).then(|| Mask::new(b"a key", masked > 1)),
     })
@@ -59,6 +62,7 @@ fn written(recorder: &mut Recorder, data: &[u8], choice: u32) -> (Vec<u8>, usize
         &mut line,
         &Decision {
             now: f64::from(choice),
+            steady: Some(u64::from(choice)),
             ip: "192.0.2.7",
             port: 5060,
             transport: "udp",
@@ -91,9 +95,9 @@ fn read(line: &[u8]) -> serde_json::Value {
     serde_json::from_slice(text).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(line)))
 }
 
-fn line(data: &[u8], choice: u32, excerpt_bytes: usize, raw_bytes: usize) {
+fn line(data: &[u8], choice: u32, excerpt_bytes: usize, raw_bytes: usize, replay: bool) {
     for masked in 0..3 {
-        let mut recorder = recorder(masked, excerpt_bytes, raw_bytes);
+        let mut recorder = recorder(masked, excerpt_bytes, raw_bytes, replay);
         let (line, fields) = written(&mut recorder, data, choice);
         let value = read(&line);
         for name in ["@timestamp", "source", "event", "rule", "policy", "counters", "sip"] {
@@ -120,7 +124,7 @@ fn line(data: &[u8], choice: u32, excerpt_bytes: usize, raw_bytes: usize) {
 }
 
 /// A number in From and a secret in credentials, before what else there is.
-fn planted(data: &[u8], excerpt_bytes: usize, raw_bytes: usize) {
+fn planted(data: &[u8], excerpt_bytes: usize, raw_bytes: usize, replay: bool) {
     let known = |text: &str| {
         data.windows(4)
             .any(|piece| text.as_bytes().windows(4).any(|known| known == piece))
@@ -134,7 +138,7 @@ fn planted(data: &[u8], excerpt_bytes: usize, raw_bytes: usize) {
     );
     let raw = [head.as_bytes(), data].concat();
     for masked in 0..3 {
-        let (line, _) = written(&mut recorder(masked, excerpt_bytes, raw_bytes), &raw, masked);
+        let (line, _) = written(&mut recorder(masked, excerpt_bytes, raw_bytes, replay), &raw, masked);
         read(&line);
         let text = String::from_utf8_lossy(&line);
         assert!(!text.contains(SECRET), "a secret in {text}");

@@ -59,6 +59,7 @@ fn cost(raw: &[u8]) -> f64 {
         mode: "enforce",
         excerpt_bytes: 4096,
         raw_bytes: 65535,
+        replay: true,
         record_bytes: 2048,
         mask: Some(sipsieve_core::record::Mask::new(b"a key", true)),
     });
@@ -72,6 +73,7 @@ fn cost(raw: &[u8]) -> f64 {
             &mut line,
             &Decision {
                 now: 1.0,
+                steady: Some(1),
                 ip: "192.0.2.7",
                 port: 5060,
                 transport: "udp",

@@ -323,6 +323,7 @@ fn write_down(
         .collect();
     let told = record::Decision {
         now: item.time,
+        steady: Some(item.time as u64),
         ip: &source.ip,
         port: item.port,
         transport: item.transport,

@@ -50,6 +50,8 @@ struct Board {
 pub struct Entry<'e, 'a> {
     /// Seconds since the epoch.
     pub now: f64,
+    /// Seconds of the clock that it was decided by.
+    pub steady: u64,
     pub source: &'e Source,
     /// A verdict's name, or `ERROR`.
     pub action: &'e str,
@@ -189,6 +191,7 @@ impl Account {
             &mut line,
             &record::Decision {
                 now: entry.now,
+                steady: Some(entry.steady),
                 ip: &entry.source.ip,
                 port: entry.source.port,
                 transport: &entry.source.transport,

@@ -61,6 +61,13 @@ struct Calls {
     replace: Py<PyAny>,
 }
 
+/// When a message is decided on: seconds since the epoch, and of the steady clock.
+#[derive(Clone, Copy)]
+struct Moment {
+    wall: f64,
+    steady: u64,
+}
+
 /// A scrubbed message that sipsieve.cfg puts in place.
 struct Scrubbed {
     raw: Vec<u8>,
@@ -70,7 +77,7 @@ struct Scrubbed {
     reason: String,
     counts: Counts,
     ban: Option<judge::Ban>,
-    now: f64,
+    now: Moment,
 }
 
 #[derive(Default)]
@@ -307,6 +314,10 @@ impl Guard {
     fn look(&self, py: Python<'_>, place: &str, raw: &[u8], by_route: bool, unparsable: bool) -> PyResult<i64> {
         let began = clock::wall();
         let now = clock::steady() as u64;
+        let moment = Moment {
+            wall: began,
+            steady: now,
+        };
         let mut work = self
             .work
             .try_borrow_mut()
@@ -346,7 +357,7 @@ impl Guard {
             *passed += 1;
             let number = *passed;
             self.account.passed();
-            let entry = entry(&decision, source, &seen, began);
+            let entry = entry(&decision, source, &seen, moment);
             // HTTP is counted only: it is not for this log to say who loads which page.
             if self.every > 0 && number % self.every == 0 && seen.message.kind != Kind::Malformed {
                 self.account.decision(py, &entry);
@@ -369,7 +380,7 @@ impl Guard {
         };
         // Kamailio may call back into Python while it answers.
         drop(work);
-        let code = self.carry_out(py, &mut decision, &seen, &source, began, by_route, unparsable, step);
+        let code = self.carry_out(py, &mut decision, &seen, &source, moment, by_route, unparsable, step);
         if let Ok(mut work) = self.work.try_borrow_mut() {
             work.last = (SECRET.identity(&[place.as_bytes(), raw]), code);
             if is_stranger {
@@ -391,13 +402,13 @@ impl Guard {
         decision: &mut Decision<'_>,
         seen: &Seen<'_>,
         source: &Source,
-        now: f64,
+        now: Moment,
         by_route: bool,
         unparsable: bool,
         step: Step,
     ) -> i64 {
         if let Some(ban) = &decision.ban {
-            self.impose(py, ban, now);
+            self.impose(py, ban, now.wall);
         }
         if unparsable {
             self.account.decision(py, &entry(decision, source, seen, now));
@@ -481,7 +492,8 @@ impl Guard {
         self.account.decision(
             py,
             &Entry {
-                now: scrubbed.now,
+                now: scrubbed.now.wall,
+                steady: scrubbed.now.steady,
                 source: &scrubbed.source,
                 action: verdict.name(),
                 enforced: scrubbed.enforced,
@@ -514,6 +526,7 @@ impl Guard {
             py,
             &Entry {
                 now: clock::wall(),
+                steady: clock::steady() as u64,
                 source: &source,
                 action: ERROR,
                 enforced: true,
@@ -588,9 +601,10 @@ fn unscrubbed(reason: &mut String) {
     reason.push_str("; could not be scrubbed");
 }
 
-fn entry<'e, 'a>(decision: &'e Decision<'a>, source: &'e Source, seen: &'e Seen<'a>, now: f64) -> Entry<'e, 'a> {
+fn entry<'e, 'a>(decision: &'e Decision<'a>, source: &'e Source, seen: &'e Seen<'a>, now: Moment) -> Entry<'e, 'a> {
     Entry {
-        now,
+        now: now.wall,
+        steady: now.steady,
         source,
         action: decision.verdict.name(),
         enforced: decision.enforced,

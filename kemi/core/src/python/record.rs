@@ -21,7 +21,7 @@ pub struct Recorder {
 impl Recorder {
     /// `mask_mode`: `off`, `numbers` or `users`. Raises ValueError for any other.
     #[new]
-    #[pyo3(signature = (rules, policy, mode, excerpt_bytes=256, raw_bytes=0, mask_mode="off", mask_key=b"".as_slice(), record_bytes=2048))]
+    #[pyo3(signature = (rules, policy, mode, excerpt_bytes=256, raw_bytes=0, mask_mode="off", mask_key=b"".as_slice(), record_bytes=2048, replay=false))]
     #[allow(clippy::too_many_arguments)] // Python gives them by name.
     fn new(
         rules: &str,
@@ -32,6 +32,7 @@ impl Recorder {
         mask_mode: &str,
         mask_key: &[u8],
         record_bytes: usize,
+        replay: bool,
     ) -> PyResult<Self> {
         let mask = match mask_mode {
             "off" => None,
@@ -44,6 +45,7 @@ impl Recorder {
             mode,
             excerpt_bytes,
             raw_bytes,
+            replay,
             record_bytes,
             mask,
         };
@@ -55,7 +57,7 @@ impl Recorder {
 
     /// One message's record: a line with its line end.
     #[pyo3(signature = (raw, now, ip, port, transport, identity, action, reason="", enforced=true, status=0,
-                        kind=None, method=None, counters=None, ban=None, findings=Vec::new()))]
+                        kind=None, method=None, counters=None, ban=None, findings=Vec::new(), steady=None))]
     #[allow(clippy::too_many_arguments)]
     fn decision<'py>(
         &mut self,
@@ -75,6 +77,7 @@ impl Recorder {
         counters: Option<Vec<(String, u64)>>,
         ban: Option<(String, u64, String)>,
         findings: Vec<FindingTuple>,
+        steady: Option<u64>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let mut message = crate::sip::parse(raw);
         match kind {
@@ -109,6 +112,7 @@ impl Recorder {
             &mut self.line,
             &record::Decision {
                 now,
+                steady,
                 ip,
                 port,
                 transport,

@@ -6,8 +6,10 @@ use super::fingerprint;
 use super::indicators::of_texts;
 use super::json;
 use super::mask::Mask;
+use super::replay::Copy;
 use super::time::Clock;
 use crate::sip::{Kind, Message, dialog, names};
+use crate::state::region::WRITTEN;
 
 /// Findings written of one message.
 pub const MAX_FINDINGS: usize = 8;
@@ -22,7 +24,7 @@ const MAX_PAYLOAD: usize = 4096;
 pub const UNKNOWN: &str = "unknown.invalid";
 
 /// Families whose findings hold the message's own words, and not a payload.
-const NO_PAYLOAD: [&str; 3] = ["structure", "limits", "content_length_zero"];
+pub(super) const NO_PAYLOAD: [&str; 3] = ["structure", "limits", "content_length_zero"];
 
 /// What is the same in all records until policy or rules change.
 pub struct Settings<'a> {
@@ -36,6 +38,8 @@ pub struct Settings<'a> {
     pub excerpt_bytes: usize,
     /// Bytes of the message that are written, 0 for none.
     pub raw_bytes: usize,
+    /// The message is written so that it can be judged again; `raw_bytes` of it.
+    pub replay: bool,
     /// Bytes of a whole record, its line end included; what `raw_bytes` asks for comes on top.
     pub record_bytes: usize,
     pub mask: Option<Mask>,
@@ -77,6 +81,8 @@ pub struct Ban<'a> {
 pub struct Decision<'a> {
     /// Seconds since the epoch.
     pub now: f64,
+    /// Seconds of the clock that limits and bans go by, where that is known.
+    pub steady: Option<u64>,
     pub ip: &'a str,
     pub port: u16,
     pub transport: &'a str,
@@ -99,6 +105,8 @@ pub struct Decision<'a> {
 pub struct Recorder {
     excerpt_bytes: usize,
     raw_bytes: usize,
+    /// The copy that is written, where the message is to be judged again.
+    replay: Option<Copy>,
     record_bytes: usize,
     measure: Measure,
     mask: Option<Mask>,
@@ -129,6 +137,7 @@ impl Recorder {
         Self {
             excerpt_bytes: settings.excerpt_bytes,
             raw_bytes: settings.raw_bytes,
+            replay: settings.replay.then(Copy::default),
             record_bytes: settings.record_bytes,
             measure: Measure {
                 value: MAX_VALUE,
@@ -202,7 +211,12 @@ impl Recorder {
         if let Some(number) = decision.number {
             json::hexadecimal(out, number);
         }
-        out.extend_from_slice(b"\",\"reason\":\"");
+        out.push(b'"');
+        if let (Some(_), Some(steady)) = (&self.replay, decision.steady) {
+            out.extend_from_slice(b",\"steady\":");
+            json::number(out, steady);
+        }
+        out.extend_from_slice(b",\"reason\":\"");
         json::escaped(out, decision.reason, self.measure.value);
         out.extend_from_slice(b"\"},\"rule\":{\"id\":[");
         let findings = decision
@@ -339,7 +353,9 @@ impl Recorder {
             out.push(b'"');
         }
         let before = out.len();
-        if self.raw_bytes > 0 {
+        if self.replay.is_some() {
+            self.kept(out, raw, decision.findings);
+        } else if self.raw_bytes > 0 {
             out.extend_from_slice(b",\"raw\":\"");
             self.sent(out, raw, self.raw_bytes, Some(""));
             out.push(b'"');
@@ -347,6 +363,30 @@ impl Recorder {
         let whole = out.len() - before;
         out.push(b'}');
         whole
+    }
+
+    /// The message without its secrets, and whether it would be judged as it was.
+    fn kept(&mut self, out: &mut Vec<u8>, raw: &[u8], findings: &[Finding]) {
+        let Some(copy) = self.replay.as_mut() else { return };
+        copy.take(raw, self.raw_bytes, &WRITTEN);
+        let mut exact = copy.is_exact(raw, findings);
+        self.plain.clear();
+        json::exact_text(&mut self.plain, &copy.bytes);
+        out.extend_from_slice(b",\"raw\":\"");
+        match &self.mask {
+            None => json::text(out, &self.plain),
+            Some(mask) => {
+                self.masked.clear();
+                mask.text(&mut self.masked, &self.plain);
+                exact &= self.masked == self.plain;
+                json::text(out, &self.masked);
+            }
+        }
+        out.extend_from_slice(match (raw.len() > self.raw_bytes, exact) {
+            (true, _) => b"\",\"kept\":\"cut\"",
+            (false, true) => b"\",\"kept\":\"exact\"",
+            (false, false) => b"\",\"kept\":\"changed\"",
+        });
     }
 
     /// An excerpt that is `shown` already is not written again.
@@ -530,6 +570,7 @@ mod tests {
             mode: "enforce",
             excerpt_bytes: 256,
             raw_bytes: 0,
+            replay: false,
             record_bytes: 2048,
             mask: None,
         })
@@ -538,6 +579,7 @@ mod tests {
     fn decision<'a>(message: &'a Message<'a>, findings: &'a [Finding<'a>]) -> Decision<'a> {
         Decision {
             now: 1_764_299_045.25,
+            steady: None,
             ip: "192.0.2.7",
             port: 5060,
             transport: "udp",

@@ -110,6 +110,25 @@ pub fn escaped_text(out: &mut String, value: &[u8], limit: usize) {
     }
 }
 
+/// The same as text that `exact` escapes can be read back from: a backslash before an `x` is written as `\x5c`.
+pub fn exact_text(out: &mut String, value: &[u8]) {
+    for chunk in value.utf8_chunks() {
+        let mut rest = chunk.valid();
+        while let Some(at) = rest.find("\\x") {
+            let (before, behind) = rest.split_at(at);
+            out.push_str(before);
+            out.push_str("\\x5c");
+            rest = behind.get(1..).unwrap_or_default();
+        }
+        out.push_str(rest);
+        for &byte in chunk.invalid() {
+            out.push_str("\\x");
+            out.push(char::from(HEX[usize::from(byte >> 4)]));
+            out.push(char::from(HEX[usize::from(byte & 15)]));
+        }
+    }
+}
+
 /// Bytes as the inside of a JSON string, `\xNN` for those that are not UTF-8.
 fn bytes(out: &mut Vec<u8>, value: &[u8]) {
     if value.iter().all(|&byte| SAFE[usize::from(byte)]) {
@@ -149,43 +168,50 @@ fn unicode(out: &mut Vec<u8>, unit: u16) {
     out.extend_from_slice(&[b'\\', b'u', nibble(12), nibble(8), nibble(4), nibble(0)]);
 }
 
-/// Hands on the value in pieces, each secret replaced by `...`.
+/// Hands on the value in pieces, each secret replaced by `...`. All pieces end beside ASCII, so no character is torn.
+fn without_secrets<'a>(value: &'a [u8], mut piece: impl FnMut(&'a [u8])) {
+    let mut done = 0;
+    secrets(value, |_, start, end| {
+        piece(value.get(done..start).unwrap_or_default());
+        piece(b"...");
+        done = end;
+    });
+    piece(value.get(done..).unwrap_or_default());
+}
+
+/// Hands on each digest secret: its name in lower case, and where its value begins and ends, quotes included.
 ///
 /// ```text
 /// secret = ("nonce" / "cnonce" / "response" / "rspauth" / "nextnonce") SWS "=" SWS (quoted / *(any but "," ";" SP))
 /// ```
 /// Every secret has an equals sign, so the value is searched for these and looked at backwards. Nothing is looked at
-/// twice: the space before two equals signs is not the same. All pieces end beside ASCII, so no character is torn.
-fn without_secrets<'a>(value: &'a [u8], mut piece: impl FnMut(&'a [u8])) {
-    let mut done = 0; // written up to here
+/// twice: the space before two equals signs is not the same.
+pub fn secrets(value: &[u8], mut found_at: impl FnMut(&'static [u8], usize, usize)) {
+    let mut done = 0; // found up to here
     let mut from = 0; // searched up to here
     while let Some(found) = value.get(from..).and_then(|rest| memchr::memchr(b'=', rest)) {
         let equals = from + found;
         from = equals + 1;
-        if !named_secret(value, done, equals) {
+        let Some(name) = named_secret(value, done, equals) else {
             continue;
-        }
+        };
         let start = skip(value, equals + 1, is_space);
         let end = match value.get(start) {
             Some(b'"') => quoted_end(value, start + 1),
             _ => skip(value, start, |byte| !matches!(byte, b',' | b';') && !is_space(byte)),
         };
-        piece(value.get(done..start).unwrap_or_default());
-        piece(b"...");
+        found_at(name, start, end);
         done = end;
         from = end;
     }
-    piece(value.get(done..).unwrap_or_default());
 }
 
-/// Whether a secret's name, as a whole word that begins at `from` or later, stands before the equals sign.
-fn named_secret(value: &[u8], from: usize, equals: usize) -> bool {
-    let Some(before) = value.get(from..equals) else {
-        return false;
-    };
+/// The secret's name that stands, as a whole word that begins at `from` or later, before the equals sign.
+fn named_secret(value: &[u8], from: usize, equals: usize) -> Option<&'static [u8]> {
+    let before = value.get(from..equals)?;
     let space = before.iter().rev().take_while(|&&byte| is_space(byte)).count();
     let before = &before[..before.len() - space];
-    SECRETS.iter().any(|name| {
+    SECRETS.into_iter().find(|name| {
         let Some(start) = before.len().checked_sub(name.len()) else {
             return false;
         };

@@ -9,6 +9,7 @@ pub mod fingerprint;
 pub mod indicators;
 pub mod json;
 mod mask;
+mod replay;
 mod summary;
 mod text;
 pub mod throttle;

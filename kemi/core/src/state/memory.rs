@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use super::{counters, dialogs, earned, hash, marks, region, retransmissions, tallies};
@@ -41,6 +41,8 @@ impl Memory {
         interval: u64,
         patience: Duration,
     ) -> io::Result<Memory> {
+        // Drawn before Kamailio forks, too.
+        LazyLock::force(&region::WRITTEN);
         Ok(Memory {
             secret: region::SECRET.clone(),
             counters: Arc::new(counters::Counters::new(capacity)?),

@@ -214,6 +214,9 @@ pub fn random<const N: usize>() -> [u64; N] {
 /// The server's secret: drawn once, and before Kamailio forks, so that all workers have the same.
 pub static SECRET: LazyLock<Arc<super::hash::Secret>> = LazyLock::new(|| Arc::new(super::hash::Secret::new(random())));
 
+/// Another, for hashes that are written down: nobody who reads them learns of `SECRET`.
+pub static WRITTEN: LazyLock<super::hash::Secret> = LazyLock::new(|| super::hash::Secret::new(random()));
+
 /// For the checker of interleavings: words that it watches.
 #[cfg(all(loom, test))]
 #[derive(Clone)]

@@ -18,6 +18,12 @@ _AUTH: Final = {
     "ds_is_active", "ip_is_trusted", "allow_source_address_group", "lcr_from_gw", "from_gw",
 }  # fmt: skip
 _RELAYS: Final = {"t_relay", "t_relay_to", "t_relay_to_udp", "t_relay_to_tcp", "forward", "forward_udp", "t_relay_cell"}
+#: They say where a message goes, by a text of the configuration's or by what its database has.
+_ROUTING: Final = {
+    "ds_select_dst", "ds_select_domain", "ds_select", "load_gws", "next_gw", "lookup", "lookup_contact", "registered", "do_routing", "cr_route",
+    "pd_translate", "prefix2domain", "seturi", "rewriteuri", "sethost", "rewritehost", "sethostport", "rewritehostport",
+    "sethostporttrans", "rewritehostporttrans",
+}  # fmt: skip
 _FLOOD_MODULES: Final = {"pike", "ratelimit", "pipelimit"}
 _SECRET: Final = re.compile(r"://[^:/@\s]++:([^@/\s]++)@")
 _LOOPBACK: Final = re.compile(r"127\.|localhost|\[::1\]|^unix|^/|^unixs:|^fifo")
@@ -46,7 +52,12 @@ def checks(parts: Parts, text: Text, main: Path) -> Iterator[Finding]:
                 "malformed messages reach what stands behind this server",
                 advice='include sipsieve.cfg, or load sanity and call sanity_check("1511", "7") first in request_route', cwe=20,
             )  # fmt: skip
-    relays = [piece for route in parts.routes for piece in route.pieces if piece.kind == "ID" and piece.text in _RELAYS]
+    relays = [
+        piece
+        for route in parts.routes
+        for at, piece in enumerate(route.pieces)
+        if piece.kind == "ID" and piece.text in _RELAYS and not _is_told(route.pieces, at)
+    ]
     own = any(
         piece.kind == "ID" and piece.text in {"myself", "is_myself", "src_ip"}
         for r in parts.routes
@@ -58,6 +69,7 @@ def checks(parts: Parts, text: Text, main: Path) -> Iterator[Finding]:
             "no call of an authentication or address check, no comparison with the server's own domains or the source address",
             relays[0].text, advice="ask for credentials, or check the source address, before the message is relayed", cwe=287,
         )  # fmt: skip
+    yield from _order(parts, text)
     yield from _media(parts, text)
     yield from _control(parts, text)
     yield from _secrets(parts, text)
@@ -73,13 +85,7 @@ def _sent_on(parts: Parts) -> bool:
         for piece, after in zip(route.pieces, route.pieces[1:], strict=False):
             if piece.kind == "VARIABLE" and piece.text in {"$du", "$rd"} and after.kind == "_EQUAL":
                 return True
-            if piece.kind == "ID" and piece.text in {
-                "ds_select_dst",
-                "ds_select_domain",
-                "load_gws",
-                "lookup",
-                "registered",
-            }:
+            if piece.kind == "ID" and piece.text in _ROUTING:
                 return True
     return False
 
@@ -104,6 +110,29 @@ def _argument(tokens: list[Piece], at: int) -> str | None:
         return None
     after = tokens[at + 2]
     return after.text if after.kind == "STRING" else "" if after.kind == "_RPAR" else None
+
+
+def _is_told(tokens: list[Piece], at: int) -> bool:
+    """Whether a relay goes to a host that is written behind it."""
+    if at + 2 >= len(tokens) or tokens[at + 1].kind != "_LPAR":
+        return False
+    host = tokens[at + 2]
+    return host.kind == "ADDRESS" or (host.kind == "STRING" and bool(host.text) and "$" not in host.text)
+
+
+def _order(parts: Parts, text: Text) -> Iterator[Finding]:
+    """A guard that is called only after something else was done with the message."""
+    for route in parts.routes:
+        if route.kind != "event_route" or route.name not in {"core:pre-routing", "core:msg-received"}:
+            continue
+        calls = [piece for piece in route.pieces if piece.kind in {"ID", "ROUTE"}]
+        at = next((n for n, piece in enumerate(calls) if piece.kind == "ROUTE" and "SIPSIEVE" in piece.text), 0)
+        if at > 0:
+            yield Finding(
+                "guard-not-first", "medium", text.place(calls[0].line), "something reads the message before sipsieve does",
+                f"{calls[0].text} comes before {calls[at].text}", calls[0].text,
+                advice=f"{calls[at].text}; as the first line of event_route[{route.name}]", cwe=696,
+            )  # fmt: skip
 
 
 def _control(parts: Parts, text: Text) -> Iterator[Finding]:

@@ -119,7 +119,7 @@ class Collector:
         value = about.exploit if at.quote else about.unquoted
         return Finding(
             f"{kind}-{'quoted' if at.quote else 'bare'}", severity, place, what, why, function, written,
-            taint.source.what, (*taint.steps, Step(place, f"{function}(…)")), message_for(taint, value), corrected,
+            taint.source.what, (*taint.steps, Step(place, function if function[0] == "$" else f"{function}(…)")), message_for(taint, value), corrected,
             advice, self.variant, about.cwe, kind, taint,
         )  # fmt: skip
 
@@ -135,6 +135,7 @@ _ADVICE: Final = {
     "log": "",
     "sql": "give the database no more than letters and digits, or let a KEMI script ask with parameters",
     "route": "compare with the names that are meant, in a switch",
+    "socket": "compare with the sockets that are meant, in a switch",
     "url": "encode it, and never let it stand where the host does",
 }
 

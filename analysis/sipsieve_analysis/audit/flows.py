@@ -25,6 +25,9 @@ _ASSIGNING: Final = {
     "json_get_field": (0, 2), "json_get_string": (0, 2), "jansson_set": (2, 3), "set_uri_user": (1, 0),
 }  # fmt: skip
 
+#: Functions that put a key and a value into a queue.
+_QUEUES: Final = {"mq_add", "mqueue_add"}
+
 #: URL schemes of database connections, as modules are named by.
 _DIALECTS: Final = {
     "mysql": "mysql", "postgres": "postgres", "sqlite": "sqlite", "unixodbc": "unixodbc", "oracle": "oracle",
@@ -74,7 +77,10 @@ class Walker:
         self._kept: dict[str, Value] = {}
         self._known = catalogue()
         self._sinks: dict[str, list[Sink]] = {}
+        self._targets: dict[str, list[str]] = {}
         for sink in self._known.sinks:
+            for name in sink.variables:
+                self._targets.setdefault(name, []).append(sink.kind)
             for name in sink.functions:
                 self._sinks.setdefault(name, []).append(sink)
         self._dialects = _dialects(parts)
@@ -137,6 +143,8 @@ class Walker:
                 got = self._value(value, state)
                 if target is not None:
                     self._keep(target, got, state, line)
+                    for kind in self._targets.get(target.name, ()):
+                        self._collector.reached(kind, target.name, got, self._text.place(line))
             case Act(call):
                 return self._call(call, state)
             case Branch(condition, then, other):
@@ -246,6 +254,12 @@ class Walker:
             text, named = (call.arguments[position] for position in positions)
             if (target := _target(named)) is not None:
                 self._keep(target, self._argument(text, state), state, call.line)
+        if call.name in _QUEUES and len(call.arguments) == 3 and isinstance(call.arguments[0], Literal):
+            # What was put into a queue is read from it as $mqk and $mqv, by another process.
+            for kind, text in zip(("mqk", "mqv"), call.arguments[1:], strict=True):
+                queue = call.arguments[0].text
+                target = Variable(kind, queue, (), f"${kind}({queue})")
+                self._keep(target, self._argument(text, state), state, call.line)
         for argument in call.arguments:
             if isinstance(argument, Call | Operation):
                 self._value(argument, state)
@@ -279,10 +293,12 @@ class Walker:
             case Operation(("!" | "not",), (inner,)):
                 yes, no = self._shown(inner)
                 return no, yes
-            case Operation(operators, operands) if set(operators) <= {"&&", "and"}:
-                return frozenset[str]().union(*(self._shown(operand)[0] for operand in operands)), nothing
-            case Operation(operators, operands) if set(operators) <= {"||", "or"}:
-                return nothing, frozenset[str]().union(*(self._shown(operand)[1] for operand in operands))
+            case Operation(operators, operands) if set(operators) <= {"&&", "and", "||", "or"}:
+                where_true, where_false = zip(*(self._shown(operand) for operand in operands), strict=True)
+                # Where all hold each has shown something, where one of them does only what they all show.
+                if set(operators) <= {"&&", "and"}:
+                    return nothing.union(*where_true), frozenset.intersection(*where_false)
+                return frozenset.intersection(*where_true), nothing.union(*where_false)
             case Call("is_numeric", (argument, *_)):
                 target = _target(argument)
                 return (frozenset({target.name}) if target else nothing), nothing

@@ -6,7 +6,11 @@ APT_PACKAGES += sipvicious
 demo: demo-deps core $(VENV)/.runs ## replay the case's attacks and a legitimate day at a guard on loopback
 	@PYTHONPATH=lab $(PYTHON) -m replayer demo $(SCENARIOS)
 
+demo-audit: demo-deps core $(VENV)/.runs ## what `sipsieve audit` finds in a vulnerable configuration, fired at it: as it is, guarded, corrected
+	@$(MAKE) --no-print-directory deps APT_PACKAGES=kamailio-sqlite-modules
+	@PYTHONPATH=lab $(PYTHON) -m replayer audited
+
 demo-deps:
 	@$(MAKE) --no-print-directory deps APT_PACKAGES="$(DEMO_PACKAGES)"
 
-.PHONY: demo demo-deps
+.PHONY: demo demo-audit demo-deps

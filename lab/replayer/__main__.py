@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from . import loopback, target
+from .audited import audited as run_audited
 from .containers import Containers
 from .demo import demo as run_demo
 from .elsewhere import Elsewhere
@@ -48,6 +49,14 @@ def demo(folder: Path, names: tuple[str, ...]) -> None:
     everything = load_all(SCENARIOS)
     chosen = _chosen(names, [loaded for loaded in everything if loaded.scenario.demo], everything)
     sys.exit(0 if run_demo(chosen, folder.resolve()) else 1)
+
+
+@main.command()
+@click.option("--folder", type=click.Path(path_type=Path), default=ROOT / "build" / "audited", show_default=True,
+              help="Where logs and databases go; emptied first.")  # fmt: skip
+def audited(folder: Path) -> None:
+    """What `sipsieve audit` finds in lab/audited/kamailio.cfg, fired at it: as it is, guarded, and corrected."""
+    sys.exit(0 if run_audited(folder.resolve()) else 1)
 
 
 @main.command()

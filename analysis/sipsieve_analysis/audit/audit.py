@@ -24,6 +24,8 @@ class Report:
     #: Places that were not understood: nothing is said about what stands there.
     unread: list[tuple[Place, str]] = field(default_factory=list)
     routes: int = 0
+    #: Whose configuration it is, `kamailio` or `opensips`.
+    language: str = "kamailio"
     #: The combinations of defines that were read, "" for the file as it is.
     variants: list[str] = field(default_factory=list)
 
@@ -48,12 +50,15 @@ def _configuration(path: Path, version: str, collector: Collector, report: Repor
     advisories = tomllib.loads(Path(__file__).with_name("catalogue.toml").read_text())["advisory"]
     for word, text in variants(path):
         parts = take_apart(text)
-        collector.variant = word
+        collector.variant, collector.language = word, parts.dialect
+        report.language = parts.dialect
+        # What is known of faults is known of Kamailio.
+        faults = advisories if parts.dialect == "kamailio" else []
         report.variants.append(word)
         walker = flows.Walker(text, parts, collector)
         walker.walk()
         first = Place(str(path), 1)
-        for finding in (*checks.checks(parts, text, path), *checks.advisories(parts, version, advisories, first)):
+        for finding in (*checks.checks(parts, text, path), *checks.advisories(parts, version, faults, first)):
             collector.add(replace(finding, variant=word))
         report.unread += [*walker.unread, *flows.unread(parts.routes, text)]
         report.unread += [(place, f"{name} is included, and not there") for place, name in text.missing]

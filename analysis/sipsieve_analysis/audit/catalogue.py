@@ -35,6 +35,8 @@ class Sink:
     kemi: tuple[str, ...] = ()
     #: The argument that names the database connection.
     connection: int | None = None
+    #: `opensips` or `kamailio` where only that one has it so.
+    dialect: str = ""
     #: Variables that hand on what is put into them.
     variables: tuple[str, ...] = ()
 

@@ -15,12 +15,12 @@ _AUTH: Final = {
     "www_authorize", "proxy_authorize", "www_authenticate", "proxy_authenticate", "auth_check", "pv_www_authenticate",
     "pv_proxy_authenticate", "pv_auth_check", "pv_www_authorize", "pv_proxy_authorize", "radius_www_authorize",
     "ims_www_authenticate", "allow_source_address", "allow_address", "allow_trusted", "ds_is_from_list", "is_from_gw",
-    "ds_is_active", "ip_is_trusted", "allow_source_address_group", "lcr_from_gw", "from_gw",
+    "ds_is_active", "ip_is_trusted", "check_source_address", "check_address", "get_source_group", "allow_source_address_group", "lcr_from_gw", "from_gw",
 }  # fmt: skip
 _RELAYS: Final = {"t_relay", "t_relay_to", "t_relay_to_udp", "t_relay_to_tcp", "forward", "forward_udp", "t_relay_cell"}
 #: They say where a message goes, by a text of the configuration's or by what its database has.
 _ROUTING: Final = {
-    "ds_select_dst", "ds_select_domain", "ds_select", "load_gws", "next_gw", "lookup", "lookup_contact", "registered", "do_routing", "cr_route",
+    "ds_select_dst", "ds_select_domain", "ds_select", "load_gws", "next_gw", "lookup", "lookup_contact", "registered", "do_routing", "cr_route", "lb_start", "load_balance",
     "pd_translate", "prefix2domain", "seturi", "rewriteuri", "sethost", "rewritehost", "sethostport", "rewritehostport",
     "sethostporttrans", "rewritehostporttrans",
 }  # fmt: skip
@@ -40,23 +40,31 @@ def checks(parts: Parts, text: Text, main: Path) -> Iterator[Finding]:
         return
     requests = [r for r in parts.routes if r.kind in {"request_route", "route"}]
     if requests and not guarded:
+        ours = "include sipsieve.cfg, or " if parts.dialect == "kamailio" else ""
+        check = 'load sanity and call sanity_check("1511", "7") first in request_route'
+        if parts.dialect == "opensips":
+            check = 'call sipmsg_validate("sh") first in route'
         if not (_FLOOD_MODULES & parts.modules.keys()) and "sht_inc" not in calls and "pike_check_req" not in calls:
             yield Finding(
                 "no-flood-limit", "medium", first, "no limit on what a source may send",
                 "one address can keep the server busy, or try passwords and numbers, as fast as it likes",
-                advice="include sipsieve.cfg, or load pike and call pike_check_req() first in request_route", cwe=770,
+                advice=f"{ours}load pike and call pike_check_req() first in request_route", cwe=770,
             )  # fmt: skip
-        if "sanity_check" not in calls:
+        if not {"sanity_check", "sipmsg_validate"} & calls:
             yield Finding(
                 "no-sanity-check", "low", first, "no check of a message's form",
                 "malformed messages reach what stands behind this server",
-                advice='include sipsieve.cfg, or load sanity and call sanity_check("1511", "7") first in request_route', cwe=20,
+                advice=f"{ours}{check}", cwe=20,
             )  # fmt: skip
     relays = [
         piece
         for route in parts.routes
         for at, piece in enumerate(route.pieces)
-        if piece.kind == "ID" and piece.text in _RELAYS and not _is_told(route.pieces, at)
+        if piece.kind == "ID"
+        and piece.text in _RELAYS
+        and not _is_told(route.pieces, at)
+        # Of a transaction that is under way: a CANCEL, an ACK.
+        and all(before.text != "t_check_trans" for before in route.pieces[max(0, at - 6) : at])
     ]
     own = any(
         piece.kind == "ID" and piece.text in {"myself", "is_myself", "src_ip"}

@@ -15,6 +15,7 @@ _REMEDY: Final = {
     ("sql", ""): "s.escape.common",
     ("sql", "postgres"): "s.replace,',''",
     ("sql", "sqlite"): "s.replace,',''",
+    ("sql", "opensips"): "re.subst,/'/''/g",
     ("shell", ""): "s.encode.hexa",
     ("code", ""): "s.encode.hexa",
     ("url", ""): "s.urlencode.param",
@@ -64,6 +65,8 @@ class Collector:
     line_of: Any
     known: Catalogue = field(default_factory=catalogue)
     variant: str = ""
+    #: Whose configuration it is, `kamailio` or `opensips`.
+    language: str = "kamailio"
     found: dict[tuple[Any, ...], Finding] = field(default_factory=dict)
 
     def add(self, finding: Finding) -> None:
@@ -107,6 +110,12 @@ class Collector:
             why += f"; {', '.join(misfit)} does not stop it {where}" + (f" in {dialect}" if dialect else "")
         written, corrected, advice = taint.written, "", _ADVICE.get(kind, "")
         remedy = _REMEDY.get((kind, dialect)) or _REMEDY.get((kind, ""), "")
+        if self.language == "opensips":
+            # It has no s.replace, nor all of the encodings.
+            remedy = {"s.replace,',''": _REMEDY["sql", "opensips"], "s.urlencode.param": "s.escape.param"}.get(
+                remedy, remedy
+            )
+            remedy = "" if kind == "file" else remedy
         line = self.line_of(taint.read)
         if written.startswith("KSR.") or (kind == "sql" and "." in function):
             remedy = ""

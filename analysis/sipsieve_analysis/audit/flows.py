@@ -78,9 +78,11 @@ class Walker:
         self._known = catalogue()
         self._sinks: dict[str, list[Sink]] = {}
         self._targets: dict[str, list[str]] = {}
-        for sink in self._known.sinks:
+        sinks = [sink for sink in self._known.sinks if sink.dialect in {"", parts.dialect}]
+        for sink in sinks:
             for name in sink.variables:
                 self._targets.setdefault(name, []).append(sink.kind)
+        for sink in sinks:
             for name in sink.functions:
                 self._sinks.setdefault(name, []).append(sink)
         self._dialects = _dialects(parts)
@@ -173,6 +175,16 @@ class Walker:
             name = call.arguments[0].text
             if "$" not in name:
                 return self._enter(name, state)
+        # OpenSIPS: a route with parameters, which it reads as $param(1) and so on.
+        if call.name == "route" and len(call.arguments) > 1 and isinstance(call.arguments[0], Call):
+            for number, argument in enumerate(call.arguments[1:], 1):
+                target = Variable("param", str(number), (), f"$param({number})")
+                self._keep(target, self._argument(argument, state), state, call.line)
+            return self._enter(call.arguments[0].name, state)
+        if call.name in {"async", "launch"} and len(call.arguments) > 1:
+            self._function(call, state)
+            resumed = call.arguments[-1]
+            return self._enter(resumed.name, state) if isinstance(resumed, Call) else state
         self._function(call, state)
         return None if call.name in {"exit", "drop"} else state
 
@@ -326,7 +338,9 @@ def _dialects(parts: Parts) -> dict[str, str]:
             name, _, url = (part.strip() for part in url.partition("=>"))
         elif parameter.name not in {"db_url", "default_db_url"}:
             continue
-        if (dialect := _DIALECTS.get(url.partition(":")[0].strip().lower())) is not None:
+        # OpenSIPS: `1 mysql://…`, `[default]mysql://…`.
+        scheme = url.partition(":")[0].replace("]", " ").split()
+        if (dialect := _DIALECTS.get(scheme[-1].lower() if scheme else "")) is not None:
             found.setdefault(name, dialect)
     return found
 

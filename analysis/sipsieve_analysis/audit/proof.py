@@ -38,14 +38,14 @@ _LEFT_SETTINGS: Final = re.compile(
 )
 
 
-def prove(path: Path, findings: Iterable[Finding], version: str = "") -> list[Finding]:
+def prove(path: Path, findings: Iterable[Finding], language: str = "kamailio") -> list[Finding]:
     """The findings with `proof`: "confirmed", or why not. Raises `AuditError` where this machine can't make a scratch server."""
     findings = list(findings)
     if os.geteuid() != 0:
         raise AuditError("--prove needs root: it makes a namespace without a network for the scratch server")
     if shutil.which("kamailio") is None or shutil.which("unshare") is None:
         raise AuditError("--prove needs kamailio and unshare (util-linux): install them")
-    tried = {number: finding for number, finding in enumerate(findings) if _can(finding, path)}
+    tried = {number: finding for number, finding in enumerate(findings) if _can(finding, path, language)}
     shots = [shot for number, finding in tried.items() for shot in _shots(number, finding)]
     said: dict[str, str] = _run(path, shots) if shots else {}
     proven = []
@@ -56,18 +56,24 @@ def prove(path: Path, findings: Iterable[Finding], version: str = "") -> list[Fi
         elif not finding.kind:
             word = ""
         else:
-            word = f"not tried: {_why_not(finding, path)}"
+            word = f"not tried: {_why_not(finding, path, language)}"
         proven.append(replace(finding, proof=word))
     return proven
 
 
-def _can(finding: Finding, path: Path) -> bool:
+def _can(finding: Finding, path: Path, language: str) -> bool:
     return (
-        path.suffix != ".py" and finding.kind in {"sql", "shell"} and not finding.variant and finding.taint is not None
+        language == "kamailio"
+        and path.suffix != ".py"
+        and finding.kind in {"sql", "shell"}
+        and not finding.variant
+        and finding.taint is not None
     )
 
 
-def _why_not(finding: Finding, path: Path) -> str:
+def _why_not(finding: Finding, path: Path, language: str) -> str:
+    if language != "kamailio":
+        return "a configuration of OpenSIPS"
     if path.suffix == ".py":
         return "a script"
     return "in a variant of the configuration" if finding.variant else f"no proof is known for {finding.kind}"

@@ -139,6 +139,18 @@ class _Builder(Transformer[Token, Any]):
         target = items[0]
         return Assign(parse(str(target)) if target.type == "VARIABLE" else None, items[1], target.line or 0)
 
+    def append(self, items: list[Any]) -> Assign:
+        target = items[0]
+        if target.type != "VARIABLE":
+            return Assign(None, items[1], target.line or 0)
+        variable = parse(str(target))
+        sum_ = Operation(("+",), (Read(variable, target.line or 0), items[1]))
+        return Assign(variable, sum_, target.line or 0)
+
+    def each(self, items: list[Any]) -> tuple[Any, ...]:
+        first = self.assign(items[:2])
+        return (first, Repeat(items[1], _flat(items[2:])))
+
     def target(self, items: list[Token]) -> Token:
         return items[0]
 
@@ -154,7 +166,7 @@ class _Builder(Transformer[Token, Any]):
     def call(self, items: list[Any]) -> Call:
         first = items[0]
         if first.type == "ROUTE":
-            name = first[first.index("(") + 1 : -1].strip().strip("\"'")
+            name = first[first.index("(") + 1 : -1].partition(",")[0].strip().strip("\"'")
             return Call("route", (Literal(name, first.line or 0),), first.line or 0)
         return Call(str(first), tuple(items[1:]), first.line or 0)
 

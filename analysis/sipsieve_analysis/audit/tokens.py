@@ -1,4 +1,4 @@
-"""Takes a Kamailio configuration apart into modules, parameters, settings and routes, and routes into tokens."""
+"""Takes a configuration of Kamailio or OpenSIPS apart into modules, parameters, settings and routes, and routes into tokens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from .variables import end_of
 _STRING: Final = re.compile(r'"((?:[^"\\]|\\.)*)"|\'([^\']*+)\'', re.S)
 _LOAD: Final = re.compile(r"\bloadmodulex?\b[ \t]*+\(?[ \t]*+(?:\"([^\"]*)\"|'([^']*)'|([\w./-]++))")
 _HEAD: Final = re.compile(
-    r"\b(request_route|reply_route|onreply_route|failure_route|branch_route|onsend_route|event_route|route)\b"
+    r"\b(request_route|reply_route|onreply_route|failure_route|branch_route|onsend_route|event_route|startup_route|timer_route"
+    r"|local_route|error_route|route)\b"
     r"[ \t]*+(?:\[[ \t]*+([^\]\n]*+)\])?[ \t\n]*+\{"
 )
 _SETTING: Final = re.compile(r"^[ \t]*+([a-z][\w.]*+)[ \t]*+=[ \t]*+([^\n;]*+)", re.M)
@@ -26,11 +27,11 @@ _TOKENS: Final = re.compile(
     r"|(?P<CAST>\((?:int|str)\))"
     r"|(?P<SELECT>@[A-Za-z_][\w.]*+(?:\[[^\]\n]*+\][\w.]*+)*)"
     r"|(?P<ID>[A-Za-z_]\w*+(?:::?\w+)*)"
-    r"|(?P<OR>\|\|)|(?P<AND>&&)|(?P<COMPARE>===?|=~|!~|!=|<=|>=)|(?P<SHIFT><<|>>)"
+    r"|(?P<SET>:=)|(?P<APPEND>\+=)|(?P<OR>\|\|)|(?P<AND>&&)|(?P<COMPARE>===?|=~|!~|!=|<=|>=)|(?P<SHIFT><<|>>)"
     r"|(?P<ONE>[{}(),;:=<>+\-*/%|&^~!\[\].])"
 )
 _WORDS: Final = {
-    "if": "_IF", "else": "_ELSE", "while": "_WHILE", "switch": "_SWITCH", "case": "_CASE", "default": "_DEFAULT",
+    "for": "_FOR", "in": "_IN", "if": "_IF", "else": "_ELSE", "while": "_WHILE", "switch": "_SWITCH", "case": "_CASE", "default": "_DEFAULT",
     "return": "KEYWORD", "exit": "KEYWORD", "drop": "KEYWORD", "break": "KEYWORD", "or": "OR", "and": "AND",
     "not": "NOT", "defined": "NOT", "strlen": "NOT", "strempty": "NOT", "eq": "COMPARE", "ne": "COMPARE",
     "ieq": "COMPARE", "ine": "COMPARE", "mod": "TIMES", "div": "TIMES", "band": "BIT", "bor": "BIT",
@@ -39,6 +40,13 @@ _ONES: Final = {
     "{": "_LBRACE", "}": "_RBRACE", "(": "_LPAR", ")": "_RPAR", ",": "_COMMA", ";": "_SEMICOLON", ":": "_COLON",
     "=": "_EQUAL", "<": "COMPARE", ">": "COMPARE", "+": "SIGN", "-": "SIGN", "*": "TIMES", "/": "TIMES", "%": "TIMES",
     "|": "BIT", "&": "BIT", "^": "BIT", "~": "NOT", "!": "NOT", ".": "SIGN",
+}  # fmt: skip
+
+
+_OTHERS: Final = {"SHIFT": "BIT", "SET": "_EQUAL", "APPEND": "_APPEND"}
+#: Modules that only OpenSIPS has.
+_OPENSIPS: Final = {
+    "proto_udp", "proto_tcp", "proto_tls", "proto_ws", "proto_wss", "signaling", "sipmsgops", "rest_client", "clusterer", "proto_hep",
 }  # fmt: skip
 
 
@@ -82,6 +90,12 @@ class Parts:
     #: `#!KAMAILIO` apart, whether the routes are in another language: the value of cfgengine.
     engine: str = ""
 
+    @property
+    def dialect(self) -> str:
+        """Whose configuration it is: `opensips` or `kamailio`."""
+        its = any(name == "mpath" and "opensips" in value for name, value, _ in self.settings)
+        return "opensips" if its or _OPENSIPS & self.modules.keys() else "kamailio"
+
 
 def take_apart(text: Text) -> Parts:
     """The parts of a configuration; a route with a character that no token begins with says so in `trouble`."""
@@ -94,7 +108,7 @@ def take_apart(text: Text) -> Parts:
             continue
         outside.append(whole[at : head.start()])
         line = whole.count("\n", 0, head.start()) + 1
-        route = Route(head[1], (head[2] or "").strip().strip("\"'"), line)
+        route = Route(head[1], (head[2] or "").partition(",")[0].strip().strip("\"'"), line)
         at = _block(whole, head.end() - 1, route)
         parts.routes.append(route)
         outside.append("\n" * whole.count("\n", head.start(), at))
@@ -164,8 +178,8 @@ def _pieces(text: str, at: int) -> Iterator[tuple[Piece, int]]:
                 kind = _ONES.get(said, "trouble")
             elif kind == "ID":
                 kind = _WORDS.get(said.lower(), "ID")
-            elif kind == "SHIFT":
-                kind = "BIT"
+            elif kind in _OTHERS:
+                kind = _OTHERS[kind]
         elif one in "\"'":
             # It does not close, and so nothing behind it is read: what is no string can't be told from what is one.
             end, kind, said = len(text), "trouble", one

@@ -53,7 +53,7 @@ def command(
     sarif: Path | None,
     as_json: bool,
 ) -> None:
-    """Audit Kamailio configurations and KEMI scripts for SIP data that reaches code.
+    """Audit Kamailio and OpenSIPS configurations and KEMI scripts for SIP data that reaches code.
 
     Follows what a sender writes (From, User-Agent, any header field, the body) through variables, routes and functions into
     SQL, shells, URLs, JSON, Redis, LDAP and scripts. Each finding has the way with file and line, the message that exploits
@@ -72,7 +72,7 @@ def command(
     if proven:
         for report in reports:
             try:
-                report.findings = prove(Path(report.file), report.findings)
+                report.findings = prove(Path(report.file), report.findings, report.language)
             except AuditError as error:
                 raise click.UsageError(str(error)) from None
     if sarif is not None:

@@ -197,6 +197,7 @@ def test_what_can_not_be_read_is_said_with_its_line(tmp_path: Path) -> None:
         ('loadmodule "pike.so"\nrequest_route { sanity_check("1511", "7"); t_relay_to_udp("127.0.0.1", "5080"); }', set()),
         ('loadmodule "pike.so"\nrequest_route { sanity_check("1511", "7"); t_relay("udp:h:5080"); }', set()),
         ('loadmodule "pike.so"\nrequest_route { sanity_check("1511", "7"); forward(127.0.0.1, 9); }', set()),
+        ('loadmodule "pike.so"\nrequest_route { sanity_check("1511", "7"); if (t_check_trans()) { t_relay(); } }', set()),
         ('loadmodule "pike.so"\nrequest_route { sanity_check("1511", "7"); forward(uri:host, uri:port); }', {"open-relay"}),
         ('event_route[core:pre-routing] { route(SIPSIEVE); xlog("x"); }\nrequest_route { exit; }', {"no-flood-limit", "no-sanity-check"}),
         (
@@ -238,6 +239,53 @@ def test_known_faults_are_those_of_the_version(tmp_path: Path, version: str, the
     path = tmp_path / "k.cfg"
     path.write_text('loadmodule "tmx.so"\nrequest_route { exit; }\n')
     assert ("CVE-2018-8828" in {finding.rule for finding in audit(path, version).findings}) == there
+
+
+OPENSIPS = """socket=udp:127.0.0.1:5060
+loadmodule "proto_udp.so"
+loadmodule "pike.so"
+modparam("avpops", "db_url", "1 postgres://u:p@127.0.0.1/o")
+startup_route {{ avp_db_query("select 1", "$avp(x)"); }}
+timer_route[gw, 30] {{ avp_db_query("select 2", "$avp(x)"); }}
+route {{
+ if (!sipmsg_validate("sh", $var(err), $var(msg))) {{ drop; }}
+ if ($rU == NULL) {{ send_reply(484, "Address Incomplete"); exit; }}
+ {body}
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("""avp_db_query("select '$fU'", "$avp(x)");""", "sql"),
+        ("""avp_db_query("select '$(fU{re.subst,/'/''/g})'", "$avp(x)");""", ""),
+        ("""sql_query("select '$ua'", "$avp(x)");""", "sql"),
+        ("""exec("/bin/x $fU");""", "shell"),
+        ("""$avp(n) := $tU; exec("/bin/x $avp(n)");""", "shell"),
+        ("""$var(n) = "x"; $var(n) += $tU; exec("/bin/x $var(n)");""", "shell"),
+        ("""for ($var(x) in $(hdr(X-A)[*])) { exec("/bin/x $var(x)"); }""", "shell"),
+        ("""route(sub, $tU, "b"); } route[sub] { exec("/bin/x $param(1)");""", "shell"),
+        ("""route(sub, "b", $tU); } route[sub] { exec("/bin/x $param(1)");""", ""),
+        ("""async(exec("/bin/x $ua", , $avp(o)), done); } route[done] { exec("/bin/y");""", "shell"),
+        ("""$avp(u) = $ua; async(rest_get("http://127.0.0.1/", $var(b)), done); } route[done] { exec("/bin/x $avp(u)");""", "shell"),
+        ("""rest_get("http://127.0.0.1/q?u=$fU", $var(b));""", "url"),
+        ("""rest_get("http://127.0.0.1/q?u=$(fU{s.escape.param})", $var(b));""", ""),
+        ("""rest_post("http://127.0.0.1/q", "{\\"u\\":\\"$fn\\"}", "application/json", $var(b));""", "json"),
+        ("""cache_raw_query("redis", "GET u:$fU", "$avp(r)");""", "redis"),
+        ("""t_relay(, "no-auto-477");""", "open-relay"),
+        ("""if (!check_source_address(1)) { exit; } t_relay();""", ""),
+    ],
+)  # fmt: skip
+def test_configurations_of_opensips_are_read_too(tmp_path: Path, body: str, kind: str) -> None:
+    text = OPENSIPS.format(body=body)
+    findings = found(tmp_path, text)
+    assert [finding.kind or finding.rule for finding in findings] == ([kind] if kind else [])
+    for finding in findings:
+        if finding.corrected and "redis" not in kind and "json" not in kind:
+            lines = text.splitlines()
+            lines[finding.steps[0].place.line - 1] = finding.corrected
+            assert found(tmp_path, "\n".join(lines)) == [], finding.corrected
 
 
 SCRIPT = '''import os, re, shlex, json

@@ -29,6 +29,9 @@ GLIBC: Final = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_24", "manylinux
 INLINE: Final = ("msgspec",)
 
 
+#: Lists that are installed without each other: what two of them need stands in both, at one version.
+SIDE_BY_SIDE: Final = ("requirements-narrate", "requirements-alerts")
+
 #: What builds the wheels of the compiled core, for this machine and for others.
 BUILDERS: Final = ("maturin>=1.9", "ziglang>=0.13")
 
@@ -51,6 +54,10 @@ def needs() -> dict[Path, tuple[str, list[str]]]:
         ROOT / "analysis" / "requirements-narrate.txt": (
             "What `sipsieve analyze --narrate` needs beside the others.",
             project["optional-dependencies"]["narrate"],
+        ),
+        ROOT / "analysis" / "requirements-alerts.txt": (
+            "What `sipsieve watch --notify` needs beside the others.",
+            project["optional-dependencies"]["alerts"],
         ),
         ROOT / "packaging" / "requirements-wheels.txt": ("What `make wheels` builds with.", list(BUILDERS)),
     }
@@ -124,6 +131,7 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="take the newest version of each")
     arguments = parser.parse_args()
     done: dict[str, str] = {}
+    left_out: set[str] = set()
     for path, (purpose, wanted) in needs().items():
         keep = {} if arguments.all else pinned(path)
         keep = {name: version for name, version in keep.items() if name not in arguments.package} | done
@@ -132,8 +140,11 @@ def main() -> None:
             for machine in MACHINES:
                 print(f"{path.relative_to(ROOT)}: Python {python} on {machine}", file=sys.stderr)
                 resolved.append(resolve(wanted, keep, python, machine))
-        pins = [pin for pin in merge(resolved) if pin.name not in done]
+        pins = [pin for pin in merge(resolved) if pin.name not in left_out]
         done.update((pin.name, pin.version) for pin in pins)
+        # Each of these is installed with all before it, or not at all.
+        if path.stem not in SIDE_BY_SIDE:
+            left_out.update(pin.name for pin in pins)
         write(path, purpose, pins)
 
 

@@ -23,6 +23,7 @@ _EPILOG = """
 Examples:
   sipsieve watch /var/log/sipsieve/decisions.jsonl --reports /var/lib/sipsieve/reports
   sipsieve watch decisions.jsonl --webhook https://soc.example.net/sip --syslog local --alerts alerts.jsonl
+  sipsieve watch decisions.jsonl --notify /etc/sipsieve/alerts.toml --timezone Europe/Berlin
 
 Exit codes: 0 ended by signal or --once, 2 the call was wrong.
 """
@@ -53,6 +54,11 @@ def _syslog(context: click.Context, parameter: click.Parameter, value: str | Non
     "--alerts", type=click.Path(path_type=Path, dir_okay=False), help="Append alerts to this file, as lines of JSON."
 )
 @click.option("--webhook", metavar="URL", callback=_url, help="Post alerts as JSON.")
+@click.option(
+    "--notify",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Tell the channels of this file (TOML): mail, chat, signed webhooks (docs/alerts.md).",
+)
 @click.option("--syslog", metavar="WHERE", callback=_syslog, help="Send alerts to syslog: local, or host:port (UDP).")
 @click.option(
     "--reports",
@@ -91,6 +97,7 @@ def command(
     state: Path,
     alerts: Path | None,
     webhook: str | None,
+    notify: Path | None,
     syslog: str | None,
     reports: Path | None,
     tier: str,
@@ -122,6 +129,13 @@ def command(
         sinks.append(SyslogSink(syslog))
     if webhook is not None:
         sinks.append(WebhookSink(webhook))
+    if notify is not None:
+        from ..watch import channels
+
+        try:
+            sinks.extend(channels.read(notify, zone))
+        except channels.ChannelError as error:
+            raise click.UsageError(f"--notify {error}") from error
     try:
         kept = Memory(state, memory)
     except StateError as error:
@@ -149,7 +163,7 @@ def command(
                 break
             # A look that takes long is followed by a longer rest.
             stop.wait(max(interval, 3 * (time.monotonic() - began)))
-        watcher.finish()
+        watcher.finish(datetime.now(UTC))
     finally:
         kept.close()
 

@@ -46,6 +46,7 @@ class Memory:
             "CREATE TABLE IF NOT EXISTS known (ip VARCHAR, type VARCHAR, tier INTEGER, PRIMARY KEY (ip, type))",
             "CREATE TABLE IF NOT EXISTS outbox (id VARCHAR, sink VARCHAR, text VARCHAR, PRIMARY KEY (id, sink))",
             "CREATE TABLE IF NOT EXISTS reports (name VARCHAR PRIMARY KEY)",
+            "CREATE TABLE IF NOT EXISTS named (span VARCHAR, ip VARCHAR, PRIMARY KEY (span, ip))",
             "CREATE TABLE IF NOT EXISTS skipped (kind VARCHAR PRIMARY KEY, lines BIGINT)",
         ):
             self._sql.execute(statement)
@@ -128,6 +129,26 @@ class Memory:
     def delivered(self, identity: str, sink: str) -> None:
         """Takes an alert out of the outbox."""
         self._sql.execute("DELETE FROM outbox WHERE id = ? AND sink = ?", [identity, sink])
+
+    def set_aside(self, line: str) -> Path:
+        """Keeps what no place will ever take. Returns the file that has it now."""
+        path = self._folder / "undelivered.jsonl"
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            os.write(descriptor, line.encode() + b"\n")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        return path
+
+    def named(self, span: str) -> set[str]:
+        """Addresses that a report of this span (daily, weekly) has told of."""
+        return {ip for (ip,) in self._sql.execute("SELECT ip FROM named WHERE span = ?", [span]).fetchall()}
+
+    def name(self, span: str, addresses: list[str]) -> None:
+        """Remembers that a report has told of them."""
+        if addresses:
+            self._sql.executemany("INSERT OR IGNORE INTO named VALUES (?, ?)", [(span, ip) for ip in addresses])
 
     def reported(self) -> set[str]:
         """Names of the reports that were written."""

@@ -23,6 +23,7 @@ from ..render import html
 from ..report import Actor, Report, as_json, when
 from .alerts import Sink
 from .concern import Concern
+from .delivery import Delivery
 from .follow import Follower
 from .memory import Memory
 
@@ -34,6 +35,9 @@ _GRACE: Final = 120
 #: Addresses named in an alert, and remembered of one actor.
 _NAMED: Final = 20
 _REMEMBERED: Final = 20_000
+
+#: Actors told of with a report; the report itself has all.
+_DIGESTED: Final = 50
 
 _DAY_US: Final = 86_400_000_000
 
@@ -57,7 +61,7 @@ class Watcher:
     ) -> None:
         self._log = log
         self._memory = memory
-        self._sinks = sinks
+        self._delivery = Delivery(memory, sinks, warn)
         self._reports = reports
         self._least = _LEVEL[least]
         self._zone = zone
@@ -81,9 +85,9 @@ class Watcher:
         # A crash may have come between reading and telling, so the first round always compares.
         if new or self._concern is None:
             self._look(now, new)
-        self._deliver()
         if self._reports is not None:
             self._write_due(self._reports, now)
+        self._delivery.round(now)
         return new
 
     def _read(self, now: datetime) -> int:
@@ -117,7 +121,7 @@ class Watcher:
             self._memory.skip(kind, number)
         self._skipped.clear()
 
-    def finish(self) -> None:
+    def finish(self, now: datetime) -> None:
         """Before the end: what waits for lines to come is told as it is."""
         if self._raw is None or self._replay is None:
             return
@@ -126,7 +130,7 @@ class Watcher:
         if rest:
             self._memory.add(rest, InputKind.RAW.value)
             self._compare(self._analyze())
-            self._deliver()
+            self._delivery.round(now)
 
     def _analyze(self, window: tuple[int, int] | None = None, context: Context | None = None) -> Report:
         self._memory.store.window = window
@@ -187,20 +191,10 @@ class Watcher:
                 kind = "actor" if not heard else "campaign" if new_types else "rank" if risen else "address"
                 alert = _alert(actor, kind, new_types, fresh_ips)
                 self._memory.know(pairs, level)
-                self._memory.post(alert["id"], [sink.name for sink in self._sinks], alert)
+                self._delivery.post(alert)
                 fresh.append(alert)
         for alert in fresh:
             self._tell(alert)
-
-    def _deliver(self) -> None:
-        for sink in self._sinks:
-            for identity, alert in self._memory.pending(sink.name):
-                problem = sink.send(identity, alert)
-                if problem:
-                    # It stays in the outbox; the ones after it wait, so that they arrive in order.
-                    self._warn(f"{problem}; will be tried again")
-                    break
-                self._memory.delivered(identity, sink.name)
 
     def _write_due(self, folder: Path, now: datetime) -> None:
         """Writes the reports of days and weeks that are over and hold events."""
@@ -233,15 +227,51 @@ class Watcher:
         except OSError as error:
             self._warn(f"{folder}: {error.strerror}; the report {name} will be tried again")
             return
-        self._memory.report(name)
+        span = name.partition("-")[0]
+        known = self._memory.named(span)
+        with self._memory.step():
+            self._memory.report(name)
+            self._delivery.post(_digest(name, span, report, known, folder / f"{name}.html"))
+            self._memory.name(span, sorted({ip for actor in report.actors for ip in _members(actor)} - known))
 
 
 _TYPES: Final = tuple(str(kind) for kind in CampaignType)
 
 
 def _pairs(actor: Actor) -> list[tuple[str, str]]:
-    addresses = actor.addresses[:_REMEMBERED] or actor.victims[:_REMEMBERED] or [""]
-    return [(ip, str(campaign.type)) for campaign in actor.campaigns for ip in addresses]
+    return [(ip, str(campaign.type)) for campaign in actor.campaigns for ip in _members(actor)]
+
+
+def _members(actor: Actor) -> list[str]:
+    return actor.addresses[:_REMEMBERED] or actor.victims[:_REMEMBERED] or [""]
+
+
+def _digest(name: str, span: str, report: Report, known: set[str], page: Path) -> dict[str, Any]:
+    """What is told of a written report: whom no earlier one of its span had, and whom one had."""
+    parts: dict[str, list[dict[str, Any]]] = {"new": [], "known": []}
+    for actor in report.actors:
+        parts["known" if known.intersection(_members(actor)) else "new"].append(
+            {
+                "tier": str(actor.rank.tier),
+                "addresses": actor.addresses[:_NAMED],
+                "address_count": len(actor.addresses),
+                "intents": [str(motive.intent) for motive in actor.motives],
+            }
+        )
+    return {
+        "id": hashlib.sha256(name.encode()).hexdigest()[:16],
+        "kind": "report",
+        "name": name,
+        "span": span,
+        "tier": max(
+            (str(actor.rank.tier) for actor in report.actors), key=lambda tier: _LEVEL[Tier(tier)], default="low"
+        ),
+        "messages": report.messages,
+        "page": str(page),
+        **{part: actors[:_DIGESTED] for part, actors in parts.items()},
+        "new_count": len(parts["new"]),
+        "known_count": len(parts["known"]),
+    }
 
 
 def _alert(actor: Actor, kind: str, new_types: set[str], new_addresses: Sequence[str] = ()) -> dict[str, Any]:

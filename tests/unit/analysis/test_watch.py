@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from sipsieve_analysis.ranking import Tier
+from sipsieve_analysis.watch import alerts
 from sipsieve_analysis.watch.concern import Concern
 from sipsieve_analysis.watch.memory import Memory
 from sipsieve_analysis.watch.watcher import Watcher
@@ -139,5 +141,50 @@ def test_lines_of_one_message_in_two_looks_keep_their_source(watched: Watched) -
     watched.add([at.encode() + quoted])
     told = watched.add([at.encode() + b"<script>: Malformed SIP request from 198.51.100.9:5062\n"])
     told += watched.told[len(told) :]
-    watched.watcher.finish()
+    watched.watcher.finish(NOW)
     assert [alert["addresses"] for alert in watched.told] == [["198.51.100.9"]]
+
+
+class Reader(alerts.DataSink):
+    """Takes everything, reports too."""
+
+    def __init__(self) -> None:
+        super().__init__("reader")
+        self.reports: list[dict[str, Any]] = []
+
+    def wants(self, alert: dict[str, Any]) -> bool:
+        return alert["kind"] == "report"
+
+    def send(self, posted: Sequence[alerts.Posted]) -> str:
+        self.reports += [alert for _, alert in posted]
+        return ""
+
+
+def test_a_written_report_is_told_with_whom_no_earlier_one_had(tmp_path: Path) -> None:
+    reader = Reader()
+    watched = Watched(tmp_path)
+    watched.watcher = Watcher(
+        watched.log, watched.memory, [reader], tmp_path / "reports", Tier.MEDIUM, UTC, watched.told.append, print
+    )
+    day = 86400
+    first, second = World(1), World(2)
+    attack(first, "203.0.113.7", START + 3600)
+    attack(second, "203.0.113.7", START + day + 3600)
+    for n in range(60):
+        second.send(
+            START + day + 9000 + n * 7,
+            "198.51.100.44",
+            "OPTIONS",
+            user=f"{n}",
+            agent="friendly-scanner",
+            call_id=f"o{n}",
+        )
+    begin = datetime.fromtimestamp(START, UTC)
+    watched.add(list(first.records("observe")), begin + timedelta(days=1, hours=2))
+    watched.add(list(second.records("observe")), begin + timedelta(days=2, hours=2))
+    watched.memory.close()
+    one, two = [report for report in reader.reports if report["span"] == "daily"]
+    assert [actor["addresses"] for actor in one["new"]] == [["203.0.113.7"]] and one["known_count"] == 0
+    assert [actor["addresses"] for actor in two["new"]] == [["198.51.100.44"]], two
+    assert [actor["addresses"] for actor in two["known"]] == [["203.0.113.7"]]
+    assert Path(two["page"]).is_file()

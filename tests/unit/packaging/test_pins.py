@@ -9,7 +9,7 @@ from harness import ROOT
 
 INLINE = ROOT / "kemi" / "requirements.txt"
 TOOLS = ROOT / "analysis" / "requirements.txt"
-EXTRAS = {name: ROOT / "analysis" / f"requirements-{name}.txt" for name in ("analyze", "narrate")}
+EXTRAS = {name: ROOT / "analysis" / f"requirements-{name}.txt" for name in ("analyze", "narrate", "alerts")}
 WHEELS = ROOT / "packaging" / "requirements-wheels.txt"
 
 

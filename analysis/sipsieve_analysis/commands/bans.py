@@ -16,6 +16,8 @@ from sipsieve.abuse import bans as sentences
 from sipsieve.abuse import sources
 from sipsieve.config import policy
 
+from ..lists import commands as others
+from ..lists import origin
 from ..operate import banlist, blocklist, keeping
 from ..operate.harmless import harmless
 from ..operate.kernel import KernelError
@@ -140,7 +142,7 @@ def keep(state: str, nft: str, no_state: bool, every: float, rpc_path: str, poli
     type=click.Choice(list(blocklist.FORMATS)),
     default="plain",
     show_default=True,
-    help="plain: a network a line; csv and json: with rule, beginning and end.",
+    help="plain: a network a line; csv and json: with rule, beginning and end; stix: a bundle of 2.1; misp: an event.",
 )
 @click.option(
     "--output",
@@ -166,18 +168,10 @@ def export(form: str, output: Path | None, state: Path | None, with_udp: bool, r
     Example: sipsieve bans export --format csv --output /srv/www/sipsieve.csv
     """
     now = time.time()
-    if state is not None:
-        try:
-            if state.stat().st_size > sentences.MAX_STATE:
-                raise ValueError(f"is larger than {sentences.MAX_STATE} bytes")
-            entries = sentences.restore(state.read_text(encoding="ascii"), now, 100_000)
-        except OSError as error:
-            raise click.UsageError(f"--state {state}: cannot be read: {error.strerror}") from error
-        except ValueError as error:
-            raise click.UsageError(f"--state {state}: is no state file of bans: {error}") from error
-    else:
-        table = _asked(lambda: Rpc(rpc_path).table(banlist.BANS))
-        entries = [one for one in (sentences.entry(key, value) for key, value in table.items()) if one is not None]
+    try:
+        entries = _asked(lambda: origin.entries(state, rpc_path))
+    except origin.StateFileError as error:
+        raise click.UsageError(str(error)) from error
     found = blocklist.rows(entries, now)
     kept = [row for row in found if with_udp or not row["udp_only"]]
     text = blocklist.FORMATS[form](kept, now)
@@ -190,6 +184,82 @@ def export(form: str, output: Path | None, state: Path | None, with_udp: bool, r
         keeping.replace(output, text, 0o644)
     except OSError as error:
         raise click.ClickException(f"--output {output}: cannot be written: {error.strerror}") from error
+
+
+@command.command()
+@click.option("--listen", metavar="WHERE", default="127.0.0.1:8060", show_default=True, help="ADDRESS:PORT.")
+@click.option("--state", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="As for export.")
+@click.option("--with-udp", is_flag=True, help="As for export.")
+@click.option(
+    "--token-file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
+    help="Answer only who shows the token in this file (Authorization: Bearer TOKEN).",
+)  # fmt: skip
+@click.option("--open", "open_", is_flag=True, help="Answer anybody, on an address that others reach.")
+@_rpc
+def serve(listen: str, state: Path | None, with_udp: bool, token_file: Path | None, open_: bool, rpc_path: str) -> None:
+    """Serves the block lists by HTTP: /bans.txt, .csv, .json, .stix.json and .misp.json.
+
+    Read only. A list has an ETag, and says how long it holds: until its first ban ends, a minute at the most. While the bans can't
+    be had the answer is 503, never an empty list. No TLS: put it behind a web server for other networks.
+
+    \b
+    Example: sipsieve bans serve --listen 192.0.2.10:8060 --token-file /etc/sipsieve/lists.token
+    """
+    others.serve(listen, state, with_udp, token_file, open_, rpc_path)
+
+
+@command.command()
+@click.argument("sources", nargs=-1)
+@click.option(
+    "--log", "logs", multiple=True, required=True, metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True), help="A decision log, .gz too; repeat.",
+)  # fmt: skip
+@click.option("--state", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="As for export.")
+@click.option(
+    "--output", metavar="FOLDER", type=click.Path(path_type=Path, file_okay=False), help="A file for each network."
+)
+@click.option("--reporter", default="", metavar="TEXT", help="Who reports: name and address for answers.")
+@click.option("--target", default="", metavar="TEXT", help="The attacked server, as the report names it.")
+@click.option("--with-udp", is_flag=True, help="Take datagrams as evidence, too: their source can be forged.")
+@_json
+@_rpc
+def abuse(
+    sources: tuple[str, ...], logs: tuple[Path, ...], state: Path | None, output: Path | None, reporter: str, target: str,
+    with_udp: bool, as_json: bool, rpc_path: str,
+) -> None:  # fmt: skip
+    """Writes abuse reports about SOURCES (addresses or networks), or about all who are banned: one text for each /24 or /48.
+
+    Nothing that a sender wrote is quoted. Nothing is sent: look up the network's abuse contact (whois), and read before you send.
+
+    \b
+    Example: sipsieve bans abuse --log /var/log/sipsieve/decisions.jsonl --output reports --reporter "NOC <noc@example.net>"
+    """
+    others.abuse(sources, logs, state, output, reporter, target, with_udp, as_json, rpc_path)
+
+
+@command.command()
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="CrowdSec's local API.")
+@click.option(
+    "--key-file", metavar="FILE", required=True, type=click.Path(path_type=Path, dir_okay=False),
+    help="The key of `cscli bouncers add sipsieve`.",
+)  # fmt: skip
+@click.option("--every", metavar="SECONDS", default=10.0, show_default=True, type=click.FloatRange(0.2, 3600))
+@click.option("--own", is_flag=True, help="Take decisions, too, that CrowdSec made of this guard's own bans.")
+@click.option("--once", is_flag=True, help="One look, then end.")
+@_rpc
+@_policy
+def crowdsec(
+    url: str, key_file: Path, every: float, own: bool, once: bool, rpc_path: str, policy_path: str
+) -> None:  # fmt: skip
+    """Runs beside the server and bans whom CrowdSec decided to ban, for as long as it says; lifts what it lifts.
+
+    Trusted networks are never banned, nor are the guard's own bans changed.
+
+    \b
+    Example: cscli bouncers add sipsieve -o raw > /etc/sipsieve/crowdsec.key
+             sipsieve bans crowdsec --key-file /etc/sipsieve/crowdsec.key
+    """
+    others.crowdsec(url, key_file, every, own, once, rpc_path, _loaded(policy_path))
 
 
 def _asked(question: Callable[[], Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Writes bans as block lists for other devices: plain text, CSV or JSON, each with its expiry.
+"""Writes bans as block lists for other devices: plain text, CSV, JSON, STIX or MISP, each with its expiry.
 
 A list holds sources that the guard shut out: what an address stands for that only a payload names is never a source. Bans
 for WebSockets only are left out, since a firewall can't tell these from any other connection.
@@ -15,6 +15,8 @@ from typing import Any, Final
 
 from sipsieve.abuse.bans import Entry, network
 from sipsieve.model import Scope
+
+from ..lists import misp, stix
 
 
 def rows(entries: Iterable[Entry], now: float) -> list[dict[str, Any]]:
@@ -63,4 +65,6 @@ FORMATS: Final[Mapping[str, Callable[[list[dict[str, Any]], float], str]]] = {
     "plain": _plain,
     "csv": _csv,
     "json": _json,
+    "stix": lambda found, now: stix.write(found, _time(now)),
+    "misp": lambda found, now: misp.write(found, _time(now)),
 }

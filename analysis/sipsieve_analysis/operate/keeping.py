@@ -38,7 +38,7 @@ class Keeper:
 
     def run(self, every: float, say: Callable[[str], None]) -> None:
         """Until SIGTERM or SIGINT. A server that is down is waited for. Raises `KeepError`."""
-        with _until_signal() as stop:
+        with until_signal() as stop:
             trouble = ""
             while True:
                 try:
@@ -96,7 +96,8 @@ def replace(path: Path, text: str, mode: int) -> None:
 
 
 @contextlib.contextmanager
-def _until_signal() -> Iterator[threading.Event]:
+def until_signal() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set."""
     stop = threading.Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     for number in before:

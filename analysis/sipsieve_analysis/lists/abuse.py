@@ -35,6 +35,8 @@ class Case:
     network: Network
     addresses: Counter[str] = field(default_factory=Counter)
     rules: Counter[str] = field(default_factory=Counter)
+    #: Messages that were only observed: they went on to the server behind.
+    observed: int = 0
     first: str = ""
     last: str = ""
     lines: list[str] = field(default_factory=list)
@@ -76,6 +78,8 @@ def _add(case: Case, record: Record, address: str, transport: str) -> None:
     case.first = min(case.first or moment, moment)
     case.last = max(case.last, moment)
     case.addresses[address] += 1
+    policy = record.get("policy")
+    case.observed += isinstance(policy, dict) and policy.get("enforced") is False
     rule = record.get("rule")
     names = rule.get("id") if isinstance(rule, dict) else None
     fired = [harmless(str(name), 48) for name in names[:8]] if isinstance(names, list) else []
@@ -100,7 +104,7 @@ def text(case: Case, reporter: str, target: str) -> str:
         "",
         f"between {case.first} and {case.last} (UTC) our SIP server{f' {target}' if target else ''} received "
         f"{case.addresses.total():,} hostile messages from {len(told):,} address{'es' if len(told) != 1 else ''} of {case.network}.",
-        "They were refused. Please look whether these machines are compromised or rented for this, and stop it.",
+        f"{'They were recorded as attacks' if case.observed else 'They were refused'}. Please look whether these machines are compromised or rented for this, and stop it.",
         "",
         "Addresses, and messages from each:",
         *(f"  {address}  {count:,}" for address, count in told[:_NAMED]),

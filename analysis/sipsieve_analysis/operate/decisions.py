@@ -150,3 +150,11 @@ def findings_of(record: Record) -> list[dict[str, Any]]:
     """The findings as written, [] without any."""
     found = record.get("findings")
     return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+
+
+def weightiest(record: Record) -> dict[str, Any]:
+    """The finding that the decision's reason tells of, else the one that weighs most; {} where there is none."""
+    reason = str(record["event"].get("reason", ""))
+    found = findings_of(record)
+    told = [one for one in found if one.get("reason") and reason.endswith(f": {one['reason']}")]
+    return max(told or found, key=lambda one: int(one.get("score") or 0), default={})

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from typing import Any, Final
 
-from .decisions import Record
+from .decisions import Record, weightiest
 
 VERSION: Final = "8.11.0"
 
@@ -67,7 +67,7 @@ def _decision(made: dict[str, Any], record: Record, event: dict[str, Any]) -> No
     ours: dict[str, Any] = {"version": FORMAT, "kind": "event", "rules": record.get("rule", {}).get("id", [])}
     _source(made, record, ours)
     if findings:
-        worst = max(findings, key=lambda one: one.get("score") or 0)
+        worst = weightiest(record)
         made["event"]["risk_score"] = sum(one.get("score") or 0 for one in findings)
         made["rule"] = {"id": worst.get("rule"), "category": worst.get("family"), "description": worst.get("reason")}
     elif ours["rules"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import Any, Final
 
-from .decisions import Record
+from .decisions import Record, weightiest
 
 #: Suricata's severities, 1 the gravest; and the range of signature ids that Suricata leaves to local rules.
 _SEVERITIES: Final = ((10, 1), (5, 2))
@@ -38,7 +38,7 @@ def to_eve(record: Record) -> dict[str, Any]:
         "app_proto": "sip",
     }
     if alert:
-        worst: dict[str, Any] = max(findings, key=lambda one: one.get("score") or 0, default={})
+        worst = weightiest(record)
         name = str(worst.get("rule") or (rules[0] if rules else f"sipsieve-{action}"))
         score = sum(one.get("score") or 0 for one in findings)
         made["alert"] = {

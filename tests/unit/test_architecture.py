@@ -52,6 +52,7 @@ OUTSIDE = {
     "abuse.own_addresses": "reads the machine's addresses",
     "decision_log.privacy": "reads the key of masks, or makes one",
     "config.policy": "reads the policy",
+    "config.destinations": "reads the dialling prefixes, and when the clocks of a time zone change",
     "detection.ruleset": "reads the rules",
     "detection.patches": "reads the virtual patches",
 }

@@ -8,6 +8,7 @@ pub mod detect;
 pub mod engine;
 pub mod journal;
 pub mod judge;
+pub mod numbering;
 pub mod patches;
 pub mod record;
 pub mod sip;

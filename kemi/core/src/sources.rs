@@ -53,7 +53,8 @@ impl Source {
 }
 
 impl Network {
-    fn holds(&self, address: IpAddr) -> bool {
+    /// Whether an address stands in it.
+    pub fn holds(&self, address: IpAddr) -> bool {
         match (self.address, address) {
             (IpAddr::V4(own), IpAddr::V4(other)) => {
                 same_prefix(u32::from(own).into(), u32::from(other).into(), 32, self.prefix)

@@ -13,6 +13,9 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, 
 import msgspec
 from msgspec import Meta, Struct
 
+from . import destinations as numbers
+from .destinations import Destination, Dialling
+
 Action = Literal["reject", "drop", "scrub", "log"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -232,6 +235,8 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     backend: Backend = Backend()
     content_length_zero: ContentLengthZero = ContentLengthZero()
     limits: Limits = Limits()
+    dialling: Dialling = Dialling()
+    destinations: tuple[Destination, ...] = ()
     bans: Bans = Bans()
     log: Log = Log()
     privacy: Privacy = Privacy()
@@ -300,6 +305,10 @@ def _check(policy: Policy) -> None:
             f'log.record: "replay" needs a record of each message, and log.allow is {policy.log.allow!r}; '
             'set log.allow = "each", or log.record = "excerpt"'
         )
+    try:
+        numbers.check(policy.destinations)
+    except numbers.DestinationError as error:
+        raise PolicyError(str(error)) from error
     if policy.detection.scrub_score > policy.detection.reject_score:
         raise PolicyError(
             f"detection.scrub_score: {policy.detection.scrub_score} is above "

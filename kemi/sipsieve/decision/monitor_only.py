@@ -7,6 +7,7 @@ import fnmatch
 from collections.abc import Iterable
 from typing import Final
 
+from .._core import DESTINATION_RULES
 from ..abuse.limits import NAMES
 from ..config.policy import Policy, PolicyError
 from ..detection.patches import load as patches
@@ -24,6 +25,7 @@ def rule_ids(ruleset: Ruleset) -> list[str]:
         *CHECKS,
         *(patch.id for patch in patches()),
         *limits,
+        *DESTINATION_RULES,
         CONTENT_LENGTH_ZERO,
     ]
 

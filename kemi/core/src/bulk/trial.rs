@@ -99,6 +99,14 @@ impl<C: Counters> Counters for Recorded<'_, C> {
         self.shared.get(name)
     }
 
+    fn add_hour(&self, name: Name<'_>, amount: u64) -> i64 {
+        self.shared.add_hour(name, amount)
+    }
+
+    fn get_hour(&self, name: Name<'_>) -> u64 {
+        self.shared.get_hour(name)
+    }
+
     fn offence(&self, key: &str, scope: Scope) -> u64 {
         self.shared.offence(key, scope)
     }
@@ -249,6 +257,7 @@ impl Trial {
         let shared = Shared {
             tables: &self.tables,
             window,
+            wall: now,
             offence: |key: &str, scope: Scope| {
                 if never(key) {
                     return 0;

@@ -1,6 +1,7 @@
 //! What is counted of sources by the minute, and remembered of messages, in the tables that all workers share.
 
 use super::Scope;
+use crate::state::counters::Counters as Table;
 use crate::state::memory::Memory;
 use crate::state::region::SECRET;
 
@@ -59,6 +60,17 @@ pub trait Counters {
     fn add(&self, name: Name<'_>, amount: u64) -> i64;
     /// A counter as it stands, 0 where there is none.
     fn get(&self, name: Name<'_>) -> u64;
+    /// The same as `add` and `get` for counters whose window is an hour.
+    fn add_hour(&self, name: Name<'_>, amount: u64) -> i64 {
+        self.add(name, amount)
+    }
+    fn get_hour(&self, name: Name<'_>) -> u64 {
+        self.get(name)
+    }
+    /// Seconds since the epoch at `now`; of a recording the clock is that already.
+    fn wall(&self, now: u64) -> u64 {
+        now
+    }
     /// Notes that a source is to be banned: for the how-manieth time; 0 where it is, must not be, or no room is left.
     fn offence(&self, key: &str, scope: Scope) -> u64;
     /// Remembers a fact about a short-lived thing: `value` from 1 on.
@@ -85,16 +97,17 @@ pub struct Shared<'a, F: Fn(&str, Scope) -> u64> {
     pub tables: &'a Memory,
     /// The running window.
     pub window: u64,
+    /// Seconds since the epoch.
+    pub wall: u64,
     /// See `Counters::offence`.
     pub offence: F,
 }
 
-impl<F: Fn(&str, Scope) -> u64> Counters for Shared<'_, F> {
-    fn add(&self, name: Name<'_>, amount: u64) -> i64 {
+impl<F: Fn(&str, Scope) -> u64> Shared<'_, F> {
+    fn add_to(&self, counters: &Table, window: u64, name: Name<'_>, amount: u64) -> i64 {
         let identity = name.identity();
-        let counters = &self.tables.counters;
-        if counters.admits(identity, || name.before().identity(), self.window) {
-            let count = counters.increase(identity, self.window, amount);
+        if counters.admits(identity, || name.before().identity(), window) {
+            let count = counters.increase(identity, window, amount);
             if count > 0 {
                 return count as i64;
             }
@@ -112,6 +125,24 @@ impl<F: Fn(&str, Scope) -> u64> Counters for Shared<'_, F> {
             ..name
         };
         -(together.increase(bucket.identity(), self.window, amount).max(1) as i64)
+    }
+}
+
+impl<F: Fn(&str, Scope) -> u64> Counters for Shared<'_, F> {
+    fn add(&self, name: Name<'_>, amount: u64) -> i64 {
+        self.add_to(&self.tables.counters, self.window, name, amount)
+    }
+
+    fn add_hour(&self, name: Name<'_>, amount: u64) -> i64 {
+        self.add_to(&self.tables.hours, name.window, name, amount)
+    }
+
+    fn get_hour(&self, name: Name<'_>) -> u64 {
+        self.tables.hours.get(name.identity(), name.window)
+    }
+
+    fn wall(&self, _now: u64) -> u64 {
+        self.wall
     }
 
     fn get(&self, name: Name<'_>) -> u64 {

@@ -2,6 +2,7 @@
 
 pub mod counters;
 mod credentials;
+pub mod destinations;
 pub mod limits;
 pub mod offences;
 pub mod policy;
@@ -226,7 +227,53 @@ impl Judge {
         if kind != Kind::Reply && !source.trusted && self.policy.limits.enabled {
             self.count(&mut decision, seen, source, now, counters, in_dialog);
         }
+        if kind == Kind::Request && !self.policy.destinations.is_empty() {
+            self.called(&mut decision, seen, source, now, counters, in_dialog);
+        }
         decision
+    }
+
+    /// Where a call goes, of one that is not refused already. Nobody is banned for it: phones dial what people press.
+    fn called(
+        &self,
+        decision: &mut Decision<'_>,
+        seen: &Seen<'_>,
+        source: &Source,
+        now: u64,
+        counters: &impl Counters,
+        in_dialog: bool,
+    ) {
+        let destinations = &self.policy.destinations;
+        if seen.message.method == b"BYE" && in_dialog {
+            destinations.ended(dialog_identity(seen), now, counters);
+        }
+        let refused = decision.verdict.ends() && decision.enforced;
+        if seen.message.method != b"INVITE" || in_dialog || seen.malformed || refused {
+            return;
+        }
+        let Some(objection) = destinations.judge(seen, source, now, counters) else {
+            return;
+        };
+        let rule = destinations::RULES[objection.rule];
+        let enforced = objection.enforce && self.enforces(source) && !self.policy.is_observed(rule);
+        decision.findings.push(Finding {
+            rule,
+            family: destinations::FAMILY,
+            score: 5,
+            field: Cow::Borrowed("request_uri"),
+            reason: Cow::Owned(objection.reason.clone()),
+            excerpt: Cow::Borrowed(b""),
+            span: Span::default(),
+            part: PartKind::Text,
+            removable: false,
+        });
+        if decision.verdict == Verdict::Allow || enforced {
+            decision.verdict = Verdict::Reject;
+            decision.enforced = enforced;
+            decision.reason = objection.reason;
+            decision.answer = Answer::new(403, "Destination Not Allowed");
+            decision.replacement = None;
+        }
     }
 
     /// Decides on what is not SIP but HTTP: a handshake of WebSocket, or for the host's `xhttp`. It is not looked into.
@@ -350,6 +397,9 @@ impl Judge {
         if (200..300).contains(&status) {
             let identity = if is_invite { dialog_identity(seen) } else { 0 };
             if identity != 0 && in_transaction() != Some(false) {
+                if !self.policy.destinations.is_empty() && in_transaction() == Some(true) {
+                    self.policy.destinations.answered(seen, identity, now, counters);
+                }
                 counters.remember_dialog(identity, now);
                 if let Some((ip, port)) = dialog::requester(message) {
                     credentials::answered(identity, &self.networks.source(&ip, port, "udp"), now, counters);

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::destinations::Destinations;
 use super::limits::Limits;
 
 /// What findings of a family lead to once a message's score is high enough.
@@ -35,6 +36,8 @@ pub struct Policy {
     pub observed: HashSet<String>,
     pub bodiless: Bodiless,
     pub limits: Limits,
+    /// Where calls may go; empty where the policy says nothing of it.
+    pub destinations: Destinations,
     /// What is over a limit is dropped, not answered.
     pub drop_excess: bool,
     /// The answer to what is over a limit: 403 or 503.

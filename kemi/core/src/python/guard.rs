@@ -344,6 +344,7 @@ impl Guard {
         let counters = Shared {
             tables,
             window: now / WINDOW,
+            wall: began as u64,
             offence: |key: &str, scope: judge::Scope| self.offence(py, key, scope),
         };
         let in_transaction = || self.in_transaction(py);

@@ -13,6 +13,7 @@ use crate::judge::counters::{Counters, Name, Shared, WINDOW};
 use crate::judge::limits::{Limits, NAMES};
 use crate::judge::policy::{Action, Bodiless, Policy};
 use crate::judge::{self, scoring};
+use crate::python::destinations::destinations;
 use crate::python::inspection::Inspector;
 use crate::python::network::Networks;
 use crate::python::state::Memory;
@@ -151,6 +152,7 @@ fn policy_of(plan: &Bound<'_, PyDict>) -> PyResult<Policy> {
             of("ban_factor")?.extract()?,
             &of("profiles")?.extract::<Vec<[(u64, u64); 10]>>()?,
         ),
+        destinations: destinations(&of("destinations")?)?,
         drop_excess: of("drop_excess")?.extract()?,
         excess_status: of("excess_status")?.extract()?,
         bans: of("bans")?.extract()?,
@@ -216,6 +218,7 @@ impl Judge {
                 let shared = Shared {
                     tables: &memory.get().tables,
                     window: now as u64 / WINDOW,
+                    wall: now as u64,
                     offence: |key: &str, scope: judge::Scope| foreign.offence(key, scope),
                 };
                 (self.inner).decide(&mut seen, &source, now as u64, &shared, &asked, unparsable)
@@ -293,6 +296,7 @@ impl Judge {
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("LIMITS", NAMES.to_vec())?;
+    module.add("DESTINATION_RULES", judge::destinations::RULES.to_vec())?;
     module.add("WINDOW", crate::judge::counters::WINDOW)?;
     module.add("FORGEABLE_MEMORY", crate::judge::offences::FORGEABLE_MEMORY)?;
     module.add_class::<Judge>()

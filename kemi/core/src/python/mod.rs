@@ -2,6 +2,7 @@
 
 mod account;
 mod bulk;
+mod destinations;
 mod detect;
 mod guard;
 mod inspection;

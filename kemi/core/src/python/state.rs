@@ -456,6 +456,7 @@ impl Memory {
     fn forget(&self) {
         self.tables.counters.forget();
         self.tables.together.forget();
+        self.tables.hours.forget();
     }
 
     /// How many ledgers were damaged, and set aside, when this was made.

@@ -82,6 +82,17 @@ pub fn credentials<'m>(message: &'m Message<'_>) -> Option<Offer<'m>> {
     })
 }
 
+/// The user that a request's credentials name; `None` where it has none.
+pub fn username<'m>(message: &'m Message<'_>) -> Option<&'m [u8]> {
+    let header = message
+        .headers
+        .iter()
+        .find(|header| matches!(header.name.id, names::AUTHORIZATION | names::PROXY_AUTHORIZATION))?;
+    let text = parameter(&header.value, b"username")?.strip_prefix(b"\"")?;
+    let text = &text[..memchr(b'"', text)?];
+    (1..=256).contains(&text.len()).then_some(text)
+}
+
 /// The challenge of an answer; `None` where it has none.
 pub fn challenge<'m>(message: &'m Message<'_>) -> Option<Challenge<'m>> {
     let header = message
@@ -178,6 +189,20 @@ pub fn userinfo(uri: &[u8]) -> &[u8] {
     };
     let rest = &uri[colon + 1..];
     &rest[..memchr(b'@', &rest[..rest.len().min(256)]).unwrap_or(0)]
+}
+
+/// A URI's host, without port and parameters; b"" without a scheme.
+pub fn host(uri: &[u8]) -> &[u8] {
+    let Some(colon) = memchr(b':', uri) else {
+        return b"";
+    };
+    let rest = &uri[colon + 1..];
+    let rest = memchr(b'@', rest).map_or(rest, |at| &rest[at + 1..]);
+    let rest = &rest[..memchr::memchr2(b';', b'?', rest).unwrap_or(rest.len())];
+    if rest.first() == Some(&b'[') {
+        return &rest[..memchr(b']', rest).map_or(rest.len(), |close| close + 1)];
+    }
+    &rest[..memchr(b':', rest).unwrap_or(rest.len())]
 }
 
 /// Whom a reply goes back to: the second Via's address, `received` and `rport` where the server wrote them (RFC 3261 18.2.1,

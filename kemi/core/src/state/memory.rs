@@ -25,6 +25,8 @@ pub struct Memory {
     pub counters: Arc<counters::Counters>,
     /// What the sources share which find no room among `counters`.
     pub together: Arc<counters::Counters>,
+    /// What is counted by the hour. Only what is written takes memory.
+    pub hours: Arc<counters::Counters>,
     pub retransmissions: Arc<retransmissions::Retransmissions>,
     pub dialogs: Arc<dialogs::Dialogs>,
     pub marks: Arc<marks::Marks>,
@@ -47,6 +49,7 @@ impl Memory {
             secret: region::SECRET.clone(),
             counters: Arc::new(counters::Counters::new(capacity)?),
             together: Arc::new(counters::Counters::new(TOGETHER)?),
+            hours: Arc::new(counters::Counters::new(capacity)?),
             retransmissions: Arc::new(retransmissions::Retransmissions::new(RETRANSMISSIONS)?),
             dialogs: Arc::new(dialogs::Dialogs::new(DIALOGS)?),
             marks: Arc::new(marks::Marks::new(MARKS)?),

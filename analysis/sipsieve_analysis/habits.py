@@ -9,7 +9,9 @@ from typing import Final
 from .census import Hit, Profile
 
 #: Families that are no attack on a backend by themselves.
-PLAIN_FAMILIES: Final = frozenset({"structure", "scanner", "limits", "content_length_zero", "control", "foreign", ""})
+PLAIN_FAMILIES: Final = frozenset(
+    {"structure", "scanner", "limits", "content_length_zero", "destinations", "control", "foreign", ""}
+)
 
 #: Names of phones, PBXs and gateways. Attackers use them too, so that sharing one says nothing.
 _PRODUCTS: Final = re.compile(
@@ -143,6 +145,8 @@ def family_of(rule: str) -> str:
     if rule.startswith(("limit-", "pike")):
         return "limits"
     head = rule.partition("-")[0]
+    if head == "destination":
+        return "destinations"
     if rule == "content-length-zero":
         return "content_length_zero"
     known = {

@@ -20,7 +20,13 @@ PBX: Final = "127.0.0.2"
 PHONES: Final = "127.0.0.3"
 
 #: What an operator of this stage would set: the trunk and the telephone system are trusted.
-POLICY: Final = f'[network]\ntrusted = ["{ZONES["trunk"]}.0/24", "{PBX}/32"]\n'
+NETWORK: Final = f'[network]\ntrusted = ["{ZONES["trunk"]}.0/24", "{PBX}/32"]\n'
+
+
+def policy_text() -> str:
+    """The containers' policy, with the addresses of loopback."""
+    own = (ROOT / "lab" / "edge" / "policy.toml").read_text("utf-8")
+    return NETWORK + own[own.index("[dialling]") :]
 
 
 class Loopback:
@@ -77,7 +83,7 @@ class Loopback:
         folder = self.folder / target
         folder.mkdir(parents=True, exist_ok=True)
         policy = folder / "policy.toml"
-        policy.write_text(POLICY + self._more)
+        policy.write_text(policy_text() + self._more)
         config = ROOT / "kamailio.cfg"
         if target == "edge-plain":
             config = folder / "kamailio.cfg"

@@ -24,7 +24,8 @@ SCENARIOS = {loaded.name: loaded for loaded in load_all(ROOT / "lab" / "scenario
 WANTED = {
     "eaglesip-sqli", "reverse-shell", "invite-flood-10-ports", "content-length-zero", "extension-scan",
     "register-bruteforce", "header-smuggling-tcp", "log-injection", "xss-callerid", "jndi-useragent",
-    "dialplan-injection", "malformed-fuzz", "toll-fraud-dialing", "ban-poisoning", "legit-day",
+    "dialplan-injection", "malformed-fuzz", "toll-fraud-dialing", "wangiri-callback", "stolen-credential-friday-night",
+    "prefix-hunting", "pbx-through-dial", "calls-around-the-world", "ban-poisoning", "legit-day",
 }  # fmt: skip
 
 

@@ -250,7 +250,9 @@ class Reader:
         scrubbed = record.event.action == "scrub"
         found = []
         for entry in record.findings:
-            if entry.family in ("limits", "content_length_zero") or self._is_exempt(entry.rule, entry.field):
+            if entry.family in ("limits", "content_length_zero", "destinations") or self._is_exempt(
+                entry.rule, entry.field
+            ):
                 continue
             excerpt = record.sip.excerpt if entry.excerpt is None else entry.excerpt
             shown = record.sip.type == "request" and (entry.field.endswith(".display_name") or "." not in entry.field)

@@ -63,7 +63,7 @@ const HOUR: u64 = 3600;
 const RINGING: u64 = 300;
 
 /// Digits at a number's end by which its spellings are told to be one number.
-const TAIL: usize = 7;
+const TAIL: usize = 9;
 
 /// How many calls a minute and an hour; 0: any number.
 #[derive(Clone, Copy, Debug, Default)]
@@ -114,7 +114,7 @@ impl OffHours {
             return true;
         }
         let minute = local / 60 % 1440;
-        if self.from <= self.to {
+        if self.from < self.to {
             self.from <= minute && minute < self.to
         } else {
             self.from <= minute || minute < self.to

@@ -10,7 +10,7 @@ from .census import Hit, Profile
 
 #: Families that are no attack on a backend by themselves.
 PLAIN_FAMILIES: Final = frozenset(
-    {"structure", "scanner", "limits", "content_length_zero", "destinations", "control", "foreign", ""}
+    {"structure", "scanner", "limits", "content_length_zero", "destinations", "accounts", "control", "foreign", ""}
 )
 
 #: Names of phones, PBXs and gateways. Attackers use them too, so that sharing one says nothing.
@@ -145,8 +145,8 @@ def family_of(rule: str) -> str:
     if rule.startswith(("limit-", "pike")):
         return "limits"
     head = rule.partition("-")[0]
-    if head == "destination":
-        return "destinations"
+    if head in ("destination", "account", "domain"):
+        return "destinations" if head == "destination" else "accounts"
     if rule == "content-length-zero":
         return "content_length_zero"
     known = {

@@ -401,6 +401,7 @@ def record_fields() -> list[tuple[str, str, str, str, str, str]]:
 
 #: The limits by name, and the length of their window in seconds.
 LIMITS: list[str]
+ACCOUNT_RULES: list[str]
 DESTINATION_RULES: list[str]
 WINDOW: int
 #: Seconds that an offence is remembered which rests on what can be forged: as long as a source may take to try again.

@@ -250,7 +250,7 @@ class Reader:
         scrubbed = record.event.action == "scrub"
         found = []
         for entry in record.findings:
-            if entry.family in ("limits", "content_length_zero", "destinations") or self._is_exempt(
+            if entry.family in ("limits", "content_length_zero", "destinations", "accounts") or self._is_exempt(
                 entry.rule, entry.field
             ):
                 continue

@@ -13,7 +13,9 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, 
 import msgspec
 from msgspec import Meta, Struct
 
+from . import accounts as tenants
 from . import destinations as numbers
+from .accounts import Accounts, Domain
 from .destinations import Destination, Dialling
 
 Action = Literal["reject", "drop", "scrub", "log"]
@@ -235,6 +237,8 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     backend: Backend = Backend()
     content_length_zero: ContentLengthZero = ContentLengthZero()
     limits: Limits = Limits()
+    accounts: Accounts = Accounts()
+    domain: tuple[Domain, ...] = ()
     dialling: Dialling = Dialling()
     destinations: tuple[Destination, ...] = ()
     bans: Bans = Bans()
@@ -306,8 +310,9 @@ def _check(policy: Policy) -> None:
             'set log.allow = "each", or log.record = "excerpt"'
         )
     try:
+        tenants.check(policy.domain)
         numbers.check(policy.destinations)
-    except numbers.DestinationError as error:
+    except (tenants.AccountError, numbers.DestinationError) as error:
         raise PolicyError(str(error)) from error
     if policy.detection.scrub_score > policy.detection.reject_score:
         raise PolicyError(

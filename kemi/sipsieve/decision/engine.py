@@ -12,7 +12,7 @@ from .._core import Inspector, Judge
 from ..abuse.limits import profiles, standing
 from ..abuse.shared_counters import SharedCounters
 from ..abuse.sources import Networks
-from ..config import destinations
+from ..config import accounts, destinations
 from ..config.policy import Policy
 from ..detection import patches
 from ..detection.ruleset import Ruleset
@@ -115,6 +115,7 @@ def _plan(policy: Policy, only_watched: Iterable[str]) -> dict[str, object]:
         "limited": limits.enabled,
         "ban_factor": limits.ban_factor,
         "profiles": profiles(policy),
+        "accounts": accounts.plan(policy.accounts, policy.domain),
         "destinations": destinations.plan(policy.dialling, policy.destinations),
         "drop_excess": limits.action == "drop",
         "excess_status": limits.status,

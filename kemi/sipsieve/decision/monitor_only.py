@@ -7,7 +7,7 @@ import fnmatch
 from collections.abc import Iterable
 from typing import Final
 
-from .._core import DESTINATION_RULES
+from .._core import ACCOUNT_RULES, DESTINATION_RULES
 from ..abuse.limits import NAMES
 from ..config.policy import Policy, PolicyError
 from ..detection.patches import load as patches
@@ -25,6 +25,7 @@ def rule_ids(ruleset: Ruleset) -> list[str]:
         *CHECKS,
         *(patch.id for patch in patches()),
         *limits,
+        *ACCOUNT_RULES,
         *DESTINATION_RULES,
         CONTENT_LENGTH_ZERO,
     ]

@@ -1,5 +1,6 @@
 //! Decides on a message that was looked at: what its findings weigh by the policy, what its source has sent, what follows.
 
+pub mod accounts;
 pub mod counters;
 mod credentials;
 pub mod destinations;
@@ -8,6 +9,7 @@ pub mod offences;
 pub mod policy;
 pub mod pressure;
 pub mod scoring;
+mod tally;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -160,6 +162,21 @@ pub fn dialog_identity(seen: &Seen<'_>) -> u64 {
     dialog::identity(&seen.message).map_or(0, |parts| SECRET.identity(&[parts.call_id, parts.one, parts.other]))
 }
 
+/// An objection to a request as a finding.
+fn objected(rule: &'static str, family: &'static str, field: &'static str, reason: String) -> Finding<'static> {
+    Finding {
+        rule,
+        family,
+        score: 5,
+        field: Cow::Borrowed(field),
+        reason: Cow::Owned(reason),
+        excerpt: Cow::Borrowed(b""),
+        span: Span::default(),
+        part: PartKind::Text,
+        removable: false,
+    }
+}
+
 /// A limit that was passed as a finding.
 fn of_limit(excess: &Excess) -> Finding<'static> {
     Finding {
@@ -227,6 +244,9 @@ impl Judge {
         if kind != Kind::Reply && !source.trusted && self.policy.limits.enabled {
             self.count(&mut decision, seen, source, now, counters, in_dialog);
         }
+        if !self.policy.accounts.is_empty() {
+            self.of_account(&mut decision, seen, source, now, counters, in_transaction, in_dialog);
+        }
         if kind == Kind::Request && !self.policy.destinations.is_empty() {
             self.called(&mut decision, seen, source, now, counters, in_dialog);
         }
@@ -251,29 +271,59 @@ impl Judge {
         if seen.message.method != b"INVITE" || in_dialog || seen.malformed || refused {
             return;
         }
-        let Some(objection) = destinations.judge(seen, source, now, counters) else {
+        if let Some(objection) = destinations.judge(seen, source, now, counters) {
+            let enforced = objection.enforce && self.enforces(source);
+            let finding = objected(
+                destinations::RULES[objection.rule],
+                destinations::FAMILY,
+                "request_uri",
+                objection.reason,
+            );
+            self.object(decision, finding, enforced, Answer::new(403, "Destination Not Allowed"));
+        }
+    }
+
+    /// What is counted of an account: at an answer what the backend said of it, at a request what speaks against it.
+    #[allow(clippy::too_many_arguments)]
+    fn of_account(
+        &self,
+        decision: &mut Decision<'_>,
+        seen: &Seen<'_>,
+        source: &Source,
+        now: u64,
+        counters: &impl Counters,
+        in_transaction: &dyn Fn() -> Option<bool>,
+        in_dialog: bool,
+    ) {
+        if seen.malformed || decision.verdict.ends() && decision.enforced {
             return;
-        };
-        let rule = destinations::RULES[objection.rule];
-        let enforced = objection.enforce && self.enforces(source) && !self.policy.is_observed(rule);
-        decision.findings.push(Finding {
-            rule,
-            family: destinations::FAMILY,
-            score: 5,
-            field: Cow::Borrowed("request_uri"),
-            reason: Cow::Owned(objection.reason.clone()),
-            excerpt: Cow::Borrowed(b""),
-            span: Span::default(),
-            part: PartKind::Text,
-            removable: false,
-        });
+        }
+        let accounts = &self.policy.accounts;
+        match seen.message.kind {
+            Kind::Reply => accounts.answered(seen, now, counters, in_transaction),
+            Kind::Request if !source.trusted && !matches!(seen.message.method, b"ACK" | b"CANCEL" | b"BYE") => {
+                if let Some(objection) = accounts.judge(seen, in_dialog, source, now, counters) {
+                    let enforced = objection.enforce && self.enforces(source);
+                    let rule = accounts::RULES[objection.rule];
+                    let finding = objected(rule, accounts::FAMILY, "authorization", objection.reason);
+                    self.object(decision, finding, enforced, Answer::new(403, "Account Limit Reached"));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Refuses what was let through, or where that is only watched, notes it.
+    fn object<'a>(&self, decision: &mut Decision<'a>, finding: Finding<'a>, enforced: bool, answer: Answer) {
+        let enforced = enforced && !self.policy.is_observed(finding.rule);
         if decision.verdict == Verdict::Allow || enforced {
             decision.verdict = Verdict::Reject;
             decision.enforced = enforced;
-            decision.reason = objection.reason;
-            decision.answer = Answer::new(403, "Destination Not Allowed");
+            decision.reason = finding.reason.clone().into_owned();
+            decision.answer = answer;
             decision.replacement = None;
         }
+        decision.findings.push(finding);
     }
 
     /// Decides on what is not SIP but HTTP: a handshake of WebSocket, or for the host's `xhttp`. It is not looked into.

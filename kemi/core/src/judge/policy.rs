@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::accounts::Accounts;
 use super::destinations::Destinations;
 use super::limits::Limits;
 
@@ -36,6 +37,8 @@ pub struct Policy {
     pub observed: HashSet<String>,
     pub bodiless: Bodiless,
     pub limits: Limits,
+    /// What accounts are held to; empty where the policy says nothing of it.
+    pub accounts: Accounts,
     /// Where calls may go; empty where the policy says nothing of it.
     pub destinations: Destinations,
     /// What is over a limit is dropped, not answered.

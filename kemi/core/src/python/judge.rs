@@ -13,6 +13,7 @@ use crate::judge::counters::{Counters, Name, Shared, WINDOW};
 use crate::judge::limits::{Limits, NAMES};
 use crate::judge::policy::{Action, Bodiless, Policy};
 use crate::judge::{self, scoring};
+use crate::python::accounts::accounts;
 use crate::python::destinations::destinations;
 use crate::python::inspection::Inspector;
 use crate::python::network::Networks;
@@ -152,6 +153,7 @@ fn policy_of(plan: &Bound<'_, PyDict>) -> PyResult<Policy> {
             of("ban_factor")?.extract()?,
             &of("profiles")?.extract::<Vec<[(u64, u64); 10]>>()?,
         ),
+        accounts: accounts(&of("accounts")?)?,
         destinations: destinations(&of("destinations")?)?,
         drop_excess: of("drop_excess")?.extract()?,
         excess_status: of("excess_status")?.extract()?,
@@ -296,6 +298,7 @@ impl Judge {
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("LIMITS", NAMES.to_vec())?;
+    module.add("ACCOUNT_RULES", judge::accounts::RULES.to_vec())?;
     module.add("DESTINATION_RULES", judge::destinations::RULES.to_vec())?;
     module.add("WINDOW", crate::judge::counters::WINDOW)?;
     module.add("FORGEABLE_MEMORY", crate::judge::offences::FORGEABLE_MEMORY)?;

@@ -1,6 +1,7 @@
 //! The Python module `sipsieve._core`: types and errors at the border, nothing else.
 
 mod account;
+mod accounts;
 mod bulk;
 mod destinations;
 mod detect;

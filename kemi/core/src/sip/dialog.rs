@@ -84,11 +84,20 @@ pub fn credentials<'m>(message: &'m Message<'_>) -> Option<Offer<'m>> {
 
 /// The user that a request's credentials name; `None` where it has none.
 pub fn username<'m>(message: &'m Message<'_>) -> Option<&'m [u8]> {
+    of_credentials(message, b"username")
+}
+
+/// The realm that they are for.
+pub fn realm<'m>(message: &'m Message<'_>) -> Option<&'m [u8]> {
+    of_credentials(message, b"realm")
+}
+
+fn of_credentials<'m>(message: &'m Message<'_>, name: &[u8]) -> Option<&'m [u8]> {
     let header = message
         .headers
         .iter()
         .find(|header| matches!(header.name.id, names::AUTHORIZATION | names::PROXY_AUTHORIZATION))?;
-    let text = parameter(&header.value, b"username")?.strip_prefix(b"\"")?;
+    let text = parameter(&header.value, name)?.strip_prefix(b"\"")?;
     let text = &text[..memchr(b'"', text)?];
     (1..=256).contains(&text.len()).then_some(text)
 }

@@ -1,57 +1,34 @@
 //! Counts calls under an entry of the policy's destinations: each once, by the minute and by the hour.
 
-use super::{COUNTED, Entry, HOUR, MEASURES, Objection, Rate};
-use crate::judge::counters::{Counters, Name, WINDOW};
+use super::{COUNTED, Entry, MEASURES, Objection, Rate};
+use crate::judge::counters::Counters;
+use crate::judge::tally::{Of, Tally};
 
 /// What is added to a call's own counter where the call was refused, so that its repetitions are too.
 const REFUSED: u64 = 1 << 20;
 
-fn cell(of: u32) -> String {
-    format!("d{of:08x}")
+const TALLIES: [Tally; 7] = [
+    tally("expensive", "expensive-hour"),
+    tally("abroad", "abroad-hour"),
+    tally("countries", "countries-hour"),
+    tally("block", "block-hour"),
+    tally("spellings", "spellings-hour"),
+    tally("short", "short-hour"),
+    tally("callers", "callers-hour"),
+];
+
+const fn tally(minute: &'static str, hour: &'static str) -> Tally {
+    Tally { minute, hour }
 }
 
-fn name<'n>(measure: usize, cell: &'n str, value: Option<u64>, window: u64, hour: bool) -> Name<'n> {
-    /// As in `MEASURES`, for counters of an hour.
-    const HOURS: [&str; 7] = [
-        "expensive-hour",
-        "abroad-hour",
-        "countries-hour",
-        "block-hour",
-        "spellings-hour",
-        "short-hour",
-        "callers-hour",
-    ];
-    let limit = if hour { HOURS[measure] } else { MEASURES[measure] };
-    Name {
-        cell,
-        limit,
-        value,
-        window,
-    }
+/// A measure's count over an hour.
+pub(super) fn hour(measure: usize, whose: u32) -> Of {
+    Of::hour(TALLIES[measure], whose)
 }
 
-fn add(name: Name<'_>, amount: u64, hour: bool, counters: &impl Counters) -> i64 {
-    if hour {
-        counters.add_hour(name, amount)
-    } else {
-        counters.add(name, amount)
-    }
-}
-
-fn get(name: Name<'_>, hour: bool, counters: &impl Counters) -> u64 {
-    if hour {
-        counters.get_hour(name)
-    } else {
-        counters.get(name)
-    }
-}
-
-/// Counts a value that was not seen in this window.
-pub(super) fn add_once(measure: usize, of: u32, value: u64, (window, hour): (u64, bool), counters: &impl Counters) {
-    let cell = cell(of);
-    if add(name(measure, &cell, Some(value), window, hour), 1, hour, counters) <= 1 {
-        add(name(measure, &cell, None, window, hour), 1, hour, counters);
-    }
+/// A measure's count over a minute.
+pub(super) fn minute(measure: usize, whose: u32) -> Of {
+    Of::minute(TALLIES[measure], whose)
 }
 
 /// One call while it is counted; the first objection stands.
@@ -80,18 +57,18 @@ impl<C: Counters> Count<'_, C> {
 
     /// Calls of a kind, counted here, or where they are answered (`claimed`).
     pub fn calls(&mut self, measure: usize, of: u32, rate: Rate, claimed: bool, label: &str) {
-        for (allowed, length, hour, unit) in [
-            (rate.per_minute, WINDOW, false, "a minute"),
-            (rate.per_hour, HOUR, true, "an hour"),
+        for (allowed, counted, unit) in [
+            (rate.per_minute, minute(measure, of), "a minute"),
+            (rate.per_hour, hour(measure, of), "an hour"),
         ] {
             if allowed == 0 {
                 continue;
             }
             let over = if claimed {
-                let seen = self.total(measure, of, allowed, length, hour) + 1;
+                let seen = counted.total(allowed, self.now, self.counters) + 1;
                 (seen > allowed).then_some(seen)
             } else {
-                self.once(measure, of, self.call, allowed, (length, hour))
+                self.once(counted, self.call, allowed)
             };
             if let Some(seen) = over {
                 let kind = MEASURES[measure];
@@ -106,7 +83,7 @@ impl<C: Counters> Count<'_, C> {
     /// Different values in an hour.
     pub fn different(&mut self, measure: usize, of: u32, value: u64, allowed: u64, what: &str) {
         if allowed > 0 {
-            if let Some(seen) = self.once(measure, of, value, allowed, (HOUR, true)) {
+            if let Some(seen) = self.once(hour(measure, of), value, allowed) {
                 self.object(
                     measure,
                     format!("{seen} different {what} in an hour, {allowed} are allowed"),
@@ -118,44 +95,25 @@ impl<C: Counters> Count<'_, C> {
     /// What answers and ends of calls have counted.
     pub fn standing(&mut self, measure: usize, of: u32, allowed: u64, what: &str) {
         if allowed > 0 {
-            let seen = self.total(measure, of, allowed, HOUR, true);
+            let seen = hour(measure, of).total(allowed, self.now, self.counters);
             if seen > allowed {
                 self.object(measure, format!("{seen} {what} in an hour, {allowed} are allowed"));
             }
         }
     }
 
-    /// How much was counted in the length of a window up to now. Of the one before no more counts than was allowed: who went
-    /// on trying is not kept out for longer.
-    fn total(&self, measure: usize, of: u32, allowed: u64, length: u64, hour: bool) -> u64 {
-        let cell = cell(of);
-        let this = name(measure, &cell, None, self.now / length, hour);
-        get(this, hour, self.counters) + self.rest(this, allowed, length, hour)
-    }
-
-    fn rest(&self, this: Name<'_>, allowed: u64, length: u64, hour: bool) -> u64 {
-        let before = get(this.before(), hour, self.counters).min(allowed);
-        before * (length - 1 - self.now % length) / length
-    }
-
     /// Counts a value once; what it adds up to where that is too much, now or when the value was counted.
-    fn once(&self, measure: usize, of: u32, value: u64, allowed: u64, (length, hour): (u64, bool)) -> Option<u64> {
-        let cell = cell(of);
-        let this = name(measure, &cell, None, self.now / length, hour);
-        let own = Name {
-            value: Some(value),
-            ..this
-        };
-        let known = add(own, 1, hour, self.counters).unsigned_abs();
+    fn once(&self, of: Of, value: u64, allowed: u64) -> Option<u64> {
+        let (now, counters) = (self.now, self.counters);
+        let known = of.add_value(value, 1, now, counters);
         if known > 1 {
-            let seen = get(this, hour, self.counters) + self.rest(this, allowed, length, hour);
-            return (known > REFUSED).then_some(seen.max(allowed + 1));
+            return (known > REFUSED).then(|| of.total(allowed, now, counters).max(allowed + 1));
         }
-        let seen = add(this, 1, hour, self.counters).unsigned_abs() + self.rest(this, allowed, length, hour);
+        let seen = of.add_one(now, counters) + of.rest(allowed, now, counters);
         if seen <= allowed {
             return None;
         }
-        add(own, REFUSED, hour, self.counters);
+        of.add_value(value, REFUSED, now, counters);
         Some(seen)
     }
 }

@@ -7,13 +7,13 @@ mod count;
 
 use std::net::IpAddr;
 
-use super::counters::{Counters, WINDOW};
+use super::counters::Counters;
 use crate::engine::Seen;
 use crate::numbering::{self, Plan, Prefixes};
 use crate::sip::{dialog, names};
 use crate::sources::{Network, Source};
 use crate::state::region::SECRET;
-use count::{Count, add_once};
+use count::{Count, hour, minute};
 
 /// The family of its findings.
 pub const FAMILY: &str = "destinations";
@@ -56,8 +56,6 @@ const BLOCK: usize = 3;
 const SPELLINGS: usize = 4;
 const SHORT: usize = 5;
 const CALLERS: usize = 6;
-
-const HOUR: u64 = 3600;
 
 /// Seconds for which a call may ring (RFC 3261 13.3.1.1 has three minutes) until what is known of it is forgotten.
 const RINGING: u64 = 300;
@@ -386,13 +384,13 @@ impl Destinations {
         let is = |bit: u32| flags >> bit & 1 == 1;
         for (measure, counts) in [(CALLS_EXPENSIVE, is(1) && is(2)), (CALLS_ABROAD, is(1) && is(3))] {
             if counts {
-                add_once(measure, whose, transaction, (now / WINDOW, false), counters);
-                add_once(measure, whose, transaction, (now / HOUR, true), counters);
+                minute(measure, whose).once(transaction, now, counters);
+                hour(measure, whose).once(transaction, now, counters);
             }
         }
         let range = counters.marked(fact(b"range", transaction), now, RINGING);
         if is(4) && range != 0 {
-            add_once(CALLERS, range, whose.into(), (now / HOUR, true), counters);
+            hour(CALLERS, range).once(whose.into(), now, counters);
         }
         if flags >> 8 > 0 && dialog != 0 {
             counters.mark(fact(b"talker", dialog), whose, now);
@@ -408,7 +406,7 @@ impl Destinations {
             seconds => counters.marked(fact(b"talker", dialog), now, seconds.into()),
         };
         if whose != 0 {
-            add_once(SHORT, whose, dialog, (now / HOUR, true), counters);
+            hour(SHORT, whose).once(dialog, now, counters);
         }
     }
 }

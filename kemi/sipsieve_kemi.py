@@ -337,6 +337,7 @@ class Sipsieve:
             "every": _one_in(live.policy.log.allow),
             "shed_fold": live.policy.shedding.fold_percent,
             "shed_silent": live.policy.shedding.silent_percent,
+            "shed_unproven": live.policy.shedding.unproven_percent,
             "prefix": f"{self._accounting.prefix}-",
             **self._board.plan,
             "get": self._get,

@@ -82,6 +82,7 @@ class Exporter:
         yield from self._raise(ERRORS, totals.errors)
         yield from self._raise(SHED, totals.folded, ("record",))
         yield from self._raise(SHED, totals.silent, ("answer",))
+        yield from self._raise(SHED, totals.unproven, ("look",))
         yield from self._raise(OVERFLOW, self._overflow)
         seen = 0
         for end, count in zip((*LATENCIES, float("inf")), totals.latencies, strict=True):

@@ -32,7 +32,8 @@ SHORT: Final = 8
 STEP: Final = 9
 FOLDED: Final = 10
 _SILENT: Final = 11
-_BUCKETS: Final = 12
+_UNPROVEN: Final = 12
+_BUCKETS: Final = 13
 _FAMILY: Final = _BUCKETS + len(LATENCIES) + 1
 _MESSAGES: Final = _FAMILY + len(FAMILIES)
 CELLS: Final = _MESSAGES + len(METHODS) * len(ACTIONS) * len(TRANSPORTS)
@@ -70,9 +71,10 @@ class Totals(NamedTuple):
     errors: int
     #: Messages that passed with nothing found.
     short: int = 0
-    #: Messages refused under pressure that were only counted, and of which not even an answer was sent.
+    #: Messages refused under pressure that were only counted, to which no answer was sent either, that were not looked at.
     folded: int = 0
     silent: int = 0
+    unproven: int = 0
 
 
 class Scoreboard:
@@ -170,7 +172,7 @@ class Scoreboard:
         return sum(self.words[place * CELLS + _LOST] for place in range(self._places))
 
     def step(self, steady: float) -> int:
-        """How much is left undone for strangers by the process that sheds most: 0 nothing, 1 records, 2 answers too.
+        """How much is left undone for strangers by the process that sheds most: 0 nothing, 1 records, 2 answers too, 3 looking.
 
         `steady`: seconds of the clock that is never set. What no message has renewed in the last second or two is over.
         """
@@ -202,6 +204,7 @@ class Scoreboard:
             sums[SHORT],
             sums[FOLDED],
             sums[_SILENT],
+            sums[_UNPROVEN],
         )
 
 

@@ -30,7 +30,7 @@ def facts(totals: Totals) -> dict[str, Any]:
         "short_way": totals.short,
         "records_written": totals.written,
         "records_lost": totals.lost,
-        "shed": {"record": totals.folded, "answer": totals.silent},
+        "shed": {"record": totals.folded, "answer": totals.silent, "look": totals.unproven},
         "errors": totals.errors,
         "latency": {
             "timed": timed,

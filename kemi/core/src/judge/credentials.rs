@@ -3,7 +3,7 @@
 use super::Scope;
 use super::counters::Counters;
 use crate::engine::Seen;
-use crate::sip::dialog;
+use crate::sip::{Message, dialog};
 use crate::sources::Source;
 use crate::state::earned::name_of;
 use crate::state::region::SECRET;
@@ -51,8 +51,7 @@ pub fn offered(seen: &Seen<'_>, source: &Source, now: u64, counters: &impl Count
         return;
     };
     let Some(transaction) = transaction(seen) else { return };
-    let known = |nonce: &[u8]| counters.marked(nonce_of(nonce, source), now, NONCE_LIFE) > 0;
-    let proven = source.connected || offer.nonce.as_deref().is_some_and(known);
+    let proven = source.connected || is_known(&offer, source, now, counters);
     let value = match proven {
         true if source.is_browser() => PROVEN_IN_A_BROWSER,
         true => PROVEN,
@@ -62,6 +61,17 @@ pub fn offered(seen: &Seen<'_>, source: &Source, now: u64, counters: &impl Count
     if proven && seen.message.method == b"REGISTER" {
         counters.mark(registration(transaction), name_of(&source.key), now);
     }
+}
+
+/// Whether the nonce of these credentials had been sent to this very source.
+fn is_known(offer: &dialog::Offer<'_>, source: &Source, now: u64, counters: &impl Counters) -> bool {
+    let nonce = offer.nonce.as_deref();
+    nonce.is_some_and(|nonce| counters.marked(nonce_of(nonce, source), now, NONCE_LIFE) > 0)
+}
+
+/// Whether a request carries credentials that answer a challenge which had been sent to its source.
+pub fn answers_a_challenge(message: &Message<'_>, source: &Source, now: u64, counters: &impl Counters) -> bool {
+    dialog::credentials(message).is_some_and(|offer| is_known(&offer, source, now, counters))
 }
 
 fn registration(transaction: u64) -> u64 {

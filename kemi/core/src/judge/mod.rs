@@ -10,6 +10,7 @@ pub mod policy;
 pub mod pressure;
 pub mod scoring;
 mod tally;
+pub mod unproven;
 
 use std::borrow::Cow;
 use std::sync::Arc;

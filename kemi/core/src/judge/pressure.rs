@@ -10,6 +10,8 @@ pub enum Step {
     Folded,
     /// Only counted, and refused without an answer.
     Silent,
+    /// What starts something is not even looked at; see `Judge::unproven`.
+    Unproven,
 }
 
 /// Shares of a second, in per cent, from which on a step holds; 0: never.
@@ -17,6 +19,7 @@ pub enum Step {
 pub struct Thresholds {
     pub fold: u8,
     pub silent: u8,
+    pub unproven: u8,
 }
 
 /// One process's time, by the second.
@@ -44,7 +47,9 @@ impl Pressure {
         self.turn(second);
         let share = self.spent.max(self.before) * 100.0;
         let over = |percent: u8| percent > 0 && share >= f64::from(percent);
-        if over(thresholds.silent) {
+        if over(thresholds.unproven) {
+            Step::Unproven
+        } else if over(thresholds.silent) {
             Step::Silent
         } else if over(thresholds.fold) {
             Step::Folded
@@ -66,7 +71,11 @@ impl Pressure {
 mod tests {
     use super::*;
 
-    const AT: Thresholds = Thresholds { fold: 25, silent: 50 };
+    const AT: Thresholds = Thresholds {
+        fold: 25,
+        silent: 50,
+        unproven: 80,
+    };
 
     #[test]
     fn steps_follow_the_share_and_end_with_it() {
@@ -79,10 +88,21 @@ mod tests {
         // What is left undone makes the next second cheaper, which is no reason to do it again.
         (0..30).for_each(|_| pressure.spend(8, 0.001));
         assert_eq!(pressure.step(8, AT), Step::Silent);
-        assert_eq!(pressure.step(9, AT), Step::Full);
+        (0..60).for_each(|_| pressure.spend(8, 0.01));
+        assert_eq!(pressure.step(8, AT), Step::Silent);
+        (0..20).for_each(|_| pressure.spend(8, 0.01));
+        assert_eq!(pressure.step(8, AT), Step::Unproven);
+        assert_eq!(pressure.step(9, AT), Step::Unproven);
+        assert_eq!(pressure.step(10, AT), Step::Full);
         (0..60).for_each(|_| pressure.spend(10, 0.01));
         assert_eq!(pressure.step(12, AT), Step::Full);
     }
+
+    const NEVER: Thresholds = Thresholds {
+        fold: 0,
+        silent: 0,
+        unproven: 0,
+    };
 
     #[test]
     fn a_clock_that_is_set_and_a_threshold_of_zero_shed_nothing() {
@@ -91,6 +111,6 @@ mod tests {
         pressure.spend(7, -3600.0);
         assert_eq!(pressure.step(7, AT), Step::Full);
         (0..100).for_each(|_| pressure.spend(7, 0.01));
-        assert_eq!(pressure.step(7, Thresholds { fold: 0, silent: 0 }), Step::Full);
+        assert_eq!(pressure.step(7, NEVER), Step::Full);
     }
 }

@@ -10,7 +10,7 @@ use pyo3::types::PyDict;
 use crate::detect::Finding;
 use crate::judge::limits::{Counts, NAMES};
 use crate::judge::pressure::Step;
-use crate::judge::{Ban, Verdict};
+use crate::judge::{Ban, Verdict, unproven};
 use crate::python::journal::Journal;
 use crate::python::record::Recorder;
 use crate::python::state::Memory;
@@ -40,7 +40,8 @@ struct Board {
     written: usize,
     lost: usize,
     /// The step of shedding that holds, as the second and two bits; messages that were folded, and behind them those that
-    /// were not even answered.
+    /// were not even answered, and
+    /// those that were not looked at.
     step: usize,
     folded: usize,
     short: usize,
@@ -151,7 +152,11 @@ impl Account {
     pub fn shed(&self, py: Python<'_>, entry: &Entry<'_, '_>, step: Step) {
         self.board.shed(step, clock::steady() as u64);
         self.families(entry);
-        self.tally(py, entry, entry.findings.first().map_or("", |finding| finding.rule));
+        let rule = match step {
+            Step::Unproven => unproven::RULE,
+            _ => entry.findings.first().map_or("", |finding| finding.rule),
+        };
+        self.tally(py, entry, rule);
     }
 
     /// Counts a decision that gets no record of its own.
@@ -285,7 +290,12 @@ impl Board {
     fn shed(&self, step: Step, second: u64) {
         let words = self.words.get();
         words.put(self.row + self.step, second << 2 | step as u64);
-        words.bump(self.row + self.folded + usize::from(step == Step::Silent), 1);
+        let place = match step {
+            Step::Full | Step::Folded => 0,
+            Step::Silent => 1,
+            Step::Unproven => 2,
+        };
+        words.bump(self.row + self.folded + place, 1);
     }
 
     fn found(&self, family: &str) {

@@ -19,7 +19,7 @@ use crate::python::account::{Account, ERROR, Entry};
 use crate::python::judge::Judge;
 use crate::python::state::Memory;
 use crate::python::words::Words;
-use crate::sip::Kind;
+use crate::sip::{Kind, Message};
 use crate::sources::Source;
 use crate::state::clock;
 use crate::state::region::SECRET;
@@ -147,6 +147,7 @@ impl Guard {
             shed: Thresholds {
                 fold: of("shed_fold")?.extract()?,
                 silent: of("shed_silent")?.extract()?,
+                unproven: of("shed_unproven")?.extract()?,
             },
             work: RefCell::default(),
         })
@@ -330,7 +331,6 @@ impl Guard {
             pressure,
             ..
         } = &mut *work;
-        let mut seen = self.judge.engine.look(raw, unparsable, scratch);
         if !senders.contains_key(place) {
             if senders.len() >= MOST_SENDERS {
                 senders.clear();
@@ -347,6 +347,22 @@ impl Guard {
             wall: began as u64,
             offence: |key: &str, scope: judge::Scope| self.offence(py, key, scope),
         };
+        // Asked before the look, which is what this step saves.
+        if self.shed.unproven > 0 && !unparsable && pressure.step(now, self.shed) == Step::Unproven {
+            let message = crate::sip::parse(raw);
+            if let Some(decision) = self.judge.unproven(&message, source, now, &counters) {
+                *odd += 1;
+                let source = source.clone();
+                drop(work);
+                self.turn_away(py, decision, &message, &source, moment);
+                if let Ok(mut work) = self.work.try_borrow_mut() {
+                    work.last = (SECRET.identity(&[place.as_bytes(), raw]), STOP);
+                    work.pressure.spend(now, clock::wall() - began);
+                }
+                return Ok(STOP);
+            }
+        }
+        let mut seen = self.judge.engine.look(raw, unparsable, scratch);
         let in_transaction = || self.in_transaction(py);
         let mut decision = self
             .judge
@@ -358,7 +374,7 @@ impl Guard {
             *passed += 1;
             let number = *passed;
             self.account.passed();
-            let entry = entry(&decision, source, &seen, moment);
+            let entry = entry(&decision, source, &seen.message, moment);
             // HTTP is counted only: it is not for this log to say who loads which page.
             if self.every > 0 && number % self.every == 0 && seen.message.kind != Kind::Malformed {
                 self.account.decision(py, &entry);
@@ -412,7 +428,7 @@ impl Guard {
             self.impose(py, ban, now.wall);
         }
         if unparsable {
-            self.account.decision(py, &entry(decision, source, seen, now));
+            self.account.decision(py, &entry(decision, source, &seen.message, now));
             return PASS;
         }
         if decision.enforced && decision.verdict == Verdict::Scrub {
@@ -444,16 +460,16 @@ impl Guard {
             }
         }
         let ends = decision.enforced && decision.verdict.ends();
-        if ends && step == Step::Silent {
+        if ends && step >= Step::Silent {
             (decision.verdict, decision.answer) = (Verdict::Drop, Answer::NONE);
         }
         if ends && decision.answer.status > 0 && !self.answerable(py) {
             (decision.verdict, decision.answer) = (Verdict::Drop, Answer::NONE);
             decision.reason.push_str("; no answer could be built");
         }
-        let entry = entry(decision, source, seen, now);
+        let entry = entry(decision, source, &seen.message, now);
         if ends && step >= Step::Folded {
-            self.account.shed(py, &entry, step);
+            self.account.shed(py, &entry, step.min(Step::Silent));
         } else {
             self.account.decision(py, &entry);
         }
@@ -462,6 +478,16 @@ impl Guard {
         }
         self.answer(py, decision.answer);
         STOP
+    }
+
+    /// Refuses what is not even looked at, and counts it first.
+    fn turn_away(&self, py: Python<'_>, mut decision: Decision<'_>, message: &Message<'_>, source: &Source, now: Moment) {
+        if decision.answer.status > 0 && !self.answerable(py) {
+            (decision.verdict, decision.answer) = (Verdict::Drop, Answer::NONE);
+        }
+        self.account
+            .shed(py, &entry(&decision, source, message, now), Step::Unproven);
+        self.answer(py, decision.answer);
     }
 
     /// What becomes of a scrubbed message whose bytes are in place, or could not be put there.
@@ -512,7 +538,7 @@ impl Guard {
         &self,
         py: Python<'_>,
         place: &str,
-        message: &crate::sip::Message<'_>,
+        message: &Message<'_>,
         passes: bool,
         status: u16,
         reason: &str,
@@ -602,7 +628,7 @@ fn unscrubbed(reason: &mut String) {
     reason.push_str("; could not be scrubbed");
 }
 
-fn entry<'e, 'a>(decision: &'e Decision<'a>, source: &'e Source, seen: &'e Seen<'a>, now: Moment) -> Entry<'e, 'a> {
+fn entry<'e, 'a>(decision: &'e Decision<'a>, source: &'e Source, message: &'e Message<'a>, now: Moment) -> Entry<'e, 'a> {
     Entry {
         now: now.wall,
         steady: now.steady,
@@ -614,7 +640,7 @@ fn entry<'e, 'a>(decision: &'e Decision<'a>, source: &'e Source, seen: &'e Seen<
         counts: &decision.counts,
         ban: decision.ban.as_ref(),
         findings: &decision.findings,
-        message: &seen.message,
+        message,
     }
 }
 

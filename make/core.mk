@@ -98,4 +98,12 @@ audit: toolchain ## crates: licences as NOTICE has them, known vulnerabilities b
 		"$$cargo" audit --no-fetch --stale --db "$$advisories"; \
 	fi
 
-.PHONY: notice audit
+# A folder of OSV's JSON for PyPI, unpacked: it is read, nothing is fetched.
+PYPI_ADVISORIES ?=
+
+audit-python: venv ## known vulnerabilities of the pinned Python packages (PYPI_ADVISORIES=folder of OSV's JSON)
+	@[ -d '$(PYPI_ADVISORIES)' ] || { echo 'audit-python: PYPI_ADVISORIES=folder has to name the unpacked archive of' \
+		'advisories that osv.dev offers for PyPI' >&2; exit 1; }
+	@$(PYTHON) packaging/advisories.py '$(PYPI_ADVISORIES)'
+
+.PHONY: notice audit audit-python

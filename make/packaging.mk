@@ -53,3 +53,12 @@ prepare: build/trixie-wheels/.done wheelhouse lab-images ## fetch and make the w
 	@for suite in bookworm trixie; do $(SUDO) packaging/chroot $$suite true; done
 
 .PHONY: prepare
+
+# A private key of ssh-keygen that SHA256SUMS is signed with; see RELEASE.md.
+KEY ?=
+
+release: deb wheels venv ## sources, wheels, Debian package, CycloneDX list, SHA256SUMS in build/release (KEY=file signs)
+	@PYTHON='$(abspath $(PYTHON))' KEY='$(KEY)' packaging/release '$(VERSION)' build/release $(CORE_WHEELS)/*.whl build/deb/*.deb
+	@ls -l build/release
+
+.PHONY: release

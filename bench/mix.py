@@ -264,11 +264,12 @@ class Traffic:
         order = list(range(len(self.subscribers)))
         r.shuffle(order)
         return [
-            self._request(r, self.subscribers[order[number % len(order)]], method)
+            self.request(r, self.subscribers[order[number % len(order)]], method)
             for number, method in enumerate(methods)
         ]
 
-    def _request(self, r: random.Random, who: Subscriber, method: str) -> Sent:
+    def request(self, r: random.Random, who: Subscriber, method: str) -> Sent:
+        """One request of a subscriber's."""
         make = who.make
         other = self.subscribers[r.randrange(len(self.subscribers))]
         inside = method in ("ACK", "BYE", "PRACK", "UPDATE", "INFO", "NOTIFY", "REFER")

@@ -31,3 +31,8 @@ fuzz-engine: venv ## the same for whole decisions, guided by the coverage of the
 	@$(PYTHON) tests/detection/fuzz.py -max_total_time=$(or $(filter-out 0,$(SECONDS)),60) -verbosity=0 -print_final_stats=1
 
 .PHONY: fuzz fuzz-engine
+
+novelty: venv ## what a site's own normal finds that no rule knows, and how often it is wrong (PART=… OPTIONS="--json …")
+	@$(PYTHON) tests/novelty/measure.py --corpora $(CORPORA) --part $(or $(PART),develop) $(OPTIONS)
+
+.PHONY: novelty

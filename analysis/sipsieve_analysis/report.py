@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import sipsieve
 
@@ -16,6 +16,9 @@ from .intents import Motive
 from .narrate import narration as narration_
 from .narrate.narration import Narration
 from .ranking import Rank
+
+if TYPE_CHECKING:
+    from .novelty.reviews import Review
 
 #: Raised when a field of the JSON report changes its meaning.
 SCHEMA: Final = 1
@@ -174,6 +177,8 @@ class Report:
     #: What lines look like that nobody understood: template, how many, and the format of xlog that reads them.
     forms: list[tuple[str, int, str]] = field(default_factory=list)
     #: A language model's words, checked; None where nobody asked for them.
+    #: What is unusual beside a model of the site, apart from what rules know; None without a model.
+    unusual: list[Review] | None = None
     narration: Narration | None = None
 
 
@@ -189,6 +194,7 @@ def when(micro: int) -> str:
 def as_json(report: Report) -> dict[str, Any]:
     """The JSON report, as `docs/report.schema.json` describes it."""
     narrated = {"narration": narration_.as_json(report.narration)} if report.narration is not None else {}
+    unusual = {"unusual": [review.as_json() for review in report.unusual]} if report.unusual is not None else {}
     return {
         "schema": SCHEMA,
         "generator": f"sipsieve {sipsieve.__version__}",
@@ -237,6 +243,7 @@ def as_json(report: Report) -> dict[str, Any]:
             }
             for sighting in report.indicators
         ],
+        **unusual,
         **narrated,
     }  # fmt: skip
 

@@ -20,6 +20,7 @@ from ..operate.harmless import harmless
 from ..render import progress
 
 if TYPE_CHECKING:
+    from ..novelty.reviews import Looker
     from ..report import Report
 
 
@@ -51,6 +52,18 @@ def narrator_of(path: Path) -> Callable[[Report], str]:
         return ""
 
     return tell
+
+
+def looker_of(path: Path) -> Looker:
+    """What says what is unusual, by a model's file. Raises `click.BadParameter`."""
+    from ..novelty import model
+    from ..novelty.judge import Judge
+    from ..novelty.reviews import Looker
+
+    try:
+        return Looker(Judge(model.load(path)))
+    except model.ModelError as error:
+        raise click.BadParameter(harmless(str(error)), param_hint="--model") from error
 
 
 _EPILOG = """
@@ -123,6 +136,12 @@ Exit codes: 0 nothing above low was found, 1 something was, 2 an input can't be 
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="Settings (TOML) of a language model that puts the report into words; each sentence is checked (docs/narration.md).",
 )
+@click.option(
+    "--model",
+    "model_path",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="What is normal here, as `sipsieve learn from` wrote it: also say what is unusual (docs/learn.md).",
+)
 @click.option("--quiet", "-q", is_flag=True, help="No progress bar.")
 def command(
     paths: tuple[Path, ...],
@@ -144,6 +163,7 @@ def command(
     temporary: Path | None,
     xlog: tuple[str, ...],
     narrate: Path | None,
+    model_path: Path | None,
     quiet: bool,
 ) -> None:
     """Read decision logs, captures and other servers' logs; say who wants what.
@@ -166,6 +186,7 @@ def command(
 
     zone = zone_of(timezone)
     storyteller = narrator_of(narrate) if narrate else None
+    looker = looker_of(model_path) if model_path else None
     try:
         declared = known_.read(known) if known else None
     except (known_.KnownError, OSError) as error:
@@ -189,8 +210,9 @@ def command(
         bar = progress.bar(stack, quiet)
         collector = Collector(store, folder, zone, progress.watch(bar), year, xlog)
         try:
-            for path in paths:
-                collector.add(_standard_input(folder) if str(path) == "-" else path)
+            files = [_standard_input(folder) if str(path) == "-" else path for path in paths]
+            for path in files:
+                collector.add(path)
             collector.finish()
         except (InputError, OSError) as error:
             raise click.UsageError("\n".join(harmless(line) for line in str(error).split("\n"))) from error
@@ -202,6 +224,11 @@ def command(
         if bar:
             bar.add_task("grouping and ranking", total=None)
         report = analyze(store, collector.intake, declared)
+        if looker is not None:
+            from ..novelty.source import Source
+
+            looker.feed(Source(files, progress.watch(bar)).lines())
+            report.unusual = looker.reviews()
         if storyteller is not None:
             if bar:
                 bar.add_task("waiting for the language model", total=None)

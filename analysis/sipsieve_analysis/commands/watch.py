@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ..operate.harmless import harmless
-from .analyze import narrator_of, zone_of
+from .analyze import looker_of, narrator_of, zone_of
 
 _EPILOG = """
 \b
@@ -90,6 +90,12 @@ def _syslog(context: click.Context, parameter: click.Parameter, value: str | Non
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="Settings (TOML) of a language model that puts the weekly report into words (docs/narration.md).",
 )
+@click.option(
+    "--model",
+    "model_path",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="What is normal here, as `sipsieve learn from` wrote it: also tell what is unusual (docs/learn.md).",
+)
 @click.option("--once", is_flag=True, help="Read what is there, tell, and end.")
 @click.option("--json", "as_json", is_flag=True, help="Print alerts as lines of JSON.")
 def command(
@@ -106,6 +112,7 @@ def command(
     memory: str,
     xlog: tuple[str, ...],
     narrate: Path | None,
+    model_path: Path | None,
     once: bool,
     as_json: bool,
 ) -> None:
@@ -122,6 +129,7 @@ def command(
     if narrate and reports is None:
         raise click.UsageError("--narrate is for the weekly report: give --reports too")
     storyteller = narrator_of(narrate) if narrate else None
+    looker = looker_of(model_path) if model_path else None
     sinks: list[Sink] = []
     if alerts is not None:
         sinks.append(FileSink(alerts))
@@ -155,7 +163,9 @@ def command(
         errors.print(Text(f"sipsieve watch: {harmless(text)}"))
 
     try:
-        watcher = Watcher(log, kept, sinks, reports, Tier(tier), zone, tell, warn, xlog=xlog, narrate=storyteller)
+        watcher = Watcher(
+            log, kept, sinks, reports, Tier(tier), zone, tell, warn, xlog=xlog, narrate=storyteller, looker=looker
+        )
         while not stop.is_set():
             began = time.monotonic()
             watcher.round(datetime.now(UTC))

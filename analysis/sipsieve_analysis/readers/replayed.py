@@ -80,11 +80,12 @@ class MemoryCounters:
 class Replay:
     """The engine at its defaults, with records written as the guard would have written them, by the core on all cores."""
 
-    def __init__(self, threads: int = 0) -> None:
+    def __init__(self, threads: int = 0, raw_bytes: int = 0, rules: ruleset.Ruleset | None = None) -> None:
+        """`raw_bytes`: so much of each message is kept in its record; `rules`: others than the built-in ones."""
         settings = policy.loads("")
-        rules = ruleset.load()
+        rules = rules or ruleset.load()
         # Nothing was enforced when these messages passed.
-        recorder = Recorder(rules.version, settings.version, "observe", settings.log.excerpt_bytes)
+        recorder = Recorder(rules.version, settings.version, "observe", settings.log.excerpt_bytes, raw_bytes)
         judge = Engine(settings, rules).judge
         self._core = CoreReplay(judge, recorder.core, threads or len(os.sched_getaffinity(0)))
 

@@ -40,6 +40,15 @@ def write(report: Report) -> str:
     ]
     if report.narration is not None:
         lines += _narration(report, report.narration)
+    if report.unusual:
+        lines += [
+            "## Unusual here, and known to no rule",
+            "",
+            "For a person to look at; nothing follows of it by itself.",
+            "",
+        ]
+        lines += [f"- {text(words.unusual(review), 800)}" for review in report.unusual[: words.UNUSUAL]]
+        lines.append("")
     if report.advice:
         lines += ["## Recommendations, in this order", ""]
         for number, one in enumerate(report.advice, 1):

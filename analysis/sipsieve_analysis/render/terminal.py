@@ -19,6 +19,9 @@ _STYLES: Final = {"immediate": "bold white on red", "high": "bold red", "medium"
 _LOW: Final = 8
 _DETAILS: Final = 6
 
+#: Reviews of what is unusual that are shown.
+_UNUSUAL: Final = 10
+
 #: Columns from which on there is room for the last column.
 _WIDE: Final = 110
 
@@ -52,6 +55,10 @@ def draw(report: Report, console: Console, everything: bool = False) -> None:
         _heading("Indicators", console)
         for sighting in named:
             _item(Text(f"{sighting.indicator.kind:<10} {harmless(sighting.indicator.defanged, 100)}"), console)
+    if report.unusual:
+        _heading("Unusual here, and known to no rule (for a person to look at)", console)
+        for review in report.unusual[:_UNUSUAL]:
+            _item(Text(harmless(words.unusual(review), 600)), console)
     if limits := words.limits(report):
         _heading("What this can't show", console)
         for text in limits:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..attack import ATTACK_VERSION
 from ..ranking import Tier
 from ..report import Actor, Report
+
+if TYPE_CHECKING:
+    from ..novelty.reviews import Review
 
 #: Intents as people say them.
 INTENTS: Final = {
@@ -21,6 +24,17 @@ INTENTS: Final = {
 
 #: Score parts as people say them.
 PARTS: Final = {"backend": "backend reached"}
+
+
+#: Reviews of what is unusual that a report shows; its JSON has them all.
+UNUSUAL: Final = 50
+
+
+def unusual(review: Review) -> str:
+    """One review in a sentence. Hold it against what shows nothing unseen: names in it are the senders'."""
+    who = ", ".join(review.sources[:2]) + (f" and {review.source_count - 2:,} more" if review.source_count > 2 else "")
+    shown = next((f" For example: {example.excerpt}" for example in review.examples if example.excerpt), "")
+    return f"{review.id}: {count(review.messages, 'message')} from {who}, unusual here, because {review.why[0]}.{shown}"
 
 
 def moment(micro: int) -> str:

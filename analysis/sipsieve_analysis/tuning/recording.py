@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
@@ -59,7 +60,7 @@ class Recording:
         self.kinds: Counter[str] = Counter()
         self._progress = progress or (lambda name, done, total: None)
         self._paths = sorted(
-            ((kind_of(path), path) for path in _files(paths)), key=lambda entry: _begin(entry[1], entry[0])
+            ((kind_of(path), path) for path in files(paths)), key=lambda entry: begin(entry[1], entry[0])
         )
         if not self._paths:
             raise InputError(f"nothing to read: there is no file in what was named.\nFormats known: {FORMATS}")
@@ -72,7 +73,7 @@ class Recording:
             if kind is InputKind.DECISIONS:
                 yield from self._decisions(path, size)
             elif kind is not InputKind.EMPTY:
-                for messages in self._found(path, kind, size):
+                for messages in found(path, kind, self.skipped, partial(self._told, path.name, size)):
                     self.kinds[kind.value] += len(messages)
                     known = [
                         Known(time, ip, "", _PASSED, (), "", 0) for time, ip, _, _, _, _ in messages.list()
@@ -89,35 +90,44 @@ class Recording:
                 if len(held) >= _TOGETHER:
                     yield self._batch(held)
                     held = []
-                    self._progress(path.name, _position(stream, size), size)
+                    self._progress(path.name, position(stream, size), size)
             if held:
                 yield self._batch(held)
+
+    def _told(self, name: str, size: int, done: int) -> None:
+        self._progress(name, done, size)
 
     def _batch(self, held: list[bytes]) -> Batch:
         found = self.reader.read(held)
         self.kinds[InputKind.DECISIONS.value] += len(found)
         return Batch([known for known, _ in found], [record for _, record in found], None, self.reader.own)
 
-    def _found(self, path: Path, kind: InputKind, size: int) -> Iterator[Messages]:
-        if kind is InputKind.PCAP:
-            with opened(path) as stream:
-                for messages in pcap.messages(stream, self.skipped):
-                    self._progress(path.name, _position(stream, size), size)
-                    yield messages
-            return
-        wrapped = envelopes.is_wrapped(head_of(path))
-        turns, month = 0, 0
-        if not wrapped:
-            with opened(path) as stream:
-                turns, month = rawlog.years(read(stream, Counter()))
-        newest = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-        reader = rawlog.LogReader(UTC, newest, self.skipped, (), turns, month)
+
+def found(
+    path: Path, kind: InputKind, skipped: Counter[str], progress: Callable[[int], None] = lambda done: None
+) -> Iterator[Messages]:
+    """The messages of a capture or a server's log. `progress` is told the bytes done. Raises `InputError`."""
+    size = path.stat().st_size
+    if kind is InputKind.PCAP:
         with opened(path) as stream:
-            pieces = read(stream, self.skipped)
-            yield from rawlog.messages(reader, envelopes.unwrapped(pieces) if wrapped else pieces)
+            for messages in pcap.messages(stream, skipped):
+                progress(position(stream, size))
+                yield messages
+        return
+    wrapped = envelopes.is_wrapped(head_of(path))
+    turns, month = 0, 0
+    if not wrapped:
+        with opened(path) as stream:
+            turns, month = rawlog.years(read(stream, Counter()))
+    newest = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    reader = rawlog.LogReader(UTC, newest, skipped, (), turns, month)
+    with opened(path) as stream:
+        pieces = read(stream, skipped)
+        yield from rawlog.messages(reader, envelopes.unwrapped(pieces) if wrapped else pieces)
 
 
-def _files(paths: Sequence[Path]) -> Iterator[Path]:
+def files(paths: Sequence[Path]) -> Iterator[Path]:
+    """The files among these and in folders among these."""
     for path in paths:
         if path.is_dir():
             yield from (entry for entry in sorted(path.iterdir()) if entry.is_file() and entry.name[:1] != ".")
@@ -125,7 +135,7 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
             yield path
 
 
-def _begin(path: Path, kind: InputKind) -> str:
+def begin(path: Path, kind: InputKind) -> str:
     """What sorts decision logs by their first record; others stay where they were named, behind these."""
     if kind is InputKind.DECISIONS:
         for line in head_of(path).split(b"\n"):
@@ -134,7 +144,8 @@ def _begin(path: Path, kind: InputKind) -> str:
     return "~"
 
 
-def _position(stream: IO[bytes], size: int) -> int:
+def position(stream: IO[bytes], size: int) -> int:
+    """How many of a file's bytes were read, as far as its stream knows."""
     try:
         return min(stream.tell(), size)
     except (OSError, ValueError):

@@ -189,8 +189,16 @@ class Reader:
         transport = record.network.transport if isinstance(record.network, _Network) else "udp"
         limit = next((name for name in _CLASSES if name in record.counters), "")
         whose = (source.ip, transport, limit) if limit else None
+<<<<<<< HEAD
         if record.event.steady is None:
             now = self.clock.seconds(time, whose, record.counters.get(limit, 0))
+=======
+        now = self.clock.seconds(time, whose, record.counters.get(limit, 0))
+        bits = self._told(record, limit, transport, time)
+        findings = self._findings(record)
+        if sip.raw is not None and not sip.raw.endswith("…"):
+            raw, bits = as_sent(sip.raw), bits | _WHOLE
+>>>>>>> 123a3f6 (sipsieve learn knows a site's own normal, says what is unusual beside it and why, and proposes rules that a person accepts)
         else:
             now = self.clock.exact(time, record.event.steady)
         bits = self._told(record, limit, transport, time)
@@ -327,7 +335,7 @@ def _safe(text: str) -> str:
     return text if text.isalnum() else _UNSAFE.sub("_", text)
 
 
-def _as_sent(text: str) -> bytes:
+def as_sent(text: str) -> bytes:
     """The bytes of a message that was kept as text; see `[log] raw_bytes`."""
     if "..." in text:
         text = _NONCE.sub('nonce="x"', text)

@@ -18,6 +18,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from ..novelty.reviews import Review
+from ..report import when
+
 #: Seconds that a webhook may take; the next round tries again.
 _TIMEOUT: Final = 10.0
 
@@ -25,8 +28,34 @@ _TIMEOUT: Final = 10.0
 _TAIL: Final = 4 << 20
 
 
+<<<<<<< HEAD
 #: An alert with its identity.
 Posted = tuple[str, dict[str, Any]]
+=======
+#: The kind of alerts that no rule and no rank stands behind.
+UNUSUAL: Final = "unusual"
+
+
+def unusual_alert(review: Review) -> dict[str, Any]:
+    """What is told of something that is unusual beside a model of the site: for a person to look at."""
+    return {
+        "id": f"{UNUSUAL}-{review.id}",
+        "kind": UNUSUAL,
+        "tier": "review",
+        "score": review.score,
+        "addresses": review.sources,
+        "address_count": review.source_count,
+        "new_addresses": [],
+        "spoofed": False,
+        "intents": [],
+        "campaigns": [],
+        "new_campaigns": [],
+        "why": review.why,
+        "first_seen": when(review.first_us),
+        "last_seen": when(review.last_us),
+        "action": f"Look at it. If it is nothing: sipsieve learn usual {review.id}",
+    }
+>>>>>>> 123a3f6 (sipsieve learn knows a site's own normal, says what is unusual beside it and why, and proposes rules that a person accepts)
 
 
 class Sink(Protocol):

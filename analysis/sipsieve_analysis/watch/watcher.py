@@ -15,13 +15,14 @@ from typing import Any, Final
 from ..analysis import Context, analyze, look
 from ..campaigns import CampaignType
 from ..intake import Intake
+from ..novelty.reviews import Looker
 from ..ranking import Tier
 from ..readers import envelopes, rawlog
 from ..readers.kinds import InputKind
 from ..readers.replayed import Replay
 from ..render import html
 from ..report import Actor, Report, as_json, when
-from .alerts import Sink
+from .alerts import UNUSUAL, Sink, unusual_alert
 from .concern import Concern
 from .delivery import Delivery
 from .follow import Follower
@@ -58,6 +59,7 @@ class Watcher:
         days: int = 15,
         xlog: Sequence[str] = (),
         narrate: Callable[[Report], str] | None = None,
+        looker: Looker | None = None,
     ) -> None:
         self._log = log
         self._memory = memory
@@ -72,6 +74,7 @@ class Watcher:
         self._raw: rawlog.LogReader | None = None
         self._xlog = tuple(xlog)
         self._narrate = narrate
+        self._looker = looker
         self._skipped: Counter[str] = Counter()
         self._concern: Concern | None = None
         self._touched: set[str] = set()
@@ -96,6 +99,8 @@ class Watcher:
             lines, kind = chunk.data, InputKind.DECISIONS.value
             if not _is_decisions(lines):
                 lines, kind = self._rebuilt(lines, now), InputKind.RAW.value
+            # Before the position moves: what a crash cuts off here is read, and told, again.
+            self._judge(lines)
             good, _ = self._memory.take(self._log, chunk, lines, kind)
             new += good
         if new:
@@ -103,6 +108,28 @@ class Watcher:
             _, last, _ = self._memory.bounds()
             self._memory.forget(last - self._days * _DAY_US)
         return new
+
+    def _judge(self, lines: bytes) -> None:
+        """Tells what is unusual in these records beside what is normal here, each reason once."""
+        if self._looker is None:
+            return
+        fresh = self._looker.feed(lines.splitlines())
+        if not fresh:
+            return
+        self._looker.forget(max(seen.time_us for seen, _ in fresh) - _DAY_US)
+        told: list[dict[str, Any]] = []
+        with self._memory.step():
+            known = self._memory.tiers()
+            for review in self._looker.reviews():
+                pair = (review.id, UNUSUAL)
+                if pair in known:
+                    continue
+                alert = unusual_alert(review)
+                self._memory.know([pair], 0)
+                self._memory.post(alert["id"], [sink.name for sink in self._sinks], alert)
+                told.append(alert)
+        for alert in told:
+            self._tell(alert)
 
     def _rebuilt(self, lines: bytes, now: datetime) -> bytes:
         """Records of a raw log's lines. Lines of a message that may go on in the next look wait for it."""

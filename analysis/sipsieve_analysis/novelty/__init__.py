@@ -1,0 +1,1 @@
+"""What no rule knows: a site's own normal, learned from accepted traffic, and what is unusual beside it."""

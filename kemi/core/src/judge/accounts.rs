@@ -91,9 +91,11 @@ impl Bounds {
 /// `[accounts]` and each `[[domain]]` of the policy.
 #[derive(Clone, Debug, Default)]
 pub struct Accounts {
-    pub bounds: Bounds,
+    bounds: Bounds,
     /// Realms in lower case, each with its own.
-    pub domains: Vec<(String, Bounds)>,
+    domains: Vec<(String, Bounds)>,
+    /// Anything is counted at all.
+    is_on: bool,
 }
 
 /// What speaks against credentials.
@@ -106,8 +108,14 @@ pub struct Objection {
 }
 
 impl Accounts {
+    /// For all accounts, and by realm.
+    pub fn new(bounds: Bounds, domains: Vec<(String, Bounds)>) -> Self {
+        let is_on = !bounds.is_off() || !domains.iter().all(|(_, own)| own.is_off());
+        Self { bounds, domains, is_on }
+    }
+
     pub fn is_empty(&self) -> bool {
-        self.bounds.is_off() && self.domains.iter().all(|(_, bounds)| bounds.is_off())
+        !self.is_on
     }
 
     fn bounds(&self, realm: &[u8]) -> &Bounds {

@@ -29,10 +29,9 @@ fn bounds(plan: &Bound<'_, PyDict>) -> PyResult<Bounds> {
 /// `plan`: the bounds for all, and those of each domain by its realm; see `judge::accounts`.
 pub fn accounts(plan: &Bound<'_, PyAny>) -> PyResult<Accounts> {
     let (own, domains): (Bound<'_, PyDict>, Vec<(String, Bound<'_, PyDict>)>) = plan.extract()?;
-    Ok(Accounts {
-        bounds: bounds(&own)?,
-        domains: (domains.into_iter())
-            .map(|(name, plan)| Ok((name.to_lowercase(), bounds(&plan)?)))
-            .collect::<PyResult<_>>()?,
-    })
+    let own = bounds(&own)?;
+    let domains = domains
+        .into_iter()
+        .map(|(name, plan)| Ok((name.to_lowercase(), bounds(&plan)?)));
+    Ok(Accounts::new(own, domains.collect::<PyResult<_>>()?))
 }

@@ -525,7 +525,7 @@ class Replay:
 #: A recorded message: seconds of the steady clock, address, port, transport, bytes, what is told of it as bits (1 it is
 #: whole, 2 refused by the server, 4 counted, 8 not counted, 16 in a dialog, 32 in none, 64 went past a ban), and its findings:
 #: rule, family, score, field, excerpt, removable.
-TrialRecord = tuple[int, str, int, str, bytes, int, list[tuple[str, str, int, str, bytes, bool]]]
+TrialRecord = tuple[int, int, str, int, str, bytes, int, list[tuple[str, str, int, str, bytes, bool]]]
 
 #: Verdict, enforced, shut out, trusted, rules, field, reason, counts by limit, ban (key, seconds, rule), whose request an
 #: answer refused, and (0 a request, 1 a reply, 2 neither; method; status; transaction).

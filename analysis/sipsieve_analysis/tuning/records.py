@@ -224,7 +224,8 @@ class Reader:
             sip.field,
             0 if record.ban is None else record.ban.seconds,
         )
-        return known, (min(max(now, 0), _LATEST), source.ip, source.port, transport, raw, bits, findings)
+        seconds = (min(max(now, 0), _LATEST), min(max(int(time), 0), _LATEST))
+        return known, (*seconds, source.ip, source.port, transport, raw, bits, findings)
 
     def _told(self, record: Record, limit: str, transport: str, time: float) -> int:
         bits = 0

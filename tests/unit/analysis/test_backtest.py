@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 from typing import Any
@@ -345,3 +346,20 @@ def test_figures_of_a_backtest_of_nothing(tmp_path: Path) -> None:
     result = Backtest(tried)
     result.run(Recording([empty], tried))
     assert result.messages == 0 and result.changed() == []
+
+
+@pytest.mark.parametrize(("hours", "blocked"), [(-1, True), (3, False)], ids=["at that time", "later"])
+def test_where_calls_may_go_is_tried_at_the_time_of_day_of_the_record(
+    tmp_path: Path, hours: int, blocked: bool
+) -> None:
+    log, new = call_centre(tmp_path), tmp_path / "new.toml"
+    begin = datetime.datetime.fromtimestamp(START, datetime.UTC) + datetime.timedelta(hours=hours)
+    end = begin + datetime.timedelta(hours=2)
+    new.write_text(
+        '[dialling]\ncountry = "49"\nnational = []\ninternational = ["0"]\n[[destinations]]\nname = "office"\nmode = "enforce"\n'
+        f'off_hours = {{ from = "{begin:%H:%M}", to = "{end:%H:%M}", weekend = false, refuse = "abroad" }}\n'
+    )
+    done = run("--policy", new, "--json", log)
+    rows = {row["source"]: row for row in json.loads(done.output)["sources"]}
+    rules = rows.get("203.0.113.7", {}).get("rules", {})
+    assert (rules.get("destination-off-hours", 0) > 100) is blocked, done.output[:2000]

@@ -52,6 +52,8 @@ pub struct Told {
 pub struct Entry<'a> {
     /// Seconds of the guard's steady clock.
     pub now: u64,
+    /// Seconds since the epoch.
+    pub wall: u64,
     pub ip: &'a str,
     pub port: u16,
     pub transport: &'a str,
@@ -105,6 +107,10 @@ impl<C: Counters> Counters for Recorded<'_, C> {
 
     fn get_hour(&self, name: Name<'_>) -> u64 {
         self.shared.get_hour(name)
+    }
+
+    fn wall(&self, now: u64) -> u64 {
+        self.shared.wall(now)
     }
 
     fn offence(&self, key: &str, scope: Scope) -> u64 {
@@ -205,6 +211,7 @@ impl Trial {
             for (item, mut seen) in items.iter().zip(all) {
                 let entry = Entry {
                     now: item.time as u64,
+                    wall: item.time as u64,
                     ip: &item.ip,
                     port: item.port,
                     transport: item.transport,
@@ -257,7 +264,7 @@ impl Trial {
         let shared = Shared {
             tables: &self.tables,
             window,
-            wall: now,
+            wall: entry.wall,
             offence: |key: &str, scope: Scope| {
                 if never(key) {
                     return 0;

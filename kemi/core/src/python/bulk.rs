@@ -272,8 +272,8 @@ impl Replay {
 /// A recorded finding: rule, family, score, field, excerpt, removable.
 type Found = (PyBackedStr, PyBackedStr, u8, PyBackedStr, PyBackedBytes, bool);
 
-/// A recorded message: seconds of the steady clock, address, port, transport, bytes, what is told of it, findings.
-type Record = (u64, PyBackedStr, u16, PyBackedStr, PyBackedBytes, u32, Vec<Found>);
+/// A recorded message: seconds of the steady clock, seconds since the epoch, address, port, transport, bytes, what is told of it, findings.
+type Record = (u64, u64, PyBackedStr, u16, PyBackedStr, PyBackedBytes, u32, Vec<Found>);
 
 /// What is told of a message, as bits of its number.
 const WHOLE: u32 = 1;
@@ -387,8 +387,9 @@ impl Trial {
     /// What would have become of these recorded messages, in their order.
     fn records(&mut self, py: Python<'_>, records: Vec<Record>) -> PyResult<Vec<Outcome>> {
         let entries: Vec<trial::Entry<'_>> = (records.iter())
-            .map(|(now, ip, port, transport, raw, bits, findings)| trial::Entry {
+            .map(|(now, wall, ip, port, transport, raw, bits, findings)| trial::Entry {
                 now: *now,
+                wall: *wall,
                 ip,
                 port: *port,
                 transport,

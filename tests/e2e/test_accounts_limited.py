@@ -59,9 +59,7 @@ def edge(tmp_path_factory: pytest.TempPathFactory, backend: Backend) -> Iterator
 
 
 def credentials(user: str, response: str, realm: str = "example.com") -> str:
-    return (
-        f'Authorization: Digest username="{user}", realm="{realm}", nonce="n1", uri="sip:example.com", response="{response}"'
-    )
+    return f'Authorization: Digest username="{user}", realm="{realm}", nonce="n1", uri="sip:example.com", response="{response}"'
 
 
 def registers(edge: Server, user: str, source: str, response: str) -> int:
@@ -78,7 +76,9 @@ def registers(edge: Server, user: str, source: str, response: str) -> int:
 def calls(edge: Server, number: str, user: str, source: str, realm: str = "example.com", response: str = RIGHT) -> int:
     with peer("127.0.0.1", edge.port, source=source) as phone:
         from_, uri = f"<sip:{user}@example.com>;tag=a", f"sip:{number}@example.com"
-        raw = invite(uri=uri, from_=from_, to=f"<{uri}>", cseq="2 INVITE", headers=(credentials(user, response, realm),))
+        raw = invite(
+            uri=uri, from_=from_, to=f"<{uri}>", cseq="2 INVITE", headers=(credentials(user, response, realm),)
+        )
         phone.send(raw)
         while status(reply := phone.recv(65535)) < 200:
             pass
@@ -106,7 +106,9 @@ def test_one_account_is_tried_from_twenty_addresses_and_its_owner_goes_on(edge: 
 
 
 def test_a_tenant_has_calls_of_its_own(edge: Server) -> None:
-    assert [calls(edge, "300", "bob", f"127.9.3.{number}", "tenant.example") for number in range(1, 6)] == [200] * 3 + [403] * 2
+    assert [calls(edge, "300", "bob", f"127.9.3.{number}", "tenant.example") for number in range(1, 6)] == [200] * 3 + [
+        403
+    ] * 2
     assert [calls(edge, "300", "bob", "127.9.3.1") for _ in range(5)] == [200] * 5
 
 

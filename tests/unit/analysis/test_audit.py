@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
+from pydantic_sarif.model import StaticAnalysisResultsFormatSarifVersion210JsonSchema as Sarif
 
 from harness import ROOT
 from sipsieve_analysis.audit.audit import audit
@@ -372,10 +373,15 @@ def test_the_command_says_by_its_code_what_it_found(tmp_path: Path) -> None:
 
 def test_json_and_sarif_hold_what_they_promise(tmp_path: Path) -> None:
     path, sarif = tmp_path / "k.cfg", tmp_path / "out.sarif"
-    path.write_text(HEAD + ROUTE.format(body='exec_cmd("x $ua");'))
+    path.write_text(
+        HEAD + ROUTE.format(body='exec_cmd("x $ua"); redis_cmd("s", "GET user:$fU", "r"); file_out("f", "$ua");')
+    )
     schema = json.loads((ROOT / "docs/audit.schema.json").read_text())
     Draft202012Validator(schema).validate(json.loads(run(path, "--json", "--sarif", sarif).output))
-    (run_,) = json.loads(sarif.read_text())["runs"]
+    written = json.loads(sarif.read_text())
+    # Classes made of the standard's own schema, which know no other members.
+    Sarif.model_validate(written)
+    (run_,) = written["runs"]
     worst = run_["results"][0]
     assert (worst["ruleId"], worst["level"]) == ("shell-bare", "error")
     assert worst["locations"][0]["physicalLocation"]["region"]["startLine"] == 10

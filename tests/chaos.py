@@ -1,4 +1,4 @@
-"""A real server under mixed load while its workers are killed, its disk fills, its clock is set and its files are cut and damaged.
+"""A real server under mixed load while workers are killed, disk and memory fill up, the clock is set, files are cut and damaged.
 
 A seed replays a run.
 
@@ -29,7 +29,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from backend import Backend, answer
-from harness import SDP, Server, invite, status
+from harness import SDP, Server, invite, request, status
 from sipsieve_analysis.operate.rpc import RpcError
 from sipsieve_analysis.operate.running import Running
 
@@ -51,6 +51,13 @@ AROUND = 5.0
 CALLER = "127.12.0.1"
 ATTACKER = "127.12.0.2"
 
+#: Who sends what uses up a worker's private memory: Kamailio keeps each of its header fields.
+DEAR_CALLER = "127.12.0.3"
+DEAR = request("OPTIONS", headers=("a:b",) * 12_900)
+
+#: Megabytes of private memory, half of what is usual.
+PRIVATE = "4"
+
 #: Who is banned, so that there are bans to keep and to restore: a new address with each look.
 STRANGERS = "127.13.{}.{}"
 
@@ -61,7 +68,7 @@ DISK = 40 * 1024 * 1024
 PUT_AWAY = 10.0
 
 #: What is done to the server.
-ACTIONS = ("kill", "fill", "rotate", "cut", "flip", "clock", "reload")
+ACTIONS = ("kill", "fill", "rotate", "cut", "flip", "clock", "reload", "squeeze")
 
 #: Seconds by which the wall clock is set, at the most, either way.
 STEP = 7200
@@ -209,6 +216,14 @@ class Chaos:
         # A start on the broken one needs a last good one, which may be damaged: that is another test's.
         self.server.policy.write_text(POLICY)
 
+    def squeeze(self) -> None:
+        """Uses up the workers' private memory for as long as such a message is looked at."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind((DEAR_CALLER, 0))
+            for _ in range(10):
+                with suppress(OSError):
+                    sock.sendto(DEAR, ("127.0.0.1", self.server.port))
+
     # The load
 
     def call(self, source: str, data: bytes, again: bool) -> tuple[int, int]:
@@ -306,7 +321,14 @@ class Chaos:
         }
         with (
             Backend(script) as backend,
-            Tolerant(self.folder, POLICY, backend=backend.uri, workers=2, environment=environment) as server,
+            Tolerant(
+                self.folder,
+                POLICY,
+                backend=backend.uri,
+                workers=2,
+                environment=environment,
+                arguments=("-M", PRIVATE),
+            ) as server,
             kept_bans(server, state),
         ):
             self.server = server

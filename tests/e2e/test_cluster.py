@@ -51,8 +51,11 @@ class Node:
         )  # fmt: skip
         return done.stdout
 
-    def answers(self, source: str) -> bool:
-        return status(exchange(self.server, request("OPTIONS"), source=source, seconds=0.2)) == 200
+    def answers(self, source: str, seconds: float = 0.2) -> bool:
+        return status(exchange(self.server, request("OPTIONS"), source=source, seconds=seconds)) == 200
+
+    def refuses(self, message: bytes, source: str) -> bool:
+        return status(exchange(self.server, message, source=source, seconds=2)) == 403
 
     def listed(self) -> set[str]:
         return {ban["source"] for ban in json.loads(self.bans("list", "--json"))}

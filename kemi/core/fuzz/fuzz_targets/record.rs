@@ -1,4 +1,7 @@
 //! Feeds mutated inputs, guided by coverage, to `record::check`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| sipsieve_core_fuzz::record::check(data));
+// The rules are made ready before the first input, whose time is limited.
+libfuzzer_sys::fuzz_target!(init: sipsieve_core_fuzz::record::check(b""), |data: &[u8]| sipsieve_core_fuzz::record::check(
+    data
+));

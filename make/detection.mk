@@ -15,7 +15,7 @@ detection-differential: venv ## whether a real Kamailio's script is shown what w
 	@$(PYTHON) tests/detection/differential.py --seed $(or $(SEED),1) --count $(or $(COUNT),100000) \
 		--show $(or $(filter-out 0,$(SHOW)),5) $(OPTIONS)
 
-model: venv ## train a second opinion on texts, a trial that the guard does not ask: build/second_opinion (CORPORA=…)
+model: venv ## train the second opinion on free text that [detection] model asks: kemi/sipsieve/detection/model (CORPORA=…)
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PYTHON) tests/detection/train.py --corpora $(CORPORA)
 
 .PHONY: model detection detection-executed detection-structural detection-differential

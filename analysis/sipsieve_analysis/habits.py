@@ -10,7 +10,18 @@ from .census import Hit, Profile
 
 #: Families that are no attack on a backend by themselves.
 PLAIN_FAMILIES: Final = frozenset(
-    {"structure", "scanner", "limits", "content_length_zero", "destinations", "accounts", "control", "foreign", ""}
+    {
+        "structure",
+        "scanner",
+        "limits",
+        "content_length_zero",
+        "destinations",
+        "accounts",
+        "control",
+        "foreign",
+        "model",
+        "",
+    }
 )
 
 #: Names of phones, PBXs and gateways. Attackers use them too, so that sharing one says nothing.

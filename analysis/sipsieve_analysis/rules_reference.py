@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from sipsieve.detection import opinion
 from sipsieve.detection.patches import Patch, Range
 from sipsieve.detection.ruleset import RELEASE, Rule, Ruleset
 from sipsieve.detection.structure import CHECKS
@@ -110,6 +111,13 @@ def reference(rules: Ruleset) -> str:
         ]
         lines += [_row(rule) for rule in rules.rules if rule.family == family]
         lines.append("")
+    lines += [
+        f"## {opinion.FAMILY}",
+        "",
+        f"`{opinion.RULE}`: what `detection.model` asks for. Free text that reads like an attack weighs 3 alone, 5 beside a rule "
+        "that is not sure of the same value. It never refuses a message by itself; with `note` it is recorded only.",
+        "",
+    ]
     lines += ["## structure", "", "| check | score | why |", "|---|---|---|"]
     lines += [f"| `{name}` | {check.score} | {_cell(check.why)} |" for name, check in CHECKS.items()]
     return "\n".join(lines) + "\n"

@@ -41,6 +41,19 @@ class Ruleset:
         """Bytes that the prefilters take, how many literals there are, and how many rules have none."""
 
 @final
+class Model:
+    """A second opinion on free text; see `sipsieve.detection.opinion`."""
+
+    def __new__(cls, content: bytes) -> Model:
+        """`content`: the file of weights. Raises ValueError with what is wrong with it."""
+
+    def score(self, text: bytes) -> float | None:
+        """The log-odds that a text is an attack; None for one without a mark, which is not looked at."""
+
+    def strongest(self, text: bytes) -> list[bytes]:
+        """The n-grams that speak most for an attack, the strongest first."""
+
+@final
 class Inspector:
     """Looks at messages by one set of rules."""
 
@@ -56,6 +69,7 @@ class Inspector:
         sdp: bool,
         text_bodies: bool,
         patches: Sequence[tuple[str, str, int, Sequence[str], Sequence[Sequence[tuple[str, str, str]]]]],
+        model: Model | None,
     ) -> Inspector: ...
     def inspect(self, raw: bytes, unparsable: bool = False) -> Inspection:
         """Looks at one message; never raises on input."""

@@ -62,9 +62,11 @@ class NoCounters:
         return False
 
 
-def engine(paranoia: int = 1, text_bodies: bool = False) -> Engine:
+def engine(paranoia: int = 1, text_bodies: bool = False, model: str = "") -> Engine:
     """An engine with the default policy, limits off, so that only content counts."""
     text = f"[limits]\nenabled = false\n[detection]\nparanoia = {paranoia}\ntext_bodies = {str(text_bodies).lower()}\n"
+    if model:
+        text += f'model = "{model}"\n'
     return Engine(policy.loads(text), ruleset.load())
 
 

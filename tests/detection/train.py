@@ -1,6 +1,6 @@
-"""Trains a second opinion on texts, a linear model over hashed character n-grams: the program behind `make model`.
+"""Trains the second opinion on texts, a linear model over hashed character n-grams: the program behind `make model`.
 
-The guard does not ask it: it is a trial, whose figures are in its card.
+`kemi/core/src/detect/model.rs` evaluates it; its figures are in its card.
 
 Made of texts that rules may be made on: the developed part of the corpora, and payloads and harmless texts composed of
 developed productions. Measured on the others. The same texts and seed give the same bytes.
@@ -9,11 +9,12 @@ developed productions. Measured on the others. The same texts and seed give the 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import random
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,14 +30,14 @@ from grammar import Grammar  # noqa: E402
 from lookalikes import LOOKALIKES, ORDINARY  # noqa: E402
 from sklearn.linear_model import LogisticRegression  # noqa: E402
 
-TARGET: Final = ROOT / "build/second_opinion"
+TARGET: Final = ROOT / "kemi/sipsieve/detection/model"
 SEED: Final = 1
 #: Bits of an n-gram's hash (FNV-1a, folded) that name its weight, characters of the longest n-gram, bytes looked at, and
-#: the marks without which no query, command line or path is left: a text that has none is not looked at.
+#: the marks without which no query and no command line is left: a text that has none is not looked at.
 BITS: Final = 18
 LONGEST: Final = 5
 MAX_TEXT: Final = 512
-MARKS: Final = b"'\"`;|&<>$({=/#%*\\"
+MARKS: Final = b"'\"`;|&<>${=#%*\\"
 #: The share of ordinary names that may read like an attack.
 BOUND: Final = 0.0005
 #: The threshold is this at the least: names that nobody composed are odder than those that somebody did.
@@ -123,6 +124,19 @@ class Weights:
         )
 
 
+def fitted(texts: Mapping[str, Sequence[bytes]]) -> Weights:
+    """A model of texts by their kind, one of `WEIGHTS`. The same texts in the same order give the same bytes."""
+    every = [text for kind in texts.values() for text in kind]
+    hostile = np.concatenate([np.full(len(kind), name in ("corpus", "payloads")) for name, kind in texts.items()])
+    weight = np.concatenate([np.full(len(kind), WEIGHTS[name]) for name, kind in texts.items()])
+    model = LogisticRegression(C=10.0, solver="liblinear", max_iter=200, random_state=SEED)
+    model.fit(matrix(every), hostile, sample_weight=weight)
+    coefficients = model.coef_[0]
+    scale = float(np.abs(coefficients).max() / 127)
+    weights = np.clip(np.rint(coefficients / scale), -127, 127).astype(np.int32)
+    return Weights(weights, scale, float(model.intercept_[0]))
+
+
 def train(folder: Path) -> tuple[Weights, dict[str, int]]:
     """A model of the developed parts, and how many texts of each kind it was made of."""
     texts = {
@@ -132,15 +146,7 @@ def train(folder: Path) -> tuple[Weights, dict[str, int]]:
         "names": sorted(set(composed(ORDINARY, "ordinary", f"{SEED} names", NAMES, "develop"))),
         "alike": sorted(set(composed(LOOKALIKES, "made", f"{SEED} alike", ALIKE, "develop"))),
     }
-    every = [text for kind in texts.values() for text in kind]
-    hostile = np.concatenate([np.full(len(kind), name in ("corpus", "payloads")) for name, kind in texts.items()])
-    weight = np.concatenate([np.full(len(kind), WEIGHTS[name]) for name, kind in texts.items()])
-    model = LogisticRegression(C=10.0, solver="liblinear", max_iter=200, random_state=SEED)
-    model.fit(matrix(every), hostile, sample_weight=weight)
-    coefficients = model.coef_[0]
-    scale = float(np.abs(coefficients).max() / 127)
-    weights = np.clip(np.rint(coefficients / scale), -127, 127).astype(np.int32)
-    return Weights(weights, scale, float(model.intercept_[0])), {name: len(kind) for name, kind in texts.items()}
+    return fitted(texts), {name: len(kind) for name, kind in texts.items()}
 
 
 def measured(model: Weights, threshold: float, folder: Path, count: int) -> dict[str, dict[str, float]]:
@@ -150,6 +156,7 @@ def measured(model: Weights, threshold: float, folder: Path, count: int) -> dict
         "payloads": payloads(SEED + 1, 200, "held-back"),
         "benign": [text.text for text in corpora.benign(folder, "held-back")],
         "ordinary names": composed(ORDINARY, "ordinary", f"{SEED} held", count, "held-back"),
+        "hand-written": [text.text for text in corpora.own_benign()],
         "look-alikes": composed(LOOKALIKES, "made", f"{SEED} held", count // 10, "held-back"),
     }
     return {
@@ -161,17 +168,21 @@ def measured(model: Weights, threshold: float, folder: Path, count: int) -> dict
     }
 
 
-def described(made_of: dict[str, int], threshold: float, figures: dict[str, dict[str, float]]) -> dict[str, Any]:
+def described(
+    content: bytes, made_of: dict[str, int], threshold: float, figures: dict[str, dict[str, float]]
+) -> dict[str, Any]:
     """The card: what the weights are, what they were made of, how good they are, and what they are not good for."""
     return {
         "what": "logistic regression over hashed character 1- to 5-grams, weights of one signed byte in 262,144 buckets",
         "made by": f"make model, scikit-learn {sklearn.__version__}, seed {SEED}",
+        "sha256": hashlib.sha256(content).hexdigest(),
         "made of": {name: {"texts": count, "weight": WEIGHTS[name]} for name, count in made_of.items()},
         "threshold": threshold,
         "held back": figures,
         "limits": "Texts of at most 512 bytes with a mark that attacks need; made of display names, user agents and payloads, "
         "mostly in English and for SQL, shells, HTML and paths. Payloads of another kind, and names of a kind that nobody "
-        "composed, read as they may. It is no proof: it weighs too little to refuse a message by itself.",
+        "composed, read as they may: more of the hand-written oddities do than a caller's name may be scrubbed for, which is why the "
+        "policy only notes it by default. It is no proof: it weighs too little to refuse a message by itself.",
     }
 
 
@@ -192,9 +203,10 @@ def main() -> int:
     scores = np.sort(np.concatenate([model.scores(others), model.scores(own)]))
     threshold = max(LEAST, float(np.ceil(4 * scores[-1 - int(BOUND / 2 * len(scores))]) / 4))
     print("measuring on what was held back", file=sys.stderr, flush=True)
-    card = described(made_of, threshold, measured(model, threshold, options.corpora, options.measure))
+    content = model.to_bytes(threshold)
+    card = described(content, made_of, threshold, measured(model, threshold, options.corpora, options.measure))
     options.target.mkdir(parents=True, exist_ok=True)
-    (options.target / "weights.bin").write_bytes(model.to_bytes(threshold))
+    (options.target / "weights.bin").write_bytes(content)
     (options.target / "card.json").write_text(json.dumps(card, indent=1) + "\n")
     print(json.dumps(card, indent=1))
     return 0

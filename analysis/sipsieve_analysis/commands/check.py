@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from sipsieve.config import policy
-from sipsieve.detection import ruleset
+from sipsieve.detection import opinion, ruleset
 
 from ..operate import exposure, kamailio_check
 from ..operate.embedded_python import embedded
@@ -74,6 +74,9 @@ def command(policy_option: str | None, folders: tuple[Path, ...], config: Path |
         loaded = policy.load(path)
         facts["policy"] |= {"version": loaded.version, "mode": loaded.mode}
         facts["rules"]["count"] = sum(len(ruleset.load(folder).rules) for folder in checked)
+        facts["model"] = {"use": loaded.detection.model}
+        if loaded.detection.model != "off":
+            facts["model"]["weights"] = opinion.version()
         behind = list(loaded.backend.programs)
         if config is not None:
             named = {text.split()[0].lower() for text in behind}
@@ -96,7 +99,8 @@ def command(policy_option: str | None, folders: tuple[Path, ...], config: Path |
     else:
         click.echo(
             f"{path}: good, policy {facts['policy']['version']}, mode {facts['policy']['mode']}; "
-            f"{facts['rules']['count']} rules: good"
+            f"{facts['rules']['count']} rules: good; second opinion: {facts['model']['use']}"
+            + (f", weights {facts['model']['weights']}" if "weights" in facts["model"] else "")
         )
         if config is not None:
             click.echo(f"{config}: good")

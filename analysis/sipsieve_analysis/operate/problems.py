@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sipsieve.config import policy
 from sipsieve.decision.monitor_only import observed
-from sipsieve.detection import patches, ruleset
+from sipsieve.detection import opinion, patches, ruleset
 
 
 class Problem(NamedTuple):
@@ -36,6 +36,8 @@ def problems_together(path: Path) -> list[Problem]:
         rules = ruleset.load(own=loaded.detection.rules, exceptions=loaded.detection.exceptions)
         observed(loaded, rules)
         patches.active(loaded.backend.programs, loaded.backend.fixed)
+        if loaded.detection.model != "off":
+            opinion.load()
     except (policy.PolicyError, ruleset.RuleError) as error:
         return [_problem(str(path), str(error))]
     return []

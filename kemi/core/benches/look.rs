@@ -59,6 +59,7 @@ fn main() {
         max_bytes: 65535,
         settings,
         patches: Default::default(),
+        model: None,
     };
     for path in arguments {
         let raw = std::fs::read(&path).expect("a message");
@@ -84,6 +85,7 @@ fn main() {
             black_box(detect::find(
                 black_box(&message),
                 &ruleset,
+                None,
                 &engine.settings,
                 &mut scratch,
             ));

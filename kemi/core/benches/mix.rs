@@ -48,6 +48,7 @@ fn main() {
             text_bodies: false,
         },
         patches: Default::default(),
+        model: None,
     };
     let mut scratch = Scratch::default();
     for round in 0..rounds {

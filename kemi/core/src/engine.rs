@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use crate::detect::classes::ORDINARY;
-use crate::detect::{self, Finding, Kept, Ruleset, Scratch};
+use crate::detect::{self, Finding, Kept, Model, Ruleset, Scratch};
 use crate::patches::Patches;
 use crate::record;
 use crate::sip::{self, Defect, Message, PartKind, Span};
@@ -20,6 +20,8 @@ pub struct Engine {
     pub settings: detect::Settings,
     /// For what stands behind; none where the policy says nothing of it.
     pub patches: Patches,
+    /// A second opinion on free text, where the policy asks for one.
+    pub model: Option<Arc<Model>>,
 }
 
 /// What a look at a message has shown.
@@ -61,7 +63,7 @@ impl Engine {
         let mut findings: Vec<Finding<'a>> = message.defects.iter().map(of_structure).collect();
         let mut kept = Kept::default();
         if raw.len() <= self.max_bytes {
-            kept = detect::find(&message, &self.ruleset, &self.settings, scratch);
+            kept = detect::find(&message, &self.ruleset, self.model.as_deref(), &self.settings, scratch);
             findings.append(&mut kept.findings);
             if !self.patches.is_empty() {
                 findings.append(&mut self.patches.find(&message));
@@ -128,6 +130,7 @@ mod tests {
                 text_bodies: false,
             },
             patches: Patches::default(),
+            model: None,
         };
         for text in ORDINARY.split("---\n") {
             let raw = text.replace('\n', "\r\n");

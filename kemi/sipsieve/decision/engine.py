@@ -14,7 +14,7 @@ from ..abuse.shared_counters import SharedCounters
 from ..abuse.sources import Networks
 from ..config import accounts, destinations
 from ..config.policy import Policy
-from ..detection import patches
+from ..detection import opinion, patches
 from ..detection.ruleset import Ruleset
 from ..model import FINDING_PARTS, Ban, Counters, Decision, Finding, Kind, Scope, Source, Standings, Verdict
 from .monitor_only import observed
@@ -48,6 +48,7 @@ class Engine:
             detection.sdp,
             detection.text_bodies,
             [patch.spec for patch in patches.active(policy.backend.programs, policy.backend.fixed)],
+            None if detection.model == "off" else opinion.load(),
         )
         #: What decides on what it saw.
         self.judge = Judge(self.inspector, self.networks.core, _plan(policy, observed(policy, ruleset)))
@@ -107,7 +108,10 @@ def _plan(policy: Policy, only_watched: Iterable[str]) -> dict[str, object]:
     limits, bans = policy.limits, policy.bans
     return {
         "enforce": policy.mode == "enforce",
-        "actions": list(msgspec.to_builtins(policy.actions).items()),
+        "actions": [
+            *msgspec.to_builtins(policy.actions).items(),
+            (opinion.FAMILY, "reject" if policy.detection.model == "scrub" else "log"),
+        ],
         "reject_score": policy.detection.reject_score,
         "scrub_score": policy.detection.scrub_score,
         "observed": sorted(only_watched),

@@ -10,6 +10,7 @@ from typing import Final
 from .._core import ACCOUNT_RULES, DESTINATION_RULES
 from ..abuse.limits import NAMES
 from ..config.policy import Policy, PolicyError
+from ..detection import opinion
 from ..detection.patches import load as patches
 from ..detection.ruleset import Ruleset
 from ..detection.structure import CHECKS
@@ -24,6 +25,7 @@ def rule_ids(ruleset: Ruleset) -> list[str]:
         *(rule.id for rule in ruleset.rules),
         *CHECKS,
         *(patch.id for patch in patches()),
+        opinion.RULE,
         *limits,
         *ACCOUNT_RULES,
         *DESTINATION_RULES,

@@ -33,6 +33,7 @@ pub static ENGINES: LazyLock<[Engine; 3]> = LazyLock::new(|| {
         max_bytes: 65535,
         settings: settings(paranoia),
         patches: Default::default(),
+        model: None,
     })
 });
 

@@ -5,6 +5,8 @@ use std::ops::ControlFlow;
 
 use super::kept::Kept;
 use super::kinds::{self, Kinds};
+use super::model::{self, Model};
+use super::register::{is_name, is_tight, longest, what};
 use super::rules::{Place, Rule, Ruleset, Search};
 use super::scrub::removable;
 use super::shape::{self, Shape};
@@ -12,7 +14,7 @@ use super::transforms::{Stood, forms, has_openings, is_encoded, is_undecodable, 
 use super::xml;
 use crate::sip::grammar;
 use crate::sip::parts::{Bodies, MAX_SPLIT, Sink, Splitter, index_of, is_odd_inside, is_structured};
-use crate::sip::{Header, HeaderName, Kind, Last, Message, Part, PartKind, Span, names};
+use crate::sip::{Header, Kind, Last, Message, Part, PartKind, Span, names};
 use crate::structure;
 
 /// Bytes of a value that a finding shows.
@@ -78,7 +80,15 @@ pub struct Scratch {
 /// decoding may hold that many bytes in all, all values in which something may be found 3.5 times as many. More is a finding
 /// itself, which refuses a request; in a reply, which can't be refused, whatever could not be looked at any more is one that
 /// scrubs it, where it can be scrubbed.
-pub fn find<'a>(message: &Message<'a>, ruleset: &'a Ruleset, settings: &Settings, scratch: &mut Scratch) -> Kept<'a> {
+///
+/// `model` is asked of free text that no rule is sure of; `None`: it costs nothing.
+pub fn find<'a>(
+    message: &Message<'a>,
+    ruleset: &'a Ruleset,
+    model: Option<&Model>,
+    settings: &Settings,
+    scratch: &mut Scratch,
+) -> Kept<'a> {
     let mut most = settings.max_decoded_bytes;
     if message.raw.len() > MAX_SHORT && !message.defects.is_empty() && structure::is_malformed(message) {
         // It will be refused anyway, so a short look has to do to say what else is wrong with it.
@@ -86,7 +96,9 @@ pub fn find<'a>(message: &Message<'a>, ruleset: &'a Ruleset, settings: &Settings
     }
     let finder = Finder {
         ruleset,
+        model,
         settings,
+        weighed: 0,
         is_reply: message.kind == Kind::Reply,
         decodable: most,
         matchable: most * 7 / 2,
@@ -125,7 +137,10 @@ fn look<'a>(splitter: &mut Splitter<'a, Finder<'a, '_>>, message: &Message<'a>) 
 
 struct Finder<'a, 's> {
     ruleset: &'a Ruleset,
+    model: Option<&'s Model>,
     settings: &'s Settings,
+    /// What the surest finding on the part at hand weighs.
+    weighed: u8,
     is_reply: bool,
     /// Bytes that may still be decoded and matched.
     decodable: usize,
@@ -242,6 +257,26 @@ impl<'a> Finder<'a, '_> {
         );
     }
 
+    /// What a model says of a part on which no rule is sure. Alone it is too little to refuse anything; see `weigh`.
+    fn second(&mut self, part: &Part<'a>, model: &Model, odds: f64, form: &[u8]) {
+        let able = removable(part, self.is_reply);
+        if self.weighed >= model::BESIDE || !able {
+            return;
+        }
+        let score = if self.weighed > 0 { model::BESIDE } else { model::ALONE };
+        self.kept.add(Finding {
+            rule: model::RULE,
+            family: model::FAMILY,
+            score,
+            field: Cow::Owned(part.field.to_string()),
+            reason: Cow::Owned(model.reason(odds, form)),
+            excerpt: Cow::Borrowed(&part.value[..part.value.len().min(MAX_EXCERPT)]),
+            span: part.span,
+            part: part.kind,
+            removable: able,
+        });
+    }
+
     /// Matches the wanted rules on one form of a part.
     fn matched(&mut self, part: &Part<'a>, form: &[u8], decoded: bool) {
         for number in self.scratch.search.wanted.iter() {
@@ -260,6 +295,7 @@ impl<'a> Finder<'a, '_> {
                 continue;
             }
             // Digest secrets never reach the log, whatever fired on them.
+            self.weighed = self.weighed.max(score);
             let secret = part.header.has(names::CREDENTIALS);
             let excerpt = if secret {
                 b""
@@ -292,6 +328,7 @@ impl<'a> Sink<'a> for Finder<'a, '_> {
                 self.too_long(&part, reason, false);
             }
         }
+        self.weighed = 0;
         let there = kinds::of(part.value);
         let shape = shape::with_kinds(&part, there);
         if let Shape::Broken(rule, byte) = shape {
@@ -320,7 +357,9 @@ impl<'a> Sink<'a> for Finder<'a, '_> {
         // Of what is longer than may still be matched only whether anything may be found is asked.
         let briefly = size + PART_COST > self.matchable;
         let search = &mut self.scratch.search;
-        if !needed && !self.ruleset.want(part.value, there, place, briefly, search) {
+        let wanted = needed || self.ruleset.want(part.value, there, place, briefly, search);
+        let model = self.model.filter(|_| is_asked(&part, there, needed));
+        if !wanted && model.is_none() {
             return ControlFlow::Continue(());
         }
         let costs = size + PART_COST + if needed { FORMS_COST } else { 0 };
@@ -335,12 +374,16 @@ impl<'a> Sink<'a> for Finder<'a, '_> {
         self.matchable -= costs;
         self.decodable -= decoded;
         self.scratch.fired.clear();
+        let mut alarm = None;
         if needed {
             for (number, form) in forms(part.value, Stood::of(&part)).iter().enumerate() {
                 if number >= FORMS {
                     self.matchable = self.matchable.saturating_sub(form.len() + FORMS_COST);
                 }
                 let there = kinds::of(form);
+                if alarm.is_none() {
+                    alarm = model.and_then(|model| Some((model.alarm(form)?, Cow::Owned(form.to_vec()))));
+                }
                 if self.ruleset.want(form, there, place, false, &mut self.scratch.search) {
                     self.matched(&part, form, number > 0);
                 }
@@ -350,10 +393,21 @@ impl<'a> Sink<'a> for Finder<'a, '_> {
                 }
             }
         } else {
-            self.matched(&part, part.value, false);
+            if wanted {
+                self.matched(&part, part.value, false);
+            }
+            alarm = model.and_then(|model| Some((model.alarm(part.value)?, Cow::Borrowed(part.value))));
+        }
+        if let (Some(model), Some((odds, form))) = (model, alarm) {
+            self.second(&part, model, odds, &form);
         }
         ControlFlow::Continue(())
     }
+}
+
+/// Whether a second opinion is asked of a part with these kinds of bytes.
+fn is_asked(part: &Part<'_>, there: Kinds, needed: bool) -> bool {
+    (needed || there & model::MARKS != 0) && model::is_asked(part)
 }
 
 /// Whether a value with these kinds of bytes can be read in more than one way.
@@ -363,65 +417,6 @@ fn has_forms(value: &[u8], there: Kinds) -> bool {
         kinds::HIGH => !is_undecodable(value) || kinds::may_open(there) && has_openings(value),
         _ => true,
     }
-}
-
-/// Whether a part is a token, host or userinfo, and no free text: what looks like code there is code.
-///
-/// A value that others act on is never scrubbed, so it is measured as strictly as a token.
-fn is_tight(part: &Part<'_>) -> bool {
-    let token = matches!(
-        part.kind,
-        PartKind::Userinfo
-            | PartKind::Password
-            | PartKind::Host
-            | PartKind::Port
-            | PartKind::UriParameter
-            | PartKind::UriHeader
-            | PartKind::Parameter
-            | PartKind::Name
-            | PartKind::Method
-    );
-    if token && !part.quoted {
-        return true;
-    }
-    // A device writes SDP's text lines, hardly ever a person; and a body is never scrubbed.
-    if part.header.has(names::CREDENTIALS) || part.field.header.id == names::SDP {
-        return true;
-    }
-    part.kind != PartKind::DisplayName && part.header.has(names::ROUTED)
-}
-
-/// The longest name in a part that was not taken apart: of an address, a Via or the like that is beyond what is split.
-fn longest(part: &Part<'_>, most: usize) -> usize {
-    let header = part.header;
-    let apart = header.has(names::ADDRESS) || matches!(header.id, names::VIA | names::REQUEST_URI);
-    if part.value.len() <= most || part.kind != PartKind::Text || !apart {
-        return 0;
-    }
-    let separates = |byte: &u8| matches!(byte, b';' | b',' | b'<' | b'>' | b'@' | b'"' | b'=' | b':' | b'?');
-    part.value.split(separates).map(<[u8]>::len).max().unwrap_or_default()
-}
-
-/// What a part is called in a reason.
-fn what(part: &Part<'_>) -> &'static str {
-    match part.kind {
-        PartKind::Host => "host",
-        PartKind::Port => "port",
-        PartKind::Userinfo => "user",
-        PartKind::Password => "password",
-        PartKind::Method => "method",
-        PartKind::Parameter | PartKind::UriParameter => "parameter",
-        _ => "value of this kind",
-    }
-}
-
-fn is_name(part: &Part<'_>) -> bool {
-    let HeaderName { id, .. } = part.header;
-    matches!(
-        part.kind,
-        PartKind::DisplayName | PartKind::Userinfo | PartKind::Password | PartKind::Host
-    ) || id == names::CALL_ID
-        || matches!(part.field.last, Last::Parameter(name) if name.eq_ignore_ascii_case(b"tag") || name.eq_ignore_ascii_case(b"branch"))
 }
 
 /// What a rule weighs in that part.

@@ -6,8 +6,10 @@ pub mod kept;
 pub mod kinds;
 pub mod literals;
 pub mod matcher;
+pub mod model;
 pub mod pattern;
 pub mod prefilter;
+pub mod register;
 pub mod rules;
 pub mod scrub;
 pub mod set;
@@ -19,4 +21,5 @@ pub mod xml;
 
 pub use kept::{Kept, MAX_FINDINGS};
 pub use matcher::{Finding, Scratch, Settings, find};
+pub use model::Model;
 pub use rules::{Exception, RuleError, RuleSpec, Ruleset};

@@ -193,7 +193,7 @@ fn held_one_by_one(raw: &[u8], ruleset: &Ruleset) -> BTreeSet<(String, String)> 
 /// The (rule, field) that a search finds, and whether that is all: of more than sixteen findings not all are kept.
 fn found_in(raw: &[u8], ruleset: &Ruleset) -> (BTreeSet<(String, String)>, bool) {
     let message = sip::parse(raw);
-    let findings = find(&message, ruleset, &SETTINGS, &mut Scratch::default()).findings;
+    let findings = find(&message, ruleset, None, &SETTINGS, &mut Scratch::default()).findings;
     let pairs = findings
         .iter()
         .filter(|finding| finding.family != FAMILY)
@@ -298,7 +298,7 @@ fn kept(raw: &str, rules: Vec<RuleSpec>, max_decoded_bytes: usize) -> (Vec<Strin
         ..SETTINGS
     };
     let message = sip::parse(raw.as_bytes());
-    let kept = find(&message, &ruleset, &settings, &mut Scratch::default());
+    let kept = find(&message, &ruleset, None, &settings, &mut Scratch::default());
     let names = kept.findings.iter().map(|finding| finding.rule.to_owned()).collect();
     (names, kept.more.len())
 }

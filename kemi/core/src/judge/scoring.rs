@@ -2,7 +2,7 @@
 
 use super::policy::{Action, Policy};
 use super::{Answer, Verdict};
-use crate::detect::Finding;
+use crate::detect::{Finding, model};
 use crate::sip::Kind;
 use crate::structure;
 
@@ -73,14 +73,18 @@ pub fn weigh(policy: &Policy, kind: Kind, findings: &[Finding<'_>]) -> Weighed {
         return of(if able { Verdict::Scrub } else { Verdict::Allow }, Answer::NONE);
     }
     let mut action = policy.action(worst.family);
-    if score < policy.reject_score {
+    // A second opinion refuses nothing by itself, of however many values.
+    let alone = !findings
+        .iter()
+        .any(|finding| finding.family != model::FAMILY && counts(policy, finding));
+    if score < policy.reject_score || alone {
         action = Action::Scrub;
     }
     if action == Action::Scrub {
         if counted.iter().all(|finding| finding.removable) {
             return of(Verdict::Scrub, Answer::NONE);
         }
-        if score < policy.reject_score {
+        if score < policy.reject_score || alone {
             return of(Verdict::Allow, Answer::NONE);
         }
     }

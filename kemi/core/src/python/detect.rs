@@ -15,6 +15,33 @@ pub struct Ruleset {
     pub inner: Arc<detect::Ruleset>,
 }
 
+/// A second opinion on free text; see `sipsieve.detection.opinion`.
+#[pyclass(frozen, module = "sipsieve._core")]
+pub struct Model {
+    pub inner: Arc<detect::Model>,
+}
+
+#[pymethods]
+impl Model {
+    /// `content`: the file of weights. Raises ValueError with what is wrong with it.
+    #[new]
+    fn new(content: &[u8]) -> PyResult<Self> {
+        let inner = detect::Model::from_bytes(content).map_err(PyValueError::new_err)?;
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The log-odds that a text is an attack; None for one without a mark, which is not looked at.
+    fn score(&self, text: &[u8]) -> Option<f64> {
+        self.inner.score(text)
+    }
+
+    /// The n-grams that speak most for an attack, the strongest first.
+    fn strongest<'py>(&self, py: Python<'py>, text: &[u8]) -> Vec<Bound<'py, PyBytes>> {
+        let grams = self.inner.strongest(text).into_iter();
+        grams.map(|gram| PyBytes::new(py, gram)).collect()
+    }
+}
+
 fn spec(rule: &Bound<'_, PyTuple>) -> PyResult<RuleSpec> {
     let confidence: String = rule.get_item(9)?.extract()?;
     Ok(RuleSpec {
@@ -109,6 +136,7 @@ fn scrub<'py>(py: Python<'py>, raw: &[u8], spans: Vec<(usize, usize)>) -> Bound<
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Ruleset>()?;
+    module.add_class::<Model>()?;
     module.add_function(wrap_pyfunction!(forms, module)?)?;
     module.add_function(wrap_pyfunction!(names, module)?)?;
     module.add_function(wrap_pyfunction!(transform, module)?)?;

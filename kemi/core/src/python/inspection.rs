@@ -9,7 +9,7 @@ use crate::detect::{Finding, Scratch, Settings};
 use crate::engine::{Engine, Seen};
 use crate::judge::dialog_identity;
 use crate::patches::{Patches, Spec, TestSpec};
-use crate::python::detect::Ruleset;
+use crate::python::detect::{Model, Ruleset};
 use crate::sip::{Kind, dialog, grammar, http};
 use crate::state::region::SECRET;
 use crate::structure;
@@ -152,6 +152,7 @@ impl Inspector {
         sdp: bool,
         text_bodies: bool,
         patches: Vec<PatchTuple>,
+        model: Option<&Bound<'_, Model>>,
     ) -> PyResult<Self> {
         if parts.len() != 12 {
             return Err(pyo3::exceptions::PyValueError::new_err(
@@ -170,6 +171,7 @@ impl Inspector {
             max_bytes,
             settings,
             patches: patches_of(patches)?,
+            model: model.map(|model| Arc::clone(&model.get().inner)),
         };
         engine.warm();
         Ok(Self {

@@ -24,7 +24,14 @@ const MAX_PAYLOAD: usize = 4096;
 pub const UNKNOWN: &str = "unknown.invalid";
 
 /// Families whose findings hold the message's own words, and not a payload.
-pub(super) const NO_PAYLOAD: [&str; 5] = ["structure", "limits", "content_length_zero", "destinations", "accounts"];
+pub(super) const NO_PAYLOAD: [&str; 6] = [
+    "structure",
+    "limits",
+    "content_length_zero",
+    "destinations",
+    "accounts",
+    "model",
+];
 
 /// What is the same in all records until policy or rules change.
 pub struct Settings<'a> {

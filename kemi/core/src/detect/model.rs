@@ -1,0 +1,216 @@
+//! A second opinion on free text: a linear model over hashed character n-grams, as `tests/detection/train.py` trains it.
+
+use std::fmt;
+
+use super::kinds::{self, Kinds};
+use crate::sip::{Part, PartKind, names};
+
+/// The family and rule of its findings.
+pub const FAMILY: &str = "model";
+pub const RULE: &str = "second-opinion";
+
+/// What it weighs alone, which scrubs, and beside a rule that is not sure of the same value, which decides.
+pub const ALONE: u8 = 3;
+pub const BESIDE: u8 = 5;
+
+const MAGIC: &[u8; 8] = b"ngrams01";
+const HEAD: usize = MAGIC.len() + 12;
+/// Bits of an n-gram's hash that name its weight, characters of the longest, and bytes of a text that are looked at.
+const BITS: u32 = 18;
+const LONGEST: usize = 5;
+const MAX_TEXT: usize = 512;
+/// Marks without one of which a text is not looked at: it holds no query and no command line.
+pub const MARKS: Kinds = kinds::of_class(b"'\"`;|&<>${=#%*\\");
+/// N-grams that a reason names.
+const NAMED: usize = 3;
+/// What stands before and behind a text, as no byte of one does.
+const BEGIN: u32 = 2;
+const END: u32 = 3;
+
+/// Weights of one byte for each bucket, with their scale; see `from_bytes`.
+pub struct Model {
+    scale: f64,
+    bias: f64,
+    threshold: f64,
+    weights: Box<[i8]>,
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            to,
+            "Model of {} weights, threshold {}",
+            self.weights.len(),
+            self.threshold
+        )
+    }
+}
+
+/// What of a byte counts: its letter in small, that it is a digit, that it is beyond ASCII.
+fn class(byte: u8) -> u32 {
+    u32::from(match byte {
+        b'0'..=b'9' => b'0',
+        128.. => 128,
+        other => other.to_ascii_lowercase(),
+    })
+}
+
+impl Model {
+    /// A model of its file: a magic word, scale, bias and threshold as little-endian floats of 32 bits, and a signed byte for
+    /// each of 262,144 buckets. Anything else is an error that says what is wrong.
+    pub fn from_bytes(content: &[u8]) -> Result<Self, String> {
+        let size = HEAD + (1 << BITS);
+        if content.len() != size || !content.starts_with(MAGIC) {
+            let found = content.len();
+            return Err(format!(
+                "no weights of this version: {found} bytes; {size} that begin with ngrams01 are expected"
+            ));
+        }
+        let float = |number: usize| {
+            let at = MAGIC.len() + 4 * number;
+            let bytes = [content[at], content[at + 1], content[at + 2], content[at + 3]];
+            f64::from(f32::from_le_bytes(bytes))
+        };
+        let (scale, bias, threshold) = (float(0), float(1), float(2));
+        if ![scale, bias, threshold].into_iter().all(f64::is_finite) {
+            return Err("scale, bias and threshold are no numbers".to_owned());
+        }
+        Ok(Self {
+            scale,
+            bias,
+            threshold,
+            weights: content[HEAD..].iter().map(|&byte| byte as i8).collect(),
+        })
+    }
+
+    /// Calls `each` with the place, length and weight of every n-gram between the text's markers.
+    fn walk(&self, text: &[u8], mut each: impl FnMut(usize, usize, i32)) {
+        let text = &text[..text.len().min(MAX_TEXT)];
+        let mut symbols = [END; MAX_TEXT + 2];
+        symbols[0] = BEGIN;
+        for (symbol, &byte) in symbols[1..].iter_mut().zip(text) {
+            *symbol = class(byte);
+        }
+        let symbols = &symbols[..text.len() + 2];
+        for start in 0..symbols.len() {
+            // FNV-1a of 32 bits, folded.
+            let mut hash = 0x811c_9dc5_u32;
+            for (length, symbol) in (1..=LONGEST).zip(&symbols[start..]) {
+                hash = (hash ^ symbol).wrapping_mul(0x0100_0193);
+                let bucket = (hash >> (32 - BITS)) ^ (hash & ((1 << BITS) - 1));
+                each(start, length, i32::from(self.weights[bucket as usize]));
+            }
+        }
+    }
+
+    /// The log-odds that a text is an attack; `None` for one without a mark. Linear in its first 512 bytes, and no more.
+    pub fn score(&self, text: &[u8]) -> Option<f64> {
+        if kinds::of(text) & MARKS == 0 {
+            return None;
+        }
+        let (mut sum, mut count) = (0_i32, 0_u32);
+        self.walk(text, |_, _, weight| {
+            sum += weight;
+            count += 1;
+        });
+        Some(f64::from(sum) * self.scale / f64::from(count).sqrt() + self.bias)
+    }
+
+    /// The log-odds of a text that reads like an attack.
+    pub fn alarm(&self, text: &[u8]) -> Option<f64> {
+        self.score(text).filter(|&odds| odds > self.threshold)
+    }
+
+    /// The n-grams that speak most for an attack, the strongest first; none lies within another.
+    pub fn strongest<'t>(&self, text: &'t [u8]) -> Vec<&'t [u8]> {
+        let mut best: Vec<(i32, usize, usize)> = Vec::with_capacity(64);
+        self.walk(text, |start, length, weight| {
+            // Markers are no bytes of the text.
+            if weight > 0 && start > 0 && start + length <= text.len().min(MAX_TEXT) + 1 {
+                best.push((weight, start - 1, start - 1 + length));
+            }
+        });
+        best.sort_unstable_by_key(|&(weight, start, end)| (-weight, start, end));
+        let mut named: Vec<(usize, usize)> = Vec::with_capacity(NAMED);
+        for (_, start, end) in best {
+            if named.len() < NAMED && named.iter().all(|&(low, high)| end <= low || high <= start) {
+                named.push((start, end));
+            }
+        }
+        named.into_iter().map(|(start, end)| &text[start..end]).collect()
+    }
+
+    /// Why a text reads like an attack.
+    pub fn reason(&self, odds: f64, text: &[u8]) -> String {
+        let named: Vec<String> = self
+            .strongest(text)
+            .into_iter()
+            .map(|gram| format!("\"{}\"", gram.escape_ascii()))
+            .collect();
+        format!(
+            "reads like an attack, log-odds {odds:.1} over {:.2}, most for {}",
+            self.threshold,
+            named.join(", ")
+        )
+    }
+}
+
+/// Whether a part is free text of which an opinion is asked: names and what devices call themselves.
+pub fn is_asked(part: &Part<'_>) -> bool {
+    match part.kind {
+        PartKind::DisplayName => true,
+        PartKind::Text => matches!(
+            part.header.id,
+            names::USER_AGENT | names::SERVER | names::SUBJECT | names::ORGANIZATION | names::OTHER
+        ),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content() -> Vec<u8> {
+        let mut content = MAGIC.to_vec();
+        for number in [0.5_f32, -1.0, 1.5] {
+            content.extend(number.to_le_bytes());
+        }
+        content.resize(HEAD + (1 << BITS), 0);
+        content
+    }
+
+    #[test]
+    fn what_is_no_model_is_refused() {
+        assert!(Model::from_bytes(&content()).is_ok());
+        assert!(Model::from_bytes(&content()[1..]).is_err());
+        let mut other = content();
+        other[7] = b'2';
+        assert!(Model::from_bytes(&other).is_err());
+        let mut endless = content();
+        endless[8..12].copy_from_slice(&f32::NAN.to_le_bytes());
+        assert!(Model::from_bytes(&endless).unwrap_err().contains("no numbers"));
+    }
+
+    #[test]
+    fn a_text_without_a_mark_is_not_looked_at_and_a_long_one_only_so_far() {
+        let model = Model::from_bytes(&content()).expect("a model");
+        assert_eq!(model.score(b"Bob Smith (East) 1/2"), None);
+        assert_eq!(model.score(b"it's"), Some(-1.0));
+        let mut grams = 0;
+        model.walk(&[b'\''; 100_000], |_, _, _| grams += 1);
+        assert_eq!(grams, 514 * 5 - 10);
+    }
+
+    #[test]
+    fn the_strongest_are_named_once_each() {
+        let mut content = content();
+        content[HEAD..].fill(1);
+        let model = Model::from_bytes(&content).expect("a model");
+        let text = b"ab'\"\x1b";
+        let named = model.strongest(text);
+        assert_eq!(named.first(), Some(&&text[..1]));
+        assert!(named.len() <= NAMED);
+        assert!(!model.reason(2.0, b"\x1b[2J'").contains('\x1b'));
+    }
+}

@@ -1,0 +1,62 @@
+//! Tells how strictly a part is read: whether it is a token, a name or free text, and what it is called.
+
+use crate::sip::{HeaderName, Last, Part, PartKind, names};
+
+/// Whether a part is a token, host or userinfo, and no free text: what looks like code there is code.
+///
+/// A value that others act on is never scrubbed, so it is measured as strictly as a token.
+pub fn is_tight(part: &Part<'_>) -> bool {
+    let token = matches!(
+        part.kind,
+        PartKind::Userinfo
+            | PartKind::Password
+            | PartKind::Host
+            | PartKind::Port
+            | PartKind::UriParameter
+            | PartKind::UriHeader
+            | PartKind::Parameter
+            | PartKind::Name
+            | PartKind::Method
+    );
+    if token && !part.quoted {
+        return true;
+    }
+    // A device writes SDP's text lines, hardly ever a person; and a body is never scrubbed.
+    if part.header.has(names::CREDENTIALS) || part.field.header.id == names::SDP {
+        return true;
+    }
+    part.kind != PartKind::DisplayName && part.header.has(names::ROUTED)
+}
+
+/// The longest name in a part that was not taken apart: of an address, a Via or the like that is beyond what is split.
+pub fn longest(part: &Part<'_>, most: usize) -> usize {
+    let header = part.header;
+    let apart = header.has(names::ADDRESS) || matches!(header.id, names::VIA | names::REQUEST_URI);
+    if part.value.len() <= most || part.kind != PartKind::Text || !apart {
+        return 0;
+    }
+    let separates = |byte: &u8| matches!(byte, b';' | b',' | b'<' | b'>' | b'@' | b'"' | b'=' | b':' | b'?');
+    part.value.split(separates).map(<[u8]>::len).max().unwrap_or_default()
+}
+
+/// What a part is called in a reason.
+pub fn what(part: &Part<'_>) -> &'static str {
+    match part.kind {
+        PartKind::Host => "host",
+        PartKind::Port => "port",
+        PartKind::Userinfo => "user",
+        PartKind::Password => "password",
+        PartKind::Method => "method",
+        PartKind::Parameter | PartKind::UriParameter => "parameter",
+        _ => "value of this kind",
+    }
+}
+
+pub fn is_name(part: &Part<'_>) -> bool {
+    let HeaderName { id, .. } = part.header;
+    matches!(
+        part.kind,
+        PartKind::DisplayName | PartKind::Userinfo | PartKind::Password | PartKind::Host
+    ) || id == names::CALL_ID
+        || matches!(part.field.last, Last::Parameter(name) if name.eq_ignore_ascii_case(b"tag") || name.eq_ignore_ascii_case(b"branch"))
+}

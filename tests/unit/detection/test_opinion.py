@@ -1,0 +1,129 @@
+"""The second opinion: the core says what the trainer says, it decides nothing alone, and training gives the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from harness import ROOT, invite
+from sipsieve.config import policy
+from sipsieve.decision.engine import Engine
+from sipsieve.detection import opinion, ruleset
+from sipsieve.model import Decision, Source, Verdict
+
+sys.path.append(str(ROOT / "tests" / "detection"))
+
+import train
+
+SOURCE = Source("192.0.2.4", 5060, "udp", "192.0.2.4")
+WEIGHTS = opinion.FOLDER / "weights.bin"
+RULES = ruleset.load()
+
+#: A text on which no rule is sure, and one on which a rule is that is not sure of itself; both read like attacks.
+ALONE, BESIDE = b"'Bob' or 'Robert'", b"1000=1"
+
+
+def guard(use: str, more: str = "") -> Engine:
+    return Engine(policy.loads(f'[limits]\nenabled = false\n[detection]\nmodel = "{use}"\n{more}'), RULES)
+
+
+def decide(engine: Engine, *names: bytes) -> Decision:
+    raw = invite()
+    for number, name in enumerate(names):
+        raw = raw.replace(b"\r\nCall-ID", b"\r\nX-Name-%d: %s\r\nCall-ID" % (number, name), 1)
+    return engine.decide(raw, SOURCE, 0.0, SimpleNamespace(knows_dialog=lambda _: False))  # type: ignore[arg-type]
+
+
+def opinions(decision: Decision) -> list[int]:
+    return [finding.score for finding in decision.findings if finding.rule == opinion.RULE]
+
+
+def test_the_core_says_what_the_trainer_says() -> None:
+    content = WEIGHTS.read_bytes()
+    scale, bias, _ = struct.unpack("<fff", content[8:20])
+    trained = train.Weights(np.frombuffer(content[20:], dtype=np.int8).astype(np.int32), scale, bias)
+    texts = [text.text for text in train.corpora.own_benign()] + [b"'" + bytes(range(256)) * 3, b"'", b"none", b"\xff;"]
+    asked = 0
+    for text, odds in zip(texts, trained.scores(texts), strict=True):
+        said = opinion.load().score(text)
+        assert (said is None) == (odds == -np.inf), text
+        if said is not None:
+            asked += 1
+            assert said == pytest.approx(odds, abs=1e-9)
+    assert asked > 100
+
+
+def test_the_card_is_of_the_weights_that_are_shipped() -> None:
+    card = json.loads((opinion.FOLDER / "card.json").read_text())
+    content = WEIGHTS.read_bytes()
+    assert card["sha256"] == hashlib.sha256(content).hexdigest()
+    assert len(content) <= 512 * 1024
+    assert card["threshold"] == pytest.approx(struct.unpack("<f", content[16:20])[0])
+    assert card["held back"]["ordinary names"]["reads like an attack"] <= 0.0005
+
+
+def test_training_gives_the_same_bytes() -> None:
+    texts = {
+        "corpus": [b"' or 1=1--", b"$(reboot)", b"x';drop table a--", b"<script>alert(1)</script>"],
+        "names": [b"Bob's Diner", b"Kim; Su", b"Candles, Gifts, & More", b"Max <Smith>"],
+    }
+    made = [train.fitted(texts).to_bytes(1.5) for _ in range(2)]
+    assert made[0] == made[1]
+    assert hashlib.sha256(made[0]).hexdigest()[:16] == "34077588cbad2615"
+    more = {**texts, "names": [*texts["names"], b"O'Brien"]}
+    assert train.fitted(more).to_bytes(1.5) != made[0]
+
+
+def test_off_it_is_not_asked_and_noted_it_decides_nothing() -> None:
+    off, note = guard("off"), guard("note")
+    for text, verdict in ((ALONE, Verdict.ALLOW), (BESIDE, Verdict.SCRUB)):
+        assert opinions(decide(off, text)) == []
+        assert len(opinions(decide(note, text))) == 1
+        assert decide(off, text).verdict is verdict
+        assert decide(note, text).verdict is verdict
+
+
+def test_alone_it_takes_out_and_refuses_nothing_however_many_values_read_so() -> None:
+    for names in ((ALONE,), (ALONE, b'"5" or "6"', b"Bob's --")):
+        decision = decide(guard("scrub"), *names)
+        assert decision.verdict is Verdict.SCRUB
+        assert decision.replacement is not None
+        assert not any(name in decision.replacement for name in names)
+
+
+def test_beside_a_rule_that_is_not_sure_it_decides() -> None:
+    decision = decide(guard("scrub"), BESIDE)
+    assert opinions(decision) == [5]
+    assert decision.verdict is Verdict.REJECT
+
+
+def test_it_can_be_watched_like_a_rule() -> None:
+    decision = decide(guard("scrub", '[rules]\nobserve = ["second-opinion"]\n'), ALONE)
+    assert decision.verdict is Verdict.SCRUB
+    assert not decision.enforced
+
+
+def test_the_reason_names_what_weighed_most_in_printable_characters() -> None:
+    text = b"\x01' or '\xff'"
+    (noted,) = [one for one in decide(guard("note"), b'"5" or "6"').findings if one.rule == opinion.RULE]
+    assert "log-odds" in noted.reason
+    grams = opinion.load().strongest(text)
+    assert 1 <= len(grams) <= 3
+    assert all(gram in text for gram in grams)
+    strongest = opinion.load().strongest(b'"5" or "6"')
+    assert all(gram.decode().replace('"', '\\"') in noted.reason for gram in strongest)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"ngrams02" + bytes(12 + (1 << 18))])
+def test_weights_that_cannot_be_used_are_refused_with_their_file(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "weights.bin").write_bytes(content)
+    with pytest.raises(ruleset.RuleError, match=r"weights\.bin: .*detection\.model"):
+        opinion.load(tmp_path)

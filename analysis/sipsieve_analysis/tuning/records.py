@@ -189,22 +189,14 @@ class Reader:
         transport = record.network.transport if isinstance(record.network, _Network) else "udp"
         limit = next((name for name in _CLASSES if name in record.counters), "")
         whose = (source.ip, transport, limit) if limit else None
-<<<<<<< HEAD
         if record.event.steady is None:
             now = self.clock.seconds(time, whose, record.counters.get(limit, 0))
-=======
-        now = self.clock.seconds(time, whose, record.counters.get(limit, 0))
-        bits = self._told(record, limit, transport, time)
-        findings = self._findings(record)
-        if sip.raw is not None and not sip.raw.endswith("…"):
-            raw, bits = as_sent(sip.raw), bits | _WHOLE
->>>>>>> 123a3f6 (sipsieve learn knows a site's own normal, says what is unusual beside it and why, and proposes rules that a person accepts)
         else:
             now = self.clock.exact(time, record.event.steady)
         bits = self._told(record, limit, transport, time)
         kept = sip.raw is not None and sip.kept
         if sip.raw is not None and (kept == "exact" or (not kept and not sip.raw.endswith("…"))):
-            raw, bits = as_kept(sip.raw) if kept else _as_sent(sip.raw), bits | _WHOLE
+            raw, bits = as_kept(sip.raw) if kept else as_sent(sip.raw), bits | _WHOLE
         elif sip.raw is not None and kept == "changed":
             self.thin["changed message"] += 1
             raw = as_kept(sip.raw)

@@ -28,10 +28,9 @@ _TIMEOUT: Final = 10.0
 _TAIL: Final = 4 << 20
 
 
-<<<<<<< HEAD
 #: An alert with its identity.
 Posted = tuple[str, dict[str, Any]]
-=======
+
 #: The kind of alerts that no rule and no rank stands behind.
 UNUSUAL: Final = "unusual"
 
@@ -55,7 +54,6 @@ def unusual_alert(review: Review) -> dict[str, Any]:
         "last_seen": when(review.last_us),
         "action": f"Look at it. If it is nothing: sipsieve learn usual {review.id}",
     }
->>>>>>> 123a3f6 (sipsieve learn knows a site's own normal, says what is unusual beside it and why, and proposes rules that a person accepts)
 
 
 class Sink(Protocol):

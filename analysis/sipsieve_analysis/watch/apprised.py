@@ -20,9 +20,10 @@ _TYPES: Final = {
     "immediate": apprise.NotifyType.FAILURE,
     "high": apprise.NotifyType.WARNING,
     "medium": apprise.NotifyType.INFO,
+    "review": apprise.NotifyType.INFO,
     "low": apprise.NotifyType.INFO,
 }
-_ORDER: Final = ("low", "medium", "high", "immediate")
+_ORDER: Final = ("review", "low", "medium", "high", "immediate")
 
 
 class _Rules(Protocol):

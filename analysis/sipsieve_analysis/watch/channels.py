@@ -16,9 +16,9 @@ from msgspec import Meta, Struct
 from . import alerts
 
 #: Tiers from the mildest to the gravest.
-TIERS: Final = ("low", "medium", "high", "immediate")
+TIERS: Final = ("review", "low", "medium", "high", "immediate")
 
-Tier = Literal["medium", "high", "immediate"]
+Tier = Literal["review", "medium", "high", "immediate"]
 
 
 class ChannelError(ValueError):

@@ -126,7 +126,7 @@ class Watcher:
                     continue
                 alert = unusual_alert(review)
                 self._memory.know([pair], 0)
-                self._memory.post(alert["id"], [sink.name for sink in self._sinks], alert)
+                self._delivery.post(alert)
                 told.append(alert)
         for alert in told:
             self._tell(alert)

@@ -17,6 +17,7 @@ _KINDS: Final = {
     "campaign": "an attacker does something else",
     "rank": "an attacker has become graver",
     "address": "an attacker has a new address",
+    "unusual": "unusual here, no rule stands behind it",
     "test": "a test; nobody attacks",
 }
 
@@ -27,7 +28,7 @@ def message(told: Sequence[dict[str, Any]]) -> tuple[str, str]:
     parts = [_report(alert) if alert["kind"] == "report" else _alert(alert) for alert in told]
     if len(parts) == 1:
         return parts[0]
-    gravest = max((alert["tier"] for alert in told), key=("low", "medium", "high", "immediate").index)
+    gravest = max((alert["tier"] for alert in told), key=("review", "low", "medium", "high", "immediate").index)
     body = "\n\n".join(f"{title}\n{text}" for title, text in parts)
     return f"sipsieve: {len(told)} alerts, the gravest {gravest}", body
 

@@ -285,12 +285,12 @@ def test_at_night_only_the_gravest_is_told_and_the_rest_in_the_morning_in_one_me
     assert told["title"] == "sipsieve: 2 alerts, the gravest high" and len(hook.seen) == 2
 
 
-@pytest.mark.parametrize(("tier", "heard"), [("medium", 3), ("high", 2), ("immediate", 1)])
+@pytest.mark.parametrize(("tier", "heard"), [("review", 4), ("medium", 3), ("high", 2), ("immediate", 1)])
 def test_a_channel_is_told_from_its_tier_on(tier: str, heard: int, tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     path.write_text(f'[[channel]]\nname = "x"\nwebhook = "http://127.0.0.1:9/"\ntier = "{tier}"\n')
     [sink] = channels.read(path, UTC)
-    assert sum(sink.wants(alert(1, grade)) for grade in ("medium", "high", "immediate")) == heard
+    assert sum(sink.wants(alert(1, grade)) for grade in ("review", "medium", "high", "immediate")) == heard
 
 
 def test_what_a_stranger_wrote_is_no_line_link_or_mention() -> None:
@@ -364,3 +364,12 @@ def test_the_signature_is_the_standards() -> None:
     key = alerts.secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     made = alerts.signature(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
     assert made["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_what_is_unusual_is_told_in_words_where_a_channel_asks_for_it(hook: Hook, post: Any) -> None:
+    there = post(f'[[channel]]\nname = "chat"\nurl = "json://127.0.0.1:{hook.port}/"\ntier = "review"\n')
+    hook.up()
+    there.post(alert(1, "review", kind="unusual", intents=[]), alert(2, "high"))
+    there.later()
+    said = json.loads(hook.seen[0][1])
+    assert said["title"] == "sipsieve: 2 alerts, the gravest high" and "unusual here" in said["message"]

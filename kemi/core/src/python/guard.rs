@@ -481,7 +481,14 @@ impl Guard {
     }
 
     /// Refuses what is not even looked at, and counts it first.
-    fn turn_away(&self, py: Python<'_>, mut decision: Decision<'_>, message: &Message<'_>, source: &Source, now: Moment) {
+    fn turn_away(
+        &self,
+        py: Python<'_>,
+        mut decision: Decision<'_>,
+        message: &Message<'_>,
+        source: &Source,
+        now: Moment,
+    ) {
         if decision.answer.status > 0 && !self.answerable(py) {
             (decision.verdict, decision.answer) = (Verdict::Drop, Answer::NONE);
         }
@@ -628,7 +635,12 @@ fn unscrubbed(reason: &mut String) {
     reason.push_str("; could not be scrubbed");
 }
 
-fn entry<'e, 'a>(decision: &'e Decision<'a>, source: &'e Source, message: &'e Message<'a>, now: Moment) -> Entry<'e, 'a> {
+fn entry<'e, 'a>(
+    decision: &'e Decision<'a>,
+    source: &'e Source,
+    message: &'e Message<'a>,
+    now: Moment,
+) -> Entry<'e, 'a> {
     Entry {
         now: now.wall,
         steady: now.steady,

@@ -124,6 +124,7 @@ fn main() {
                 text_bodies: false,
             },
             patches: Default::default(),
+            model: None,
         }),
         networks: Arc::new(Networks::new(Vec::new(), 32, 64)),
         policy: policy(

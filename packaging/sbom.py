@@ -29,9 +29,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 #: Lists of Python packages that a release names: what runs inside Kamailio, the command line, and its extras.
 PINS: Final = (
     "kemi/requirements.txt",
-    "analysis/requirements.txt",
-    "analysis/requirements-analyze.txt",
-    "analysis/requirements-narrate.txt",
+    *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("analysis/requirements*.txt")),
 )
 
 

@@ -73,7 +73,7 @@ class Sources:
         if not record.ip or (record.ip not in self._messages and len(self._messages) >= _MOST):
             return
         self._messages[record.ip] += 1
-        if record.is_blocked:
+        if record.is_suspect:
             self._refused[record.ip] += 1
         elif record.sip.method in ("REGISTER", "INVITE"):
             self._asked[record.transaction] = record.ip
@@ -107,7 +107,7 @@ class Accepted:
                 else:
                     self.left_out["not accepted by the server"] += 1
             return
-        if record.is_blocked:
+        if record.is_suspect:
             self.left_out["refused, or a rule found something"] += 1
         elif record.sip.type != "request":
             self.left_out["not to be read"] += 1

@@ -81,8 +81,13 @@ class Told(Struct):
 
     @property
     def is_blocked(self) -> bool:
-        """Whether the guard refused it, or found something in it that counts."""
-        return self.event.action in ("reject", "drop", "scrub") or any(found.score for found in self.findings)
+        """Whether the guard refused it, or took something out of it."""
+        return self.event.action in ("reject", "drop", "scrub")
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it was blocked, or something was found in it that counts."""
+        return self.is_blocked or any(found.score for found in self.findings)
 
 
 _DECODER: Final = msgspec.json.Decoder(Told)

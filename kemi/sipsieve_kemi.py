@@ -74,7 +74,17 @@ try:
     from sipsieve import _core, model
     from sipsieve.abuse import ban_table, bans, own_addresses, shared_counters
     from sipsieve.config import policy
-    from sipsieve.control import accounting, admin, killswitch, last_good, reload, scoreboard, shared_memory, timer
+    from sipsieve.control import (
+        accounting,
+        admin,
+        feeds,
+        killswitch,
+        last_good,
+        reload,
+        scoreboard,
+        shared_memory,
+        timer,
+    )
     from sipsieve.decision import fail_mode, revision
     from sipsieve.decision_log import backlog, writer
     from sipsieve.detection import ruleset
@@ -177,7 +187,10 @@ class Sipsieve:
         with ownership.owner_of(os.path.dirname(self._log_path) or "."):
             self._use(revision.build(1, loaded, first.rules))
             self._shared = shared_memory.Shared(
-                loaded.log.summary_seconds, f"{self._log_path}.ledger", loaded.limits.capacity
+                loaded.log.summary_seconds,
+                f"{self._log_path}.ledger",
+                loaded.limits.capacity,
+                loaded.feeds.capacity if loaded.feed else 0,
             )
         self._journal = writer.Journal(self._log_path, self._shared.torn)
         self._accounting = accounting.Accounting(self._shared, self._journal, self._revision.recorder)
@@ -327,6 +340,7 @@ class Sipsieve:
             "judge": engine.judge,
             "recorder": live.recorder.core,
             "memory": self._shared.memory,
+            "feeds": self._shared.feeds if live.policy.feed else None,
             "journal": self._journal,
             "sequence": self._accounting.sequence,
             "spent": self._shared.spent,
@@ -352,6 +366,7 @@ class Sipsieve:
             "answerable": _answerable,
             "answer": _answer,
             "replace": _replace,
+            "spared": self._never_banned,
         }
         self._guard = guard = _core.Guard(plan)
         if type(self).sipsieve_message is Sipsieve.sipsieve_message:
@@ -482,7 +497,10 @@ class Sipsieve:
         """In the process that operators talk to, which has the last place on the board."""
         self._board.attach(shared_memory.WORKERS - 1, os.getpid(), self._revision.number, now)
         place = admin.Place(self._policy_path, self._log_path, self._started)
-        server = admin.Server(place, self._shared, KSR.htable.sht_get, self._workers, _is_off, lambda: self._counters)
+        feeder = feeds.Feeder(self._shared.feeds, self._accounting.notice)
+        server = admin.Server(
+            place, self._shared, KSR.htable.sht_get, self._workers, _is_off, lambda: self._counters, feeder
+        )
         held = reload.Control(self._revision, self._load, self._shared.broadcast, time.time)
         return admin.Administration(held, server, self._adopt, self._accounting.notice, self._failed)
 

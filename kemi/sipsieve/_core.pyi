@@ -158,6 +158,9 @@ def scrub(raw: bytes, spans: Sequence[tuple[int, int]], /) -> bytes:
 
 # Who sends.
 
+#: Entries, invalid lines, the first of them, private, too wide, expired, when the next one expires, thousandths of IPv4.
+_Report = tuple[int, int, str, int, int, int, int, int]
+
 @final
 class Networks:
     """Networks as (address, prefix, trusted, enforced), the longest prefix first."""
@@ -167,6 +170,24 @@ class Networks:
     ) -> Networks: ...
     def source(self, ip: str, port: int, transport: str) -> tuple[str, int, str, str, bool, bool | None, int, str]:
         """The fields of `model.Source`."""
+
+MOST_FEEDS: int
+
+@final
+class Feeds:
+    """Lists from outside: room for so many ranges, in memory that processes share which are forked later."""
+
+    def __new__(cls, capacity: int) -> Feeds: ...
+    def publish(self, feeds: Sequence[tuple[str, str, bool, str]], now: int) -> list[_Report]:
+        """Puts lists in force: name, action, whether private addresses count, lines. Raises ValueError without room."""
+    def find(self, ip: str) -> tuple[str, str, str] | None:
+        """The list that an address stands on: name, entry, action."""
+    @property
+    def generation(self) -> int:
+        """Changes with each table."""
+
+def read_feed(text: str, private: bool, now: int) -> _Report:
+    """What a list holds, without putting it in force."""
 
 def key(text: str, prefix: int, /) -> str:
     """What an address is counted and banned under, at that prefix."""

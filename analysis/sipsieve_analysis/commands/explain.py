@@ -96,7 +96,9 @@ def _address(policy: policies.Policy, address: str, live: dict[str, Any] | None,
         raise click.BadParameter(
             f"{address!r} is no address; allowed: 203.0.113.7 or 2001:db8::7", param_hint="ADDRESS"
         ) from None
-    facts["live"] = None if live is None else {"counters": live["counters"], "ban": live["ban"]}
+    facts["live"] = (
+        None if live is None else {"counters": live["counters"], "ban": live["ban"], "feed": live.get("feed")}
+    )
     click.echo(json.dumps(facts) if as_json else "\n".join(text_of_address(facts, time.time())))
 
 

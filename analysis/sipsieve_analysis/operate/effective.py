@@ -80,6 +80,8 @@ def text_of_address(facts: dict[str, Any], now: float) -> list[str]:
     for kind, counts in live["counters"].items():
         shown = ", ".join(f"{name} {count}" for name, count in counts.items()) or "nothing in this minute"
         lines.append(f"  now, {kind:<7} {shown}")
+    if listed := live.get("feed"):
+        lines.append(f"  listed       by {harmless(listed['feed'])}: {harmless(listed['entry'])} ({listed['action']})")
     ban = live["ban"]
     if ban is None:
         return [*lines, "  banned       no"]

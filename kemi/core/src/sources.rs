@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use crate::feeds::Listed;
+
 /// One `[[network]]` of the policy.
 #[derive(Clone, Copy, Debug)]
 pub struct Network {
@@ -34,6 +36,8 @@ pub struct Source {
     pub cell: String,
     /// Over a transport whose handshake shows that the peer receives what is sent to its address.
     pub connected: bool,
+    /// The list from outside that it stands on; who has the lists looks there.
+    pub listed: Option<Listed>,
 }
 
 /// The policy's networks, ready to be asked.
@@ -97,6 +101,7 @@ impl Networks {
                 enforced: None,
                 network: -1,
                 connected,
+                listed: None,
             };
         };
         let place = self.place(address);
@@ -112,6 +117,7 @@ impl Networks {
             enforced: network.and_then(|network| network.enforced),
             network: place.and_then(|place| i32::try_from(place).ok()).unwrap_or(-1),
             connected,
+            listed: None,
         }
     }
 

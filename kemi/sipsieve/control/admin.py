@@ -12,6 +12,7 @@ from ..abuse.shared_counters import BANS, COUNTS, LIVE_BANS
 from ..decision.revision import Revision
 from ..model import Notice, Standings
 from . import rpc_table, status
+from .feeds import Feeder
 from .reload import Answer, Control
 from .scoreboard import Worker
 from .shared_memory import Shared
@@ -39,6 +40,7 @@ class Server(NamedTuple):
     workers: Callable[[], list[tuple[Worker, int]]]
     is_off: Callable[[], bool]
     counters: Callable[[], Standings]
+    feeder: Feeder
 
 
 class Administration:
@@ -64,6 +66,7 @@ class Administration:
         """Takes back what is over, answers what is asked, writes what was changed. `steady`: a clock never set."""
         if over := self._control.expire(clock()):
             self._note(over, clock())
+        self._server.feeder.round(self._control.revision.policy, clock())
         rpc_table.serve(table, lambda asked: self.answer(asked, clock(), steady()))
         self._write(clock())
 
@@ -74,6 +77,8 @@ class Administration:
                 return self._status(now, steady)
             if asked.get("do") == "source":
                 return self._standing(str(asked.get("ip", "")), steady)
+            if asked.get("do") in ("feeds", "refresh"):
+                return self._feeds(asked, now)
             answer = self._control.handle(asked, now)
         except Exception as error:
             self._failed(error)
@@ -118,6 +123,12 @@ class Administration:
             "totals": status.facts(server.shared.board.totals()),
         }
 
+    def _feeds(self, asked: Mapping[str, Any], now: float) -> dict[str, Any]:
+        feeder, name = self._server.feeder, str(asked.get("name", ""))
+        if asked.get("do") == "refresh" and not feeder.refresh(name):
+            return {"ok": False, "error": f"{name or 'feed'}: the policy in force has no such list"}
+        return {"ok": True, "now": now, **feeder.status(self._control.revision.policy, now)}
+
     def _standing(self, ip: str, steady: float) -> dict[str, Any]:
         revision = self._control.revision
         key = revision.networks.source(ip, 0, "udp").key
@@ -127,6 +138,7 @@ class Administration:
             "ok": True,
             "counters": revision.engine.standing(ip, steady, self._server.counters()),
             "ban": ban._asdict() if ban else None,
+            "feed": self._server.feeder.find(ip),
             "set": {name: setting.text for name, setting in self._control.set.items()},
             "policy_file": self._server.place.resolved,
         }

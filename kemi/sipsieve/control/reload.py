@@ -12,7 +12,7 @@ from ..detection import ruleset
 from .broadcast import Broadcast, TooLarge
 
 #: Keys that hold since the start: memory and files were laid out by them.
-AT_START: Final = ("log.path", "log.summary_seconds", "limits.capacity", "bans.capacity")
+AT_START: Final = ("log.path", "log.summary_seconds", "limits.capacity", "bans.capacity", "feeds.capacity")
 
 #: Values set at a time; more are a policy file.
 MAX_SET: Final = 64

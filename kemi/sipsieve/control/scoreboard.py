@@ -18,7 +18,15 @@ METHODS: Final = (
 )  # fmt: skip
 ACTIONS: Final = ("allow", "scrub", "reject", "drop", "banned", "error", "other")
 TRANSPORTS: Final = ("udp", "tcp", "tls", "ws", "wss", "sctp", "other")
-FAMILIES: Final = (*Actions.__struct_fields__, "limits", "content_length_zero", "destinations", "accounts", "other")
+FAMILIES: Final = (
+    *Actions.__struct_fields__,
+    "limits",
+    "content_length_zero",
+    "destinations",
+    "accounts",
+    "feed",
+    "other",
+)
 
 _PID: Final = 0
 _EDITION: Final = 1

@@ -17,10 +17,11 @@ class Shared:
     """All tables that processes share.
 
     `ledger_path` names a file for the ledger, so that counts survive `kill -9`; where it can't be had (not writable,
-    held by another server) anonymous memory serves. `interval` in seconds, `capacity` in counters of a window.
+    held by another server) anonymous memory serves. `interval` in seconds, `capacity` in counters of a window, `listed` in entries of
+    lists from outside.
     """
 
-    def __init__(self, interval: int, ledger_path: str = "", capacity: int = 32768) -> None:
+    def __init__(self, interval: int, ledger_path: str = "", capacity: int = 32768, listed: int = 0) -> None:
         #: What is counted and remembered of messages.
         self.memory = _core.Memory(capacity, ledger_path, WORKERS, interval)
         self.counts = self.memory.counts
@@ -33,6 +34,8 @@ class Shared:
         self.torn = _core.Words(1)
         #: Bytes of records in the running second.
         self.spent = _core.Words(1)
+        #: Lists from outside; None where there is no room for any.
+        self.feeds = _core.Feeds(listed) if listed else None
         self.board = Scoreboard(WORKERS)
         # Only pages that are written take memory, so the room for a revision costs nothing until a reload.
         self.broadcast = Broadcast(memoryview(mmap.mmap(-1, Broadcast.bytes_for())))

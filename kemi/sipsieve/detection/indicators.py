@@ -13,7 +13,9 @@ from ..model import Finding
 MAX_INDICATORS: Final = 8
 
 #: Families whose findings hold the message's own words, and not a payload.
-_NO_PAYLOAD: Final = frozenset({"structure", "limits", "content_length_zero", "destinations", "accounts", "model"})
+_NO_PAYLOAD: Final = frozenset(
+    {"structure", "limits", "content_length_zero", "destinations", "accounts", "model", "feed"}
+)
 
 
 @dataclass(slots=True, frozen=True, order=True)

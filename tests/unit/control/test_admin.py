@@ -15,6 +15,7 @@ from sipsieve.abuse.own_addresses import OwnAddresses, local_ipv6
 from sipsieve.config import policy
 from sipsieve.control import rpc_table
 from sipsieve.control.admin import Administration, Place, Server
+from sipsieve.control.feeds import Feeder
 from sipsieve.control.reload import Control
 from sipsieve.control.scoreboard import Worker
 from sipsieve.control.shared_memory import Shared
@@ -69,6 +70,7 @@ class Desk:
             lambda: [(worker, 5_000_000)],
             lambda: True,
             lambda: _Counters(),  # type: ignore[arg-type, return-value]
+            Feeder(None, self._notice),
         )
         self.administration = Administration(
             control, server, lambda new, now: self.adopted.append(new.number), self._notice, self.errors.append

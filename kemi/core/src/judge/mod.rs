@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use crate::detect::{self, Finding, Scratch};
 use crate::engine::{Engine, Seen};
+use crate::feeds::Action as Listing;
 use crate::sip::{Kind, PartKind, Span, dialog, http};
 use crate::sources::{Networks, Source};
 use crate::state::earned::name_of;
@@ -146,6 +147,9 @@ pub const HTTP: &[u8] = b"HTTP";
 
 const CONTENT_LENGTH_ZERO: &str = "content-length-zero";
 
+/// Rule and family of what lists from outside say of a source.
+pub const LISTED: &str = "feed";
+
 /// What one message can weigh against its source, twice what rejects it: four rules that fire on one odd name are one odd name.
 const MAX_WEIGHT: u64 = 10;
 
@@ -193,6 +197,25 @@ fn of_limit(excess: &Excess) -> Finding<'static> {
     }
 }
 
+/// The finding on a request from an address on a list. Trusted networks stand on none; what belongs to a call goes on.
+fn listed(source: &Source, kind: Kind, in_dialog: bool) -> Option<Finding<'static>> {
+    let listed = source.listed.as_ref()?;
+    if source.trusted || kind == Kind::Reply || in_dialog {
+        return None;
+    }
+    Some(Finding {
+        rule: LISTED,
+        family: LISTED,
+        score: 0,
+        field: Cow::Borrowed("source"),
+        reason: Cow::Owned(format!("the source is on the list {}: {}", listed.feed, listed.entry)),
+        excerpt: Cow::Borrowed(b""),
+        span: Span::default(),
+        part: PartKind::Text,
+        removable: false,
+    })
+}
+
 impl Judge {
     /// Decides on one message. `now` in seconds of a clock that never steps.
     ///
@@ -233,6 +256,9 @@ impl Judge {
             }
         } else if kind == Kind::Reply && !seen.malformed {
             decision.ban = self.learn(seen, now, counters, in_transaction);
+        }
+        if let Some(finding) = listed(source, kind, in_dialog) {
+            watched = self.listed(&mut decision, finding, source, watched);
         }
         if decision.verdict == Verdict::Scrub {
             self.scrub(seen, &mut decision);
@@ -390,6 +416,23 @@ impl Judge {
     fn heeded<'a>(&self, findings: &[Finding<'a>]) -> Vec<Finding<'a>> {
         let heeded = findings.iter().filter(|finding| !self.policy.is_observed(finding.rule));
         heeded.cloned().collect()
+    }
+
+    /// What the list says that a source stands on, beside what was found. Returns whether the verdict is only watched.
+    fn listed<'a>(&self, decision: &mut Decision<'a>, finding: Finding<'a>, source: &Source, watched: bool) -> bool {
+        let only_watched = self.policy.is_observed(LISTED);
+        let action = source.listed.as_ref().map_or(Listing::Note, |listed| listed.action);
+        let refused = decision.verdict.ends() && !watched;
+        let ends = action != Listing::Note && !refused && !(only_watched && decision.verdict != Verdict::Allow);
+        if ends {
+            (decision.verdict, decision.answer) = match action {
+                Listing::Drop => (Verdict::Drop, Answer::NONE),
+                _ => (Verdict::Reject, Answer::FORBIDDEN),
+            };
+            decision.reason = finding.reason.clone().into_owned();
+        }
+        decision.findings.push(finding);
+        if ends { only_watched } else { watched }
     }
 
     /// Makes the new bytes; a request in which something is left is refused: where grammar is broken, a placeholder may make

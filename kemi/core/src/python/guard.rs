@@ -11,11 +11,13 @@ use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
 use crate::detect::Scratch;
 use crate::engine::Seen;
+use crate::feeds::Listed;
 use crate::judge::counters::{Shared, WINDOW};
 use crate::judge::limits::Counts;
 use crate::judge::pressure::{Pressure, Step, Thresholds};
 use crate::judge::{self, Answer, Decision, Verdict};
 use crate::python::account::{Account, ERROR, Entry};
+use crate::python::feeds::Feeds;
 use crate::python::judge::Judge;
 use crate::python::state::Memory;
 use crate::python::words::Words;
@@ -57,6 +59,8 @@ struct Calls {
     answerable: Py<PyAny>,
     /// (status, phrase, seconds): answers the request at hand; seconds: after which to try again, 0 for nothing of that.
     answer: Py<PyAny>,
+    /// (key) -> bool: whether it is trusted, or this server's own.
+    spared: Py<PyAny>,
     /// (bytes, by_route) -> 0: they are in place, 1: they can't be put there, 2: sipsieve.cfg does it and asks again.
     replace: Py<PyAny>,
 }
@@ -85,6 +89,8 @@ struct Work {
     scratch: Scratch,
     /// By `proto|address|port`.
     senders: HashMap<String, Source>,
+    /// The lists that they were looked for on.
+    lists: u64,
     scrubbed: Option<Scrubbed>,
     /// What the last odd message and its place are known by, and what became of it.
     last: (u64, i64),
@@ -98,6 +104,8 @@ struct Work {
 pub struct Guard {
     judge: Arc<judge::Judge>,
     memory: Py<Memory>,
+    /// Lists from outside; `None` where the policy names none.
+    feeds: Option<Py<Feeds>>,
     account: Account,
     calls: Calls,
     /// ("$mb",)
@@ -126,6 +134,7 @@ impl Guard {
         Ok(Self {
             judge: Arc::clone(&of("judge")?.cast::<Judge>()?.get().inner),
             memory: of("memory")?.cast::<Memory>()?.clone().unbind(),
+            feeds: of("feeds")?.extract()?,
             account: Account::new(plan)?,
             calls: Calls {
                 get: call("get")?,
@@ -139,6 +148,7 @@ impl Guard {
                 answerable: call("answerable")?,
                 answer: call("answer")?,
                 replace: call("replace")?,
+                spared: call("spared")?,
             },
             whole_message: PyTuple::new(py, ["$mb"])?.unbind(),
             head: of("head")?.cast::<Words>()?.clone().unbind(),
@@ -326,16 +336,26 @@ impl Guard {
         let Work {
             scratch,
             senders,
+            lists,
             passed,
             odd,
             pressure,
             ..
         } = &mut *work;
+        if let Some(feeds) = &self.feeds {
+            let newest = feeds.get().table.generation();
+            if *lists != newest {
+                senders.clear();
+                *lists = newest;
+            }
+        }
         if !senders.contains_key(place) {
             if senders.len() >= MOST_SENDERS {
                 senders.clear();
             }
-            senders.insert(place.to_owned(), self.meet(place)?);
+            let mut source = self.meet(place)?;
+            source.listed = self.listed(py, &source);
+            senders.insert(place.to_owned(), source);
         }
         let Some(source) = senders.get(place) else {
             return Err(PyRuntimeError::new_err("a sender that was just met is gone"));
@@ -585,6 +605,17 @@ impl Guard {
             .parse()
             .map_err(|_| PyValueError::new_err("a port is a number up to 65535"))?;
         Ok(self.judge.networks.source(ip, port, transport))
+    }
+
+    /// The list that a stranger stands on, other than the server itself.
+    fn listed(&self, py: Python<'_>, source: &Source) -> Option<Listed> {
+        let feeds = self.feeds.as_ref().filter(|_| !source.trusted)?;
+        let found = feeds.get().table.find(source.ip.parse().ok()?)?;
+        let spared = self.calls.spared.call1(py, (&source.key,));
+        let spared = self
+            .account
+            .report(py, spared.and_then(|spared| spared.extract::<bool>(py)));
+        (spared == Some(false)).then_some(found)
     }
 
     fn offence(&self, py: Python<'_>, key: &str, scope: judge::Scope) -> u64 {

@@ -42,6 +42,7 @@ fn source_of((ip, port, transport, key, trusted, enforced, network, cell): Sourc
         enforced,
         network,
         cell,
+        listed: None,
     }
 }
 

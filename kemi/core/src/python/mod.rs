@@ -5,6 +5,7 @@ mod accounts;
 mod bulk;
 mod destinations;
 mod detect;
+mod feeds;
 mod guard;
 mod inspection;
 mod journal;
@@ -28,6 +29,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     network::register(module)?;
     sip::register(module)?;
     detect::register(module)?;
+    feeds::register(module)?;
     state::register(module)?;
     record::register(module)?;
     bulk::register(module)?;

@@ -24,13 +24,14 @@ const MAX_PAYLOAD: usize = 4096;
 pub const UNKNOWN: &str = "unknown.invalid";
 
 /// Families whose findings hold the message's own words, and not a payload.
-pub(super) const NO_PAYLOAD: [&str; 6] = [
+pub(super) const NO_PAYLOAD: [&str; 7] = [
     "structure",
     "limits",
     "content_length_zero",
     "destinations",
     "accounts",
     "model",
+    "feed",
 ];
 
 /// What is the same in all records until policy or rules change.

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ..config.policy import Feed
+from ..config.lists import Feed
 
 #: Names under which lists in JSON or CSV have their entries, in the order in which they are looked for.
 _NAMES: Final = (

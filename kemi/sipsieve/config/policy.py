@@ -15,18 +15,16 @@ from msgspec import Meta, Struct
 
 from . import accounts as tenants
 from . import destinations as numbers
+from . import lists
 from .accounts import Accounts, Domain
 from .destinations import Destination, Dialling
+from .lists import Feed, Feeds
 
 Action = Literal["reject", "drop", "scrub", "log"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PerMinute = Annotated[int, Meta(ge=0, le=10_000_000)]
 Seconds = Annotated[int, Meta(ge=1, le=31_536_000)]
-
-
-#: As many as the core's table holds.
-_MOST_FEEDS: Final = 16
 
 
 class PolicyError(ValueError):
@@ -226,43 +224,6 @@ class Shedding(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     unproven_percent: Annotated[int, Meta(ge=0, le=100)] = 0
 
 
-class Feed(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One `[[feed]]`: a list of addresses that somebody else keeps."""
-
-    name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
-    #: `https://…`, `http://…`, or a file's full path.
-    source: Annotated[str, Meta(pattern=r"^(https?:/)?/.{1,2000}$")]
-    format: Literal["plain", "csv", "json", "apiban", "crowdsec"] = "plain"
-    action: Literal["drop", "reject", "note"] = "note"
-    #: Of CSV a column's name or number, of JSON the name of the value.
-    column: str = ""
-    refresh_seconds: Seconds = 3600
-    #: How long a copy counts that could not be fetched anew.
-    expire_seconds: Seconds = 604_800
-    #: What is sent as `X-Api-Key`.
-    key_file: str = ""
-    #: Whether private, loopback and multicast addresses on it count.
-    private: bool = False
-
-    @property
-    def is_url(self) -> bool:
-        """Whether it is fetched from the web."""
-        return not self.source.startswith("/")
-
-
-class Feeds(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Bounds of all lists from outside, and where their last good copies are kept."""
-
-    folder: str = "/var/lib/sipsieve/feeds"
-    capacity: Annotated[int, Meta(ge=1024, le=4_000_000)] = 1_000_000
-    max_bytes: Annotated[int, Meta(ge=1024, le=1_000_000_000)] = 64_000_000
-    timeout_seconds: Annotated[int, Meta(ge=1, le=600)] = 60
-
-    def place(self, feed: Feed) -> str:
-        """The file with a list's last good copy."""
-        return f"{self.folder}/{feed.name}.list"
-
-
 class Failure(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What becomes of a message when the guard itself fails."""
 
@@ -358,16 +319,9 @@ def _check(policy: Policy) -> None:
     try:
         tenants.check(policy.domain)
         numbers.check(policy.destinations)
-    except (tenants.AccountError, numbers.DestinationError) as error:
+        lists.check(policy.feed)
+    except (tenants.AccountError, numbers.DestinationError, lists.FeedError) as error:
         raise PolicyError(str(error)) from error
-    names = [feed.name for feed in policy.feed]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            raise PolicyError(
-                f"feed[{index}].name: {name!r} stands in feed[{names.index(name)}] already; allowed: one each"
-            )
-    if len(names) > _MOST_FEEDS:
-        raise PolicyError(f"feed: {len(names)} lists; allowed: up to {_MOST_FEEDS}")
     if policy.detection.scrub_score > policy.detection.reject_score:
         raise PolicyError(
             f"detection.scrub_score: {policy.detection.scrub_score} is above "

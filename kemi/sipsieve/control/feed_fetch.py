@@ -14,7 +14,7 @@ from typing import IO, Any, Final
 
 from .. import _core
 from ..abuse import feed_formats
-from ..config.policy import Feed, Feeds
+from ..config.lists import Feed, Feeds
 from ..posix import kept_text
 
 #: Memory that reading a list may take beyond what the process has.

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from .. import _core
-from ..config.policy import Feed, Feeds, Policy
+from ..config.lists import Feed, Feeds
+from ..config.policy import Policy
 from ..model import Notice
 from ..posix import kept_text, state_file
 from . import feed_fetch

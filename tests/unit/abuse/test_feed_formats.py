@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from sipsieve import _core
 from sipsieve.abuse import feed_formats
-from sipsieve.config.policy import Feed, PolicyError, loads
+from sipsieve.config.lists import Feed
+from sipsieve.config.policy import PolicyError, loads
 
 NOW = 1_000_000.0
 

@@ -10,8 +10,7 @@ import pytest
 
 from backend import Backend, answer, method
 from harness import ROOT, Server, exchange, invite, request, wait_for
-from replayer.loopback import POLICY as POLICY_OF_THE_LAB
-from replayer.loopback import Loopback
+from replayer.loopback import Loopback, policy_text
 from replayer.replay import replay
 from replayer.scenario import load_all
 from sipsieve.config import policy as policies
@@ -101,8 +100,12 @@ def test_the_same_policy_decides_the_same_over_the_labs_scenarios(lab: Path, tmp
                 if record["event"]["kind"] == "event":
                     del record["sip"]["raw"], record["sip"]["kept"], record["event"]["steady"]
                 out.write(json.dumps(record, separators=(",", ":")) + "\n")
-    recording, decided, bans, other = compared(log, POLICY_OF_THE_LAB)
+    recording, decided, bans, other = compared(log, policy_text())
     assert recording.reader.bad == 0 and decided > 15 and bans >= 2
+    if not whole:
+        # Where a call goes is judged from the whole message, which these records have not, as the reader says.
+        assert recording.reader.thin["no message"] > 0
+        other = [pair for pair in other if not any(rule.startswith("destination-") for rule in pair[0].rules)]
     assert other == []
     if whole:
         # What a secret was taken out of though it was an attack itself.

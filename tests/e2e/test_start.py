@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from harness import KEMI, ROOT, Server, exchange, request, status, wait_for
+from replayer.loopback import without_guard
 from sipsieve_analysis.operate.rpc import Rpc
 
 GOOD = "[limits]\nstatus = 403\n[limits.other]\nper_minute = 2\n"
@@ -199,3 +200,20 @@ def test_the_unit_leaves_little_to_a_worker_that_was_taken_over(tmp_path: Path) 
     level = re.search(r"Overall exposure level for kamailio.service: ([0-9.]+)", done.stdout)
     assert level, done.stdout + done.stderr
     assert float(level[1]) <= 3.0
+
+
+def test_start_within_a_second_of_bare(tmp_path: Path) -> None:
+    """With nothing kept of an earlier start: rules, policy and memory are made ready in that second."""
+    plain = tmp_path / "kamailio.cfg"
+    plain.write_text(without_guard((ROOT / "kamailio.cfg").read_text()))
+
+    def answered(name: str, config: Path) -> float:
+        began = time.monotonic()
+        with Server(tmp_path / name, config=config) as server:
+            assert status(exchange(server, request("OPTIONS"))) == 200
+            return time.monotonic() - began
+
+    # The quickest of some: what else the machine does at the same time is not the guard's.
+    bare = min(answered(f"b{number}", plain) for number in range(4))
+    guarded = min(answered(f"g{number}", ROOT / "kamailio.cfg") for number in range(4))
+    assert guarded - bare < 1.0, f"{guarded:.2f} s, and {bare:.2f} s without"

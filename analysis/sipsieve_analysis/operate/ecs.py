@@ -15,7 +15,7 @@ FORMAT: Final = 1
 
 #: `scheme:user@host:port` with what may follow. What does not look like it stays whole, in `original`.
 _URI: Final = re.compile(
-    r"([A-Za-z][A-Za-z0-9+.-]{0,20}):(?:([^@]{0,512})@)?(\[[0-9A-Fa-f:.]{2,45}\]|[^\[\]:;?@\s]{1,255})(?::(\d{1,5}))?(?:[;?].*)?",
+    r"([A-Za-z][A-Za-z0-9+.-]{0,20}):(?:([^@]{0,512}+)@)?(\[[0-9A-Fa-f:.]{2,45}\]|[^\[\]:;?@\s]{1,255}+)(?::(\d{1,5}))?(?:[;?].*)?",
     re.S,
 )
 

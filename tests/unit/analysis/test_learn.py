@@ -132,7 +132,9 @@ def test_accepted_dialogs_alone_are_learned(learned: Learned) -> None:
     again = learn(lambda: lines)
     assert again.messages == learned.model.messages
     assert again.fields == learned.model.fields
-    assert again.left_out["of senders that were never let in"] >= 0.9 * len(refused)
+    # Of some the guard's own second opinion has said something, which keeps them out before their sender is asked for.
+    why = ("of senders that were never let in", "refused, or a rule found something")
+    assert sum(again.left_out[one] - learned.model.left_out.get(one, 0) for one in why) >= 0.9 * len(refused)
 
 
 def test_a_day_as_any_other_has_few_reviews(learned: Learned) -> None:

@@ -22,15 +22,26 @@ model: venv ## train the second opinion on free text that [detection] model asks
 
 SECONDS ?= 60
 
-fuzz: toolchain ## hunt for inputs that break the core, SECONDS=60 for each target (TARGETS="reader scrub"), guided by coverage
+fuzz: toolchain ## hunt for inputs that break the core, SECONDS=60 for each target (TARGETS="reader scrub" SANITIZER=address)
 	@$(MAKE) -s --no-print-directory deps APT_PACKAGES=g++
 	@export PATH="$$(dirname "$$(make/toolchain cargo)"):$$PATH" CARGO_TARGET_DIR=$(CURDIR)/kemi/core/fuzz/target; \
 	kemi/core/fuzz/run $(or $(filter-out 0,$(SECONDS)),60) $(TARGETS)
 
+# With the seeds run once: what OSS-Fuzz would start from holds.
+oss-fuzz: toolchain ## what OSS-Fuzz would make of this checkout, in build/oss-fuzz/out (SANITIZER=address as there)
+	@$(MAKE) -s --no-print-directory deps APT_PACKAGES=g++
+	@rm -rf build/oss-fuzz; mkdir -p build/oss-fuzz/src build/oss-fuzz/out; ln -s $(CURDIR) build/oss-fuzz/src/sipsieve
+	@export PATH="$$(dirname "$$(make/toolchain cargo)"):$$PATH" CARGO_TARGET_DIR=$(CURDIR)/kemi/core/fuzz/target; \
+	SRC=$(CURDIR)/build/oss-fuzz/src OUT=$(CURDIR)/build/oss-fuzz/out SANITIZER=$(or $(SANITIZER),none) kemi/core/fuzz/oss-fuzz/build.sh
+	@cd build/oss-fuzz/out; for seeds in *_seed_corpus.zip; do \
+		name=$${seeds%_seed_corpus.zip}; python3 -m zipfile -e $$seeds $$name.seeds; \
+		./$$name -runs=1 -max_len=4096 -timeout=20 $$name.seeds >$$name.txt 2>&1 || { cat $$name.txt; exit 1; }; \
+		echo "$$name: ready, $$(ls $$name.seeds | wc -l) seeds"; done
+
 fuzz-engine: venv ## the same for whole decisions, guided by the coverage of the Python that makes them
 	@$(PYTHON) tests/detection/fuzz.py -max_total_time=$(or $(filter-out 0,$(SECONDS)),60) -verbosity=0 -print_final_stats=1
 
-.PHONY: fuzz fuzz-engine
+.PHONY: fuzz oss-fuzz fuzz-engine
 
 novelty: venv ## what a site's own normal finds that no rule knows, and how often it is wrong (PART=… OPTIONS="--json …")
 	@$(PYTHON) tests/novelty/measure.py --corpora $(CORPORA) --part $(or $(PART),develop) $(OPTIONS)

@@ -38,10 +38,19 @@ oss-fuzz: toolchain ## what OSS-Fuzz would make of this checkout, in build/oss-f
 		./$$name -runs=1 -max_len=4096 -timeout=20 $$name.seeds >$$name.txt 2>&1 || { cat $$name.txt; exit 1; }; \
 		echo "$$name: ready, $$(ls $$name.seeds | wc -l) seeds"; done
 
+sanitized: venv ## hostile messages at a Kamailio whose core is built with AddressSanitizer (COUNT=100000 SEED=1)
+	@$(MAKE) -s --no-print-directory deps APT_PACKAGES="gcc kamailio-python3-modules"
+	@export PATH="$$(dirname "$$(make/toolchain cargo)"):$$PATH"; target=$$(rustc -vV | sed -n 's/^host: //p'); cd kemi/core; \
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS=true \
+	CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true cargo build --quiet --release --locked --features python --target $$target \
+		--target-dir target/address; \
+	cd ../..; $(PYTHON) tests/sanitized.py kemi/core/target/address/$$target/release/libsipsieve_core.so \
+		--count $(or $(COUNT),100000) --seed $(or $(SEED),1)
+
 fuzz-engine: venv ## the same for whole decisions, guided by the coverage of the Python that makes them
 	@$(PYTHON) tests/detection/fuzz.py -max_total_time=$(or $(filter-out 0,$(SECONDS)),60) -verbosity=0 -print_final_stats=1
 
-.PHONY: fuzz oss-fuzz fuzz-engine
+.PHONY: fuzz oss-fuzz sanitized fuzz-engine
 
 novelty: venv ## what a site's own normal finds that no rule knows, and how often it is wrong (PART=… OPTIONS="--json …")
 	@$(PYTHON) tests/novelty/measure.py --corpora $(CORPORA) --part $(or $(PART),develop) $(OPTIONS)

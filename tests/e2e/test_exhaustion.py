@@ -44,8 +44,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def free(server: Server) -> int:
-    """Bytes of shared memory that are left."""
-    return int(server.rpc("core.shmmem")["free"])
+    """Bytes of shared memory that are left. Kamailio 6.0 tells of a little less than nothing as of 2^64 less that."""
+    told = int(server.rpc("core.shmmem")["free"])
+    return told if told < 1 << 63 else 0
 
 
 def attacked(server: Server, number: int) -> int:
@@ -96,7 +97,9 @@ def test_messages_that_use_up_private_memory_end_no_process(server: Server) -> N
             phone.send(big)
         assert attacked(server, 100 + number) == 403
     assert server.children() == workers
-    assert "could not allocate private memory" in server.text()
+    # Kamailio 6.0 reads none that is longer than `msg_recv_max_size`, 32,767 bytes, and says so.
+    said = server.text()
+    assert "could not allocate private memory" in said or "read message too large" in said
     assert status(exchange(server, request("OPTIONS"), source=CALLER)) == 200
 
 

@@ -161,7 +161,8 @@ def test_who_started_it_hears_of_it_when_sip_is_answered(tmp_path: Path) -> None
         assert time.monotonic() - began < 1
     finally:
         os.kill(int(wait_for(lambda: pid.exists() and pid.read_text(), "its process id")), signal.SIGTERM)
-        wait_for(lambda: not pid.exists(), "it has ended")
+        # Kamailio itself gives its children up to a minute.
+        wait_for(lambda: not pid.exists(), "it has ended", 70)
 
 
 #: prctl(2): PR_SET_MDWE with PR_MDWE_REFUSE_EXEC_GAIN is what MemoryDenyWriteExecute comes to; 38 is PR_SET_NO_NEW_PRIVS.

@@ -67,8 +67,7 @@ def audited(folder: Path) -> None:
 def lab(folder: Path, keep: bool, names: tuple[str, ...]) -> None:
     """Every scenario in containers, without the guard and with it: up, replay, report, down."""
     everything = load_all(SCENARIOS)
-    chosen = _chosen(names, [loaded for loaded in everything if loaded.scenario.containers], everything)
-    sys.exit(0 if run_lab(chosen, everything, folder.resolve(), keep) else 1)
+    sys.exit(0 if run_lab(_chosen(names, everything, everything), everything, folder.resolve(), keep) else 1)
 
 
 @main.command()

@@ -127,8 +127,6 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     kind: Literal["attack", "legitimate"]
     demo: bool = True
     """Whether `make demo` replays it; a lab-only one needs what loopback has not."""
-    containers: bool = True
-    """Whether `make lab` replays all of them with it; by its name it can be replayed there anyway."""
     sources: dict[str, Host]
     step: tuple[Step, ...]
     decision: tuple[Decision, ...] = ()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import SITE, Server, exchange, invite, status, wait_for
+from harness import SITE, Server, exchange, invite, status
 from sipsieve_analysis.operate.rpc import Rpc, RpcError
 
 HOSTILE = '"\' or 1=1--" <sip:mallory@example.com>;tag=1'
@@ -89,13 +89,16 @@ def test_the_socket_can_be_named(server: Server) -> None:
         Rpc(str(socket_of(server))).call("no_such.command")
 
 
-def test_what_a_datagram_can_not_hold_comes_through_the_fifo(server: Server) -> None:
+def test_a_list_of_bans_of_any_length_is_whole(server: Server) -> None:
+    """Within 64 KiB, beyond that within the socket's buffer, and beyond that: through the FIFO."""
     rpc = Rpc(str(fifo(server)))
     until = int(time.time()) + 600
-    for number in range(600):
+    for number in range(1, 1501):
         key = f"198.51.{number // 250}.{number % 250}"
-        rpc.call("htable.setxs", "sipsieve_bans", key, f"a|manual|1|{until}|1|{'x' * 118}", 600)
-    wait_for(lambda: len(json.loads(sipsieve(server, "bans", "list", "--json").stdout)) == 600, "all bans are listed")
+        rpc.call("htable.setxs", "sipsieve_bans", key, f"a|manual|1|{until}|1|{'x' * 30}", 600)
+        if not number % 100:
+            assert len(rpc.table("sipsieve_bans")) == number
+    assert len(json.loads(sipsieve(server, "bans", "list", "--json").stdout)) == 1500
     rpc.call("htable.flush", "sipsieve_bans")
 
 

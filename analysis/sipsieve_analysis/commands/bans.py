@@ -114,6 +114,17 @@ def flush(rpc_path: str) -> None:
 
 
 @command.command()
+@_rpc
+def announce(rpc_path: str) -> None:
+    """Tells the other nodes of a cluster of all bans once more, as after a cut of the network between them.
+
+    A ban that another node lifted in the meantime comes back by this.
+    """
+    told = _asked(lambda: banlist.announce(Rpc(rpc_path), time.time()))
+    click.echo(f"{told} bans announced")
+
+
+@command.command()
 @click.option(
     "--state", metavar="FILE", default="", help="Where bans are kept (SIPSIEVE_STATE, the policy's [bans] state)."
 )

@@ -69,3 +69,14 @@ def lift(rpc: Rpc, key: str) -> bool:
         with contextlib.suppress(RpcError):
             rpc.call("htable.delete", OFFENCES, f"{key}/{scope}")
     return True
+
+
+def announce(rpc: Rpc, now: float) -> int:
+    """Puts each ban once more as it stands, so that the other nodes of a cluster hear of it; returns how many. Raises `RpcError`."""
+    told = 0
+    for key, value in rpc.table(BANS).items():
+        one = entry(key, value)
+        if one is not None and (left := int(one.until - now)) > 0:
+            rpc.call("htable.setxs", BANS, key, value, left)
+            told += 1
+    return told

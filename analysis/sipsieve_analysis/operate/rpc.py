@@ -32,8 +32,9 @@ _PATIENCE: Final = 2.0
 #: that waits for the end of what somebody began, as a lone `{`.
 _GIVEN_UP: Final = 8192
 
-#: The largest answer that a datagram brings.
-_DATAGRAM: Final = 65536
+#: The largest answer that is taken from a datagram. A server sends as much as its socket's buffer holds (212,992 bytes
+#: where net.core.wmem_default is Linux's own, some 900 bans), and nothing of what is longer.
+_DATAGRAM: Final = 1 << 20
 
 
 class RpcError(Exception):
@@ -68,18 +69,23 @@ class Rpc:
         self.path = path or os.environ.get("SIPSIEVE_RPC") or next(there, DEFAULT_FIFOS[0])
         self._reply_folder = reply_folder
         self._timeout = timeout
+        #: Calls whose answers were longer than a datagram.
+        self._long: set[tuple[str, tuple[str | int, ...]]] = set()
 
     def call(self, method: str, *parameters: str | int) -> Any:
         """The result of one RPC command, decoded from JSON. Raises `RpcError`."""
         beside = f"{self.path.removesuffix('.fifo')}.sock"
         if _is_socket(self.path):
             return self._by_datagram(self.path, method, parameters, self._timeout)
-        if _is_socket(beside):
+        known = (method, parameters)
+        if known not in self._long and _is_socket(beside):
             try:
                 return self._by_datagram(beside, method, parameters, min(_PATIENCE, self._timeout))
             except _NoAnswerError:
                 # A socket that a dead server left behind; or the answer is longer than a datagram.
-                pass
+                answer = self._by_fifo(method, parameters)
+                self._long.add(known)
+                return answer
         return self._by_fifo(method, parameters)
 
     def _by_datagram(self, path: str, method: str, parameters: tuple[str | int, ...], timeout: float) -> Any:
@@ -96,7 +102,9 @@ class Rpc:
             own.settimeout(timeout)
             try:
                 own.sendto(request, path)
-                answer = own.recv(_DATAGRAM)
+                answer, _, flags, _ = own.recvmsg(_DATAGRAM)
+                if flags & socket.MSG_TRUNC:
+                    raise _NoAnswerError(f"{path}: the answer to {method} is longer than {_DATAGRAM} bytes")
             except PermissionError:
                 raise RpcError(
                     f"{path}: not allowed. Call this as root, as Kamailio's user, or as a member of its group"

@@ -1,8 +1,9 @@
-"""A real server under mixed load while workers are killed, disk and memory fill up, the clock is set, files are cut and damaged.
+"""A real server under mixed load while workers are killed, disk and memory fill up, the clock is set, files are cut and damaged,
+and the network to the other node of its cluster is cut.
 
 A seed replays a run.
 
-Call it by `make chaos` (SECONDS, SEED). It mounts a small disk in a namespace of its own, so it needs root. Exit code 1, with what
+Call it by `make chaos` (SECONDS, SEED). It mounts a small disk and cuts a network in namespaces of its own, so it needs root. Exit code 1, with what
 was broken, where an invariant does not hold.
 """
 
@@ -21,14 +22,15 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from backend import Backend, answer
+from chaos_surroundings import Tolerant, hears, kept_bans, membership, rpc_of, severed
 from harness import SDP, Server, invite, request, status
 from sipsieve_analysis.operate.rpc import RpcError
 from sipsieve_analysis.operate.running import Running
@@ -38,6 +40,8 @@ POLICY = """[log]
 summary_seconds = 1
 [network]
 trusted = ["127.12.0.0/16"]
+[limits]
+capacity = 1024
 """
 BROKEN = "[log]\nsumary_seconds = 1\n"
 HOSTILE = '"\' or 1=1--" <sip:mallory@example.com>;tag=1'
@@ -58,6 +62,16 @@ DEAR = request("OPTIONS", headers=("a:b",) * 12_900)
 #: Megabytes of private memory, half of what is usual.
 PRIVATE = "4"
 
+#: Who has calls open that nobody answers, until shared memory is used up; and how long that may trouble others: Kamailio
+#: gives such a call up after ten seconds (kamailio.cfg's `fr_timer`), and what it held after five more.
+HOARDER = "127.12.0.4"
+HOARDED = tuple(f"X-Pad-{number}: {'x' * 400}" for number in range(100))
+SHORTAGE = 30.0
+
+#: Ever new sources: more in a minute than the policy's `capacity` has places for.
+CROWD = "127.{}.{}.{}"
+CROWDED = 3000
+
 #: Who is banned, so that there are bans to keep and to restore: a new address with each look.
 STRANGERS = "127.13.{}.{}"
 
@@ -68,7 +82,7 @@ DISK = 40 * 1024 * 1024
 PUT_AWAY = 10.0
 
 #: What is done to the server.
-ACTIONS = ("kill", "fill", "rotate", "cut", "flip", "clock", "reload", "squeeze")
+ACTIONS = ("kill", "fill", "rotate", "cut", "flip", "clock", "reload", "squeeze", "hoard", "crowd", "part")
 
 #: Seconds by which the wall clock is set, at the most, either way.
 STEP = 7200
@@ -77,41 +91,8 @@ STEP = 7200
 GROWTH = 16 * 1024 * 1024
 
 
-class Tolerant(Server):
-    """Its log may have half lines, where the disk was full in the middle of one: the record is then counted, not written."""
-
-    def records(self, kind: str = "event", *more: Path, current: bool = True) -> list[dict[str, Any]]:
-        """Whole lines that are JSON, of one `event.kind`, "" for all; of further logs, and of the current one."""
-        found = []
-        for path in (*more, *([self.log] if current else ())):
-            for line in path.read_bytes().split(b"\n")[:-1] if path.is_file() else ():
-                try:
-                    record = json.loads(line)
-                except ValueError:
-                    continue
-                if not kind or record["event"]["kind"] == kind:
-                    found.append(record)
-        return found
-
-
 #: Seconds between two calls: Kamailio keeps each transaction for half a minute, and its shared memory is small here.
 PAUSE = 0.02
-
-
-@contextmanager
-def kept_bans(server: Server, state: Path) -> Iterator[None]:
-    """`sipsieve bans keep` beside the server; it must outlive whatever is done to that."""
-    process = subprocess.Popen(
-        [str(Path(sys.executable).with_name("sipsieve")), "bans", "keep", "--state", str(state)],
-        env={**os.environ, "SIPSIEVE_RPC": str(server.folder / "sipsieve_rpc.fifo")},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 class Chaos:
@@ -125,15 +106,20 @@ class Chaos:
         self.sent: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
         self.restarts: list[float] = []
+        self.shortages: list[float] = []
         self.broken: list[str] = []
         self.done: Counter[str] = Counter()
         self.banned = 0
+        self.short = 0
+        #: The least bytes of shared memory that were seen to be free.
+        self.least = 1 << 40
         self.rotated: list[Path] = []
         self.moved_at: dict[Path, float] = {}
         #: Messages of each source on record in logs that were put away, so that hours fit on the disk.
         self.put_away: Counter[str] = Counter()
         self.clock_file = folder / "clock"
         self.server: Server
+        self.neighbour: Server
 
     def restart(self) -> None:
         """What systemd does where a process was killed."""
@@ -224,6 +210,45 @@ class Chaos:
                 with suppress(OSError):
                     sock.sendto(DEAR, ("127.0.0.1", self.server.port))
 
+    def hoard(self) -> None:
+        """Uses up shared memory by calls that are left open; at most once in a while, so that it comes back between."""
+        now = time.monotonic()
+        if self.shortages and now - self.shortages[-1] < SHORTAGE:
+            return
+        self.shortages.append(now)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock, suppress(RpcError, OSError):
+            sock.bind((HOARDER, 0))
+            sock.settimeout(0.2)
+            for number in range(3000):
+                sock.sendto(
+                    request("MESSAGE", uri="sip:nobody@example.com", headers=HOARDED), ("127.0.0.1", self.server.port)
+                )
+                # Not more at once than a socket holds, and until one can't be taken: Kamailio refuses that itself.
+                if not number % 20:
+                    self.over.wait(0.01)
+                    free = int(rpc_of(self.server).call("core.shmmem")["free"])
+                    free = free if free < 1 << 63 else 0
+                    self.least = min(self.least, free)
+                    if free < 1 << 20:
+                        break
+        self.shortages.append(time.monotonic())
+
+    def crowd(self) -> None:
+        """More sources than there are places to count them in."""
+        message = request("OPTIONS")
+        first = self.random.randrange(20, 120)
+        for number in range(CROWDED):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock, suppress(OSError):
+                sock.bind((CROWD.format(first, number // 250, number % 250 + 1), 0))
+                sock.sendto(message, ("127.0.0.1", self.server.port))
+            if not number % 100:
+                self.over.wait(0.01)
+
+    def part(self) -> None:
+        """Cuts the network between the nodes, for less and for longer than what is sent again."""
+        with severed():
+            self.over.wait(self.random.uniform(0.5, 4))
+
     # The load
 
     def call(self, source: str, data: bytes, again: bool) -> tuple[int, int]:
@@ -258,9 +283,13 @@ class Chaos:
             ended = time.monotonic()
             self.over.wait(PAUSE)
             near = any(began - AROUND < moment < ended + AROUND for moment in self.restarts)
-            if code != 200:
+            short = any(moment < ended and began < moment + SHORTAGE for moment in self.shortages)
+            if short and code in (0, 500):
+                # Kamailio has no memory to forward it with.
+                self.short += 1
+            elif code != 200:
                 self.broken.append(f"a customer's call was answered {code}")
-            elif again > 1 and not near:
+            elif again > 1 and not near and not short:
                 self.broken.append(f"a customer's call took {again} retransmissions, no restart near")
 
     def attacks(self) -> None:
@@ -318,9 +347,12 @@ class Chaos:
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "SIPSIEVE_STATE": str(state),
+            **membership(0),
         }
         with (
             Backend(script) as backend,
+            tempfile.TemporaryDirectory(prefix="sipsieve-chaos-node-") as elsewhere,
+            Tolerant(Path(elsewhere), POLICY, workers=1, environment=membership(1)) as neighbour,
             Tolerant(
                 self.folder,
                 POLICY,
@@ -332,6 +364,7 @@ class Chaos:
             kept_bans(server, state),
         ):
             self.server = server
+            self.neighbour = neighbour
             threads = [threading.Thread(target=work) for work in (self.calls, self.attacks, self.strangers)]
             for thread in threads:
                 thread.start()
@@ -357,6 +390,11 @@ class Chaos:
                     self.broken.append(f"{lost} answered messages of {source} are in no record or count")
                 if self.accounted(source) > self.sent[source]:
                     self.broken.append(f"{source} sent {self.sent[source]}, {self.accounted(source)} are accounted for")
+            if not neighbour.alive():
+                self.broken.append("the other node is down")
+            for speaker, listener, source in ((server, neighbour, "127.15.0.1"), (neighbour, server, "127.15.0.2")):
+                if not hears(speaker, listener, source):
+                    self.broken.append(f"a ban of {source} did not reach the other node")
             grown = self.resident() - before
             if grown > GROWTH:
                 self.broken.append(f"a process has grown by {grown} bytes")
@@ -365,6 +403,8 @@ class Chaos:
             "sent": dict(+self.sent),
             "answered": dict(+self.answered),
             "banned": self.banned,
+            "short of memory": self.short,
+            "least free": self.least,
             "grown": grown,
         }
 
@@ -399,7 +439,8 @@ def main() -> int:
             *asked.only,
             "--inside",
         ]
-        return subprocess.run(["unshare", "-m", *again], check=False).returncode
+        return subprocess.run(["unshare", "-mn", *again], check=False).returncode
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     with tempfile.TemporaryDirectory(prefix="sipsieve-chaos-") as name:
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", name], check=True)
         try:

@@ -18,6 +18,18 @@ def test_calls_are_answered_and_accounted_for_while_things_break() -> None:
     seen = json.loads(done.stdout.splitlines()[-1])
     assert done.returncode == 0, seen["broken"]
     assert seen["broken"] == []
-    assert set(seen["done"]) == {"kill", "fill", "rotate", "cut", "flip", "clock", "reload", "squeeze"}
+    assert set(seen["done"]) == {
+        "kill",
+        "fill",
+        "rotate",
+        "cut",
+        "flip",
+        "clock",
+        "reload",
+        "squeeze",
+        "hoard",
+        "crowd",
+        "part",
+    }
     assert min(seen["answered"].values()) > 100
     assert seen["banned"] > 0, "bans were kept and restored all along"

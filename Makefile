@@ -20,7 +20,7 @@ deps: ## install the Debian packages that are missing
 	if [ -n "$$missing" ]; then \
 		echo "installing $$(echo $$missing)"; \
 		$(SUDO) apt-get update -qq; \
-		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o DPkg::Lock::Timeout=300 --no-install-recommends $$missing >/dev/null; \
 	fi
 
 venv: deps core $(VENV)/.done ## the Python packages, in a venv of Debian's own Python

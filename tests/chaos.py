@@ -107,6 +107,9 @@ class Chaos:
         self.answered: Counter[str] = Counter()
         self.restarts: list[float] = []
         self.shortages: list[float] = []
+        self.began = time.monotonic()
+        #: When each action was last done, the latest last.
+        self.last: dict[str, float] = {}
         self.broken: list[str] = []
         self.done: Counter[str] = Counter()
         self.banned = 0
@@ -284,13 +287,22 @@ class Chaos:
             self.over.wait(PAUSE)
             near = any(began - AROUND < moment < ended + AROUND for moment in self.restarts)
             short = any(moment < ended and began < moment + SHORTAGE for moment in self.shortages)
-            if short and code in (0, 500):
-                # Kamailio has no memory to forward it with.
+            if short and code in (0, 408, 500):
+                # Kamailio has no memory to forward it with, or to take the answer with.
                 self.short += 1
             elif code != 200:
-                self.broken.append(f"a customer's call was answered {code}")
+                self.broken.append(f"{self.lately(began)}: a customer's call was answered {code}")
             elif again > 1 and not near and not short:
-                self.broken.append(f"a customer's call took {again} retransmissions, no restart near")
+                self.broken.append(
+                    f"{self.lately(began)}: a customer's call took {again} retransmissions, no restart near"
+                )
+
+    def lately(self, moment: float) -> str:
+        """What was done before that moment, for whoever looks for a cause."""
+        last = [
+            f"{name} {moment - at:.1f} s" for name, at in list(self.last.items()) if 0 <= moment - at < SHORTAGE * 2
+        ]
+        return f"second {moment - self.began:.0f}, after {', '.join(last)}"
 
     def attacks(self) -> None:
         while not self.over.is_set():
@@ -410,6 +422,8 @@ class Chaos:
 
     def did(self, action: Callable[[], None]) -> None:
         """One action, and a pause in which what it broke shows; a server that ended by itself is told of."""
+        self.last.pop(action.__name__, None)
+        self.last[action.__name__] = time.monotonic()
         action()
         self.done[action.__name__] += 1
         self.over.wait(self.random.uniform(0.2, 1.5))

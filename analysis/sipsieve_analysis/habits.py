@@ -94,22 +94,36 @@ def is_telling(agent: str) -> bool:
     return len(agent) >= 3 and not _PRODUCTS.search(agent) and not is_tool(agent) and not is_research(agent)
 
 
-def shape(text: str) -> str:
-    """The form of a Call-ID: runs of digits, of hexadecimal and of letters with their lengths; addresses as one mark."""
-    text = _ADDRESS.sub("\x01", text)
+def call_form(profile: Profile) -> str:
+    """How a client makes its Call-IDs, "" where there is none: each run's alphabet and half length, and whether a host follows.
+
+    Of the four Call-IDs that a profile keeps, as one random run may happen to have no letter in it.
+    """
+    seen = {text[:128] for text in (profile.call_low, profile.call_high) if text}
+    seen |= {text[::-1][:128] for text in (profile.llac_low, profile.llac_high) if text}
+    forms = {_APART.sub(" ", _ADDRESS.sub("\x01", text.partition("@")[0])): "@" in text for text in sorted(seen)}
+    if not forms:
+        return ""
+    runs = [text.split(" ") for text in forms]
+    if len({len(run) for run in runs}) > 1:
+        return "mixed"
     marks = []
-    for match in re.finditer(r"\x01|[0-9]+|[0-9a-f]{4,}|[0-9A-F]{4,}|[A-Za-z]+|[^A-Za-z0-9\x01]", text[:128]):
-        run = match[0]
-        if run == "\x01":
-            marks.append("A")
-        elif run.isdigit():
-            # Counters and random numbers differ in length by little.
-            marks.append(f"d{(len(run) + 1) // 2}")
-        elif run.isalnum():
-            marks.append(("h" if re.fullmatch("[0-9a-fA-F]+", run) else "w") + f"{(len(run) + 1) // 2}")
-        else:
-            marks.append(run)
-    return "".join(marks)
+    for alike in zip(*runs, strict=True):
+        length = max(len(run) for run in alike)
+        kind = next((name for name, known in _ALPHABETS if all(known.fullmatch(run) for run in alike)), "x")
+        marks.append(kind if kind == "A" else f"{kind}{(length + 1) // 2}")
+    return "-".join(marks) + ("@" if any(forms.values()) else "")
+
+
+#: What stands between the runs of a Call-ID, and the alphabets of a run, the narrowest first.
+_APART: Final = re.compile(r"[^A-Za-z0-9\x01]")
+_ALPHABETS: Final = (
+    ("A", re.compile("\x01")),
+    ("d", re.compile("[0-9]*")),
+    ("h", re.compile("[0-9a-f]*")),
+    ("H", re.compile("[0-9A-F]*")),
+    ("w", re.compile("[A-Za-z0-9]*")),
+)
 
 
 def call_suffix(profile: Profile) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from . import habits
-from .attribution.signs import ENOUGH, Trait, dealt, is_own, weigh
+from .attribution.signs import ENOUGH, HANDS, HANDS_BY_FORM, Trait, dealt, is_own, weigh
 from .indicators import command_hosts
 from .sources import Source
 
@@ -117,7 +117,8 @@ def _hands(traits: dict[int, Trait], members: list[int], program: str) -> Iterab
         if is_own(program, traits[number]):
             by_deed[traits[number].does][traits[number].ip] = number
     for _, numbers in sorted(by_deed.items()):
-        hand = [numbers[ip] for ip in dealt(traits[number] for number in numbers.values())]
+        few = HANDS_BY_FORM if program.startswith("Call-ID") else HANDS
+        hand = [numbers[ip] for ip in dealt((traits[number] for number in numbers.values()), few)]
         if len(hand) > 1:
             yield hand
 

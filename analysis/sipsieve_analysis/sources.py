@@ -137,11 +137,20 @@ class Source:
         return (
             not self.total("answered")
             and calls >= _GUESSES
-            and self.total("authorized") * 3 >= self.method("REGISTER")
+            and (
+                self.total("authorized") * 3 >= self.method("REGISTER")
+                # A log that quotes no credentials: then for a user or two only, since offices share an address.
+                or (not self.total("authorized") and self.is_unfingerprinted and self.total("register_users") <= _FEW)
+            )
             and self.method("REGISTER") <= 3 * calls
             and self.peak > PATIENT_PER_MINUTE
             and calls > 3 * self.total("register_users")
         )
+
+    @property
+    def is_unfingerprinted(self) -> bool:
+        """Whether the log quotes parts of its messages only, as a plain server's does."""
+        return not any(profile.clients for profile in self.profiles)
 
     @property
     def has_attack(self) -> bool:
@@ -157,6 +166,9 @@ _ROUND_TRIPS: Final = 10
 
 #: Accepted registrations, beside none with a payload, that make an address somebody's.
 _REGISTERED: Final = 2
+
+#: Users of which many registrations are guesses where the log shows no credentials.
+_FEW: Final = 2
 
 #: Calls with credentials that are guesses.
 _GUESSES: Final = 20
@@ -271,7 +283,15 @@ def common_clients(found: list[Source], answers: bool) -> set[str]:
         if answers or habits.is_product(profile.agent)
         for client in profile.clients
     }
-    return whole | {half for client in whole for half in client.split("_")[1:]}
+    # Of logs without fingerprints, the forms of Call-IDs.
+    forms = {
+        f"Call-ID {form}"
+        for source in found
+        if (source.is_lawful if answers else (source.lawful > 0 and not source.guesses) or _is_phone(source))
+        for profile in source.profiles
+        if not profile.clients and (answers or habits.is_product(profile.agent)) and (form := habits.call_form(profile))
+    }
+    return whole | forms | {half for client in whole for half in client.split("_")[1:]}
 
 
 def _is_phone(source: Source) -> bool:

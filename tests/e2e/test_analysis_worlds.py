@@ -72,3 +72,13 @@ def test_a_network_in_the_field_is_read_right(answers: bool) -> None:
     assert missing * 20 <= right
     assert tally.campaigns[2] <= 1, tally.notes
     assert tally.campaigns[1] <= 1, tally.notes
+
+
+def test_a_plain_server_s_log_joins_an_attacker_s_addresses_and_accuses_nobody_lawful() -> None:
+    tally = measured([0], 1, answers=False, held_back=False, raw=True)
+    assert not tally.accused
+    right, wrong, missing = tally.pairs
+    assert wrong == 0
+    assert missing * 10 <= right, tally.notes
+    right, wrong, missing = tally.intents
+    assert 2 * right >= 0.75 * (2 * right + wrong + missing), tally.notes

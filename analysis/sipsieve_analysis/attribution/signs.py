@@ -22,6 +22,9 @@ _OWN_PROGRAM: Final = 2.0
 _PUBLIC_PROGRAM: Final = 1.0
 _COMMON_PROGRAM: Final = 0.5
 
+#: A form of Call-ID that nobody lawful uses here: programs have some twenty of them between them.
+_OWN_FORM: Final = 1.5
+
 #: A name that is neither a product's nor a tool's; any other that lawful clients here don't bear.
 _OWN_NAME: Final = 1.5
 _TOOL_NAME: Final = 0.5
@@ -38,7 +41,11 @@ _LIST: Final = 3
 
 #: A list is dealt out where so many sources of one program ask for two users each at least, few users are asked for by more than
 #: a few of them, and together they leave few numbers of its range out.
-_HANDS: Final = 5
+HANDS: Final = 5
+
+#: So many where all that is known of the program is the form of its Call-IDs.
+HANDS_BY_FORM: Final = 10
+
 _ROUNDS: Final = 4
 _DENSE: Final = 0.5
 
@@ -98,7 +105,7 @@ class Trait:
         numbers = sorted(int(user) for user in asked if user.isascii() and user.isdigit() and len(user) <= 6)
         programs = {client for profile in source.profiles for client in profile.clients}
         if not programs:
-            programs = {f"Call-ID {habits.shape(profile.call_low)}" for profile in source.profiles if profile.call_low}
+            programs = {f"Call-ID {form}" for profile in source.profiles if (form := habits.call_form(profile))}
         named = {agent for agent in source.agents if agent not in agents and not habits.is_product(agent)}
         return cls(
             source.ip,
@@ -164,7 +171,7 @@ def weigh(one: Trait, other: Trait) -> tuple[float, str]:
     if own:
         named = any(text.startswith("Call-ID") for text in own)
         public = named or all(text[-10:] in PUBLIC or text[5:15] in PUBLIC for text in own)
-        weight = _PUBLIC_PROGRAM if public else _OWN_PROGRAM
+        weight = _OWN_FORM if named else _PUBLIC_PROGRAM if public else _OWN_PROGRAM
         signs.append(("Call-ID form" if named else "program", weight))
     elif shared:
         if one.is_product and other.is_product:
@@ -192,7 +199,7 @@ def weigh(one: Trait, other: Trait) -> tuple[float, str]:
     return sum(weight for _, weight in said), " + ".join(name for name, _ in said)
 
 
-def dealt(traits: Iterable[Trait]) -> list[str]:
+def dealt(traits: Iterable[Trait], few: int = HANDS) -> list[str]:
     """The addresses of those, of one program of their own, over which one list of numbered users was dealt out.
 
     Each has too few users to be compared with another one; what tells is that together they make a list. Who asks for one user
@@ -200,7 +207,7 @@ def dealt(traits: Iterable[Trait]) -> list[str]:
     """
     hands = [trait for trait in traits if trait.high and len(trait.asked) > 1]
     users = {user for trait in hands for user in trait.asked}
-    if len(hands) < _HANDS or sum(len(trait.asked) for trait in hands) > _ROUNDS * len(users):
+    if len(hands) < few or sum(len(trait.asked) for trait in hands) > _ROUNDS * len(users):
         return []
     low, high = min(trait.low for trait in hands), max(trait.high for trait in hands)
     return [trait.ip for trait in hands] if len(users) >= _DENSE * (high - low + 1) else []
@@ -208,7 +215,7 @@ def dealt(traits: Iterable[Trait]) -> list[str]:
 
 def is_own(program: str, trait: Trait) -> bool:
     """Whether a source's program is one that neither lawful clients here nor everybody has."""
-    public = program.startswith("Call-ID") or program[-10:] in PUBLIC or program[5:15] in PUBLIC
+    public = program[-10:] in PUBLIC or program[5:15] in PUBLIC
     return not public and program not in trait.common
 
 

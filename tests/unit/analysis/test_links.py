@@ -9,7 +9,9 @@ from pathlib import Path
 from test_judgement import accused, read
 
 from sipsieve.decision_log.record import Recorder
+from sipsieve_analysis import habits
 from sipsieve_analysis.attribution.signs import PUBLIC
+from sipsieve_analysis.census import Profile
 from worlds.field import Field
 from worlds.programs import MAKES, SIPVICIOUS, Program, script
 from worlds.world import DAY, HOUR, START, World
@@ -21,6 +23,32 @@ def field(seed: int, answers: bool = True) -> Field:
 
 def groups(report: object) -> list[list[str]]:
     return [actor.addresses for actor in report.actors if len(actor.addresses) > 1]  # type: ignore[attr-defined]
+
+
+def formed(*call_ids: str) -> str:
+    """The form that a profile of these Call-IDs has."""
+    mirrored = [text[::-1] for text in call_ids]
+    return habits.call_form(
+        Profile(
+            "198.51.100.1",
+            "",
+            call_low=min(call_ids),
+            call_high=max(call_ids),
+            llac_low=min(mirrored),
+            llac_high=max(mirrored),
+        )
+    )
+
+
+def test_the_form_of_call_ids_is_that_of_all_of_them() -> None:
+    assert formed("12345678", "98765432") == "d4"
+    assert formed("12345678", "9abcdef0") == "h4"
+    assert formed("kQ3v", "zz81") == "w2"
+    assert formed("1f3b4f5c-0b1d-4ffe@198.51.100.7") == "h4-h2-h2@"
+    # A counter that has grown by a digit, and one behind a name.
+    assert formed("999-10.0.0.1@a.example", "1000-10.0.0.1@a.example") == "d2-A@"
+    assert formed("a-1", "a") == "mixed"
+    assert habits.call_form(Profile("198.51.100.1", "")) == ""
 
 
 def own(seed: int) -> Program:

@@ -165,7 +165,7 @@ impl Recorder {
     }
 
     /// As `decision`, of a message that was put together from what another program's log quotes of it: nothing is said of
-    /// its size, of a source that is not known, or of values with `UNKNOWN` in them.
+    /// its size, of how its client writes, of a source that is not known, or of values with `UNKNOWN` in them.
     pub fn quoted(&mut self, out: &mut Vec<u8>, decision: &Decision) {
         self.quoted = true;
         self.decision(out, decision);
@@ -355,7 +355,8 @@ impl Recorder {
         {
             out.extend_from_slice(b",\"authorization\":true");
         }
-        if let Some(client) = fingerprint::of(message) {
+        // What was put together from a log has the header order of whoever put it together.
+        if let Some(client) = (!quoted).then(|| fingerprint::of(message)).flatten() {
             out.extend_from_slice(b",\"client\":\"");
             out.extend_from_slice(&client);
             out.push(b'"');

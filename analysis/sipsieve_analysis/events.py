@@ -47,6 +47,9 @@ COLUMNS: Final = {
     "client": "string",
 }
 
+#: The same for SQL, in which some of them are words of its own.
+NAMES: Final = ", ".join(f'"{name}"' for name in COLUMNS)
+
 # How the decision log's fields are decoded. Unknown fields are ignored, missing or unfit ones are NULL.
 _RECORD: Final = """{
     '@timestamp': 'VARCHAR',

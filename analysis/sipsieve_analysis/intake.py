@@ -12,6 +12,8 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import IO, Final
 
+from .archive.place import ArchiveError, Place, is_archive
+from .archive.reading import hold, load
 from .events import Store, damaged
 from .readers import envelopes, others, pcap, rawlog, templates
 from .readers.blind import BLIND
@@ -85,7 +87,10 @@ class Collector:
         self._seen: set[tuple[int, int]] = set()
 
     def add(self, path: Path) -> None:
-        """Adds one file, or each file of a folder. Raises `InputError`."""
+        """Adds one file, each file of a folder, or an archive. Raises `InputError`."""
+        if is_archive(path):
+            self._archive(path)
+            return
         if path.is_dir():
             for entry in sorted(path.iterdir()):
                 if entry.is_file() and not entry.name.startswith("."):
@@ -113,6 +118,21 @@ class Collector:
             self.intake.unread.append((str(path), sample or ""))
         self.intake.files.append((str(path), kind.value))
         self._progress(path.name, size, size)
+
+    def _archive(self, path: Path) -> None:
+        """Adds all that an archive holds."""
+        try:
+            held = hold(Place(path))
+            self._progress(held.place.name, 0, held.rows)
+            load(held, self._store)
+        except ArchiveError as error:
+            raise InputError(str(error)) from error
+        self.intake.records.update(
+            {kind.value: held.records[kind.value] for kind in DETAIL if held.records[kind.value]}
+        )
+        self.intake.skipped.update(held.skipped)
+        self.intake.files.append((held.place.name, "archive"))
+        self._progress(held.place.name, held.rows, held.rows)
 
     def finish(self) -> None:
         """After the last file: an event that several inputs tell of is kept once. Raises `InputError` where nothing was read."""

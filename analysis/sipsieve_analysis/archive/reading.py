@@ -1,0 +1,71 @@
+"""Reads an archive back: into the events table of an analysis, or for another engine as a list of files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from ..events import NAMES, Store
+from . import manifests
+from .manifests import Part
+from .place import ArchiveError, Place
+
+_NAME: Final = "archived"
+
+
+@dataclass(slots=True)
+class Held:
+    """What an archive holds: its parts, and what was read to make them."""
+
+    place: Place
+    parts: list[Part]
+    records: Counter[str]
+    skipped: Counter[str]
+
+    @property
+    def rows(self) -> int:
+        """Events in it."""
+        return sum(part.rows for part in self.parts)
+
+
+def hold(place: Place) -> Held:
+    """What is in an archive. Raises `ArchiveError`."""
+    if manifests.checked(place) is None:
+        raise ArchiveError(f"{place.name}: is no archive; `sipsieve archive {place.name} LOG` makes one")
+    found = manifests.read(place)
+    held = Held(place, [], Counter(), Counter())
+    for manifest in found:
+        held.parts += manifest.parts
+        held.records.update(manifest.records)
+        held.skipped.update(manifest.skipped)
+    # What is too old was told of before it went.
+    held.skipped["archived records that were too old to be kept"] += sum(manifest.expired for manifest in found)
+    held.skipped = +held.skipped
+    held.parts.sort(key=lambda part: part.name)
+    return held
+
+
+def load(held: Held, store: Store) -> None:
+    """Adds all events of an archive to a store. Raises `ArchiveError`."""
+    if not held.parts:
+        return
+    place = held.place
+    before = store.last()
+    try:
+        data = ds.dataset([place.at(part.name) for part in held.parts], format="parquet", filesystem=place.filesystem)
+        connection = store.connection.con
+        connection.register(_NAME, data)
+        connection.execute(f"INSERT INTO events ({NAMES}) SELECT {NAMES} FROM {_NAME}")  # noqa: S608 (ours)
+        connection.unregister(_NAME)
+    except (OSError, pa.ArrowInvalid) as error:
+        said = str(error).split("\n", 1)[0]
+        raise ArchiveError(f"{place.name}: a part can't be read: {said}") from error
+    added = connection.execute("SELECT count(*) FROM events WHERE rowid > ?", [before]).fetchall()[0][0]
+    if added != held.rows:
+        raise ArchiveError(
+            f"{place.name}: its parts hold {added:,} events and its manifests say {held.rows:,}: restore the parts from a copy"
+        )

@@ -1,5 +1,5 @@
 # The offline analysis: what it needs beside the guard.
-APT_PACKAGES += tshark chromium kamailio-sqlite-modules iproute2
+APT_PACKAGES += tshark chromium kamailio-sqlite-modules iproute2 openjdk-17-jre-headless
 
 bench-analysis: venv ## analysis of 10^4 to 10^7 decision records beside a bare scan
 	@$(PYTHON) bench/analysis.py $(BENCH_ARGS)
@@ -9,3 +9,8 @@ worlds: venv ## grouping, intents and campaigns over 20 labelled worlds and 4 ne
 	@$(PYTHON) tests/worlds/measure.py
 
 .PHONY: bench-analysis worlds
+
+bench-fleet: venv ## an archive of 10^5 to 10^7 records on DuckDB and on Spark: cost per record, memory, the same report
+	@$(PYTHON) bench/fleet.py $(BENCH_ARGS)
+
+.PHONY: bench-fleet

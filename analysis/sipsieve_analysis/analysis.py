@@ -14,7 +14,7 @@ from .attribution.exchanges import Calls, Login
 from .attribution.known import Known
 from .campaigns import Campaign, Seen
 from .census import Census
-from .events import Store
+from .events import Events
 from .handover.complete import complete
 from .indicators import Indicator
 from .intake import Intake
@@ -36,7 +36,7 @@ class Context:
     clients: set[str] = field(default_factory=set)
 
 
-def analyze(store: Store, intake: Intake, known: Known | None = None) -> Report:
+def analyze(store: Events, intake: Intake, known: Known | None = None) -> Report:
     """Groups, names and ranks what the store holds. The same events give the same report.
 
     `known` are addresses that nothing is held against.
@@ -44,7 +44,7 @@ def analyze(store: Store, intake: Intake, known: Known | None = None) -> Report:
     return look(store, intake, Context(), known)
 
 
-def look(store: Store, intake: Intake, context: Context, known: Known | None = None) -> Report:
+def look(store: Events, intake: Intake, context: Context, known: Known | None = None) -> Report:
     """The same of a part of the events; `context` is what is known beside them, and learns what they tell."""
     counted = census.gather(store, context.servers, context.has_replies)
     context.servers, context.has_replies = counted.servers, counted.has_replies
@@ -147,7 +147,7 @@ def _blind(counted: Census) -> list[str]:
 _BUSY = 300
 
 
-def _peak(store: Store, group: list[Source]) -> int:
+def _peak(store: Events, group: list[Source]) -> int:
     if sum(source.messages for source in group) < _BUSY:
         return 0
     minutes: Counter[int] = Counter()
@@ -302,7 +302,7 @@ def _spans(group: Group) -> dict[str, tuple[int, int, int]]:
     return found
 
 
-def _details(store: Store, actors: list[Actor]) -> None:
+def _details(store: Events, actors: list[Actor]) -> None:
     """Ports, targets and hours, asked for once for all actors."""
     ips = {ip for actor in actors for ip in (*actor.addresses, *actor.victims)}
     if not ips:
@@ -334,7 +334,7 @@ def _details(store: Store, actors: list[Actor]) -> None:
             campaign.ports, campaign.port_count = sorted(mine)[: census.MOST_PORTS], len(mine)
 
 
-def _sightings(store: Store, actors: list[Actor], known: Known | None) -> list[Sighting]:
+def _sightings(store: Events, actors: list[Actor], known: Known | None) -> list[Sighting]:
     """What to look for elsewhere. An address that the operator declared is none, whoever wrote it into a payload."""
     found: dict[Indicator, Sighting] = {}
     by_ip = {ip: actor for actor in actors for ip in (*actor.victims, *actor.addresses)}

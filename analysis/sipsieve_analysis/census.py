@@ -11,7 +11,7 @@ import ibis
 from ibis.expr.types import Table
 
 from .attribution.exchanges import Calls, Login, answers, calls, exchanges, logins
-from .events import Store
+from .events import Events
 from .readers.told import MADE
 
 #: Sources looked at one by one. A flood of forged addresses may bring more; the rest is counted together.
@@ -27,6 +27,9 @@ MOST_AGENTS: Final = 16
 
 #: What the clients beyond those are called.
 VARIOUS: Final = "(various)"
+
+#: Parts of a message in which an even share of a count is told.
+_SHARES: Final = 100
 
 MINUTE_US: Final = 60_000_000
 HOUR_US: Final = 3600 * 1_000_000
@@ -153,7 +156,7 @@ def requests(events: Table) -> Table:
     )
 
 
-def gather(store: Store, servers: Collection[str] = (), has_replies: bool = False) -> Census:
+def gather(store: Events, servers: Collection[str] = (), has_replies: bool = False) -> Census:
     """Reads the census out of the store. `servers` and `has_replies` are what is known beside its events."""
     events = store.events
     census = _totals(events)
@@ -182,12 +185,11 @@ def gather(store: Store, servers: Collection[str] = (), has_replies: bool = Fals
             known.clients = sorted(row["clients"])
     for row in _peaks(asked).to_pyarrow().to_pylist():
         if (known := profiles.get((row["ip"], row["agent"]))) is not None:
-            known.peak, known.peak_invites = int(row["peak"] or 0), int(row["peak_invites"] or 0)
+            known.peak, known.peak_invites = int(row["peak"] or 0) // _SHARES, int(row["peak_invites"] or 0) // _SHARES
     if census.has_replies:
         exact = bool(asked.filter(asked.authorization).limit(1).count().to_pyarrow().as_py())
         # Asked thrice, worked out once.
-        store.connection.raw_sql("DROP TABLE IF EXISTS exchanges")
-        exchanged = store.connection.create_table("exchanges", exchanges(events, asked, exact), temp=True)
+        exchanged = store.kept("exchanges", exchanges(events, asked, exact))
         for row in answers(exchanged).to_pyarrow().to_pylist():
             if (known := profiles.get((row["ip"], row["agent"]))) is not None:
                 for name in (
@@ -233,7 +235,7 @@ def _totals(events: Table) -> Census:
     census.has_replies = census.replies > 0
     if census.has_replies:
         replies = events.filter(events.type == "reply", events.ip.notnull())
-        final = replies.group_by("ip").aggregate(n=replies.count()).order_by(ibis.desc("n")).limit(1000)
+        final = replies.group_by("ip").aggregate(n=replies.count()).order_by([ibis.desc("n"), "ip"]).limit(1000)
         census.servers = {row["ip"] for row in final.to_pyarrow().to_pylist()}
     allowed = events.filter(events.kind == "metric", events.action == "allow")
     census.counted = int(allowed.messages.sum().fill_null(0).to_pyarrow().as_py())
@@ -319,10 +321,10 @@ def _clients(asked: Table) -> Table:
 
 
 def _peaks(asked: Table) -> Table:
-    """The busiest minute. A count over a longer time is taken as even."""
-    t = asked.mutate(
-        share=asked.messages * ibis.least(ibis.literal(1.0), MINUTE_US / ibis.greatest(asked.end_us - asked.time_us, 1))
-    )
+    """The busiest minute, in hundredths of messages. A count over a longer time is taken as even."""
+    even = ibis.least(ibis.literal(1.0), MINUTE_US / ibis.greatest(asked.end_us - asked.time_us, 1))
+    # Whole numbers: a sum of fractions depends on the order in which an engine adds them.
+    t = asked.mutate(share=(asked.messages * float(_SHARES) * even).floor().cast("int64"))
     minutes = t.group_by(t.ip, t.agent, t.minute).aggregate(
         n=t.share.sum(where=t.action != "banned").fill_null(0),
         invites=t.share.sum(where=t.method == "INVITE").fill_null(0),
@@ -360,7 +362,8 @@ def _hits(asked: Table) -> Table:
     )
     # Whoever sends a new text each time has one row for all that are too many.
     w = ibis.window(
-        group_by=["ip", "agent", "rule", "place"], order_by=[ibis.desc("messages"), grouped.first_us, grouped.text]
+        group_by=["ip", "agent", "rule", "place"],
+        order_by=[ibis.desc("messages"), grouped.first_us, grouped.text, grouped.method, grouped.family],
     )
     ranked = grouped.mutate(rank=ibis.row_number().over(w))
     ranked = ranked.mutate(text=ibis.ifelse(ranked["rank"] < MOST_EXCERPTS, ranked.text, ""))
@@ -375,7 +378,7 @@ def _only(asked: Table, ips: Iterable[str]) -> Table:
     return asked.semi_join(wanted, "ip")
 
 
-def targets(store: Store, ips: Iterable[str], without: Collection[str] = ()) -> dict[str, dict[str, dict[str, int]]]:
+def targets(store: Events, ips: Iterable[str], without: Collection[str] = ()) -> dict[str, dict[str, dict[str, int]]]:
     """Per source and method: the users or numbers asked for, with how often, the most asked first.
 
     What User-Agents in `without` asked for is left out.
@@ -389,17 +392,18 @@ def targets(store: Store, ips: Iterable[str], without: Collection[str] = ()) -> 
     w = ibis.window(group_by=["ip", "method"], order_by=[ibis.desc("n"), counted.user])
     counted = counted.mutate(rank=ibis.row_number().over(w))
     found: dict[str, dict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
-    for row in counted.filter(counted["rank"] < MOST_TARGETS).to_pyarrow().to_pylist():
+    rows = counted.filter(counted["rank"] < MOST_TARGETS).to_pyarrow().to_pylist()
+    for row in sorted(rows, key=lambda row: (row["ip"], row["method"], row["rank"])):
         found[row["ip"]][row["method"]][row["user"]] = row["n"]
     return found
 
 
-def ports(store: Store, ips: Iterable[str]) -> dict[str, list[tuple[int, str, int]]]:
+def ports(store: Events, ips: Iterable[str]) -> dict[str, list[tuple[int, str, int]]]:
     """Per source: its ports with method and messages, the busiest first."""
     t = _only(requests(store.events), ips)
     t = t.filter(t.port.notnull())
     counted = t.group_by("ip", "port", "method").aggregate(n=t.messages.sum())
-    w = ibis.window(group_by=["ip"], order_by=[ibis.desc("n"), counted.port])
+    w = ibis.window(group_by=["ip"], order_by=[ibis.desc("n"), counted.port, counted.method])
     counted = counted.mutate(rank=ibis.row_number().over(w))
     found: dict[str, list[tuple[int, str, int]]] = defaultdict(list)
     for row in counted.filter(counted["rank"] < MOST_PORTS).order_by(["ip", "rank"]).to_pyarrow().to_pylist():
@@ -407,22 +411,22 @@ def ports(store: Store, ips: Iterable[str]) -> dict[str, list[tuple[int, str, in
     return found
 
 
-def spans(store: Store, ips: Iterable[str], step_us: int = HOUR_US) -> dict[str, dict[int, int]]:
+def spans(store: Events, ips: Iterable[str], step_us: int = HOUR_US) -> dict[str, dict[int, int]]:
     """Per source: messages by time step, keyed by the step's start in microseconds."""
     t = _only(requests(store.events), ips)
     counted = t.group_by("ip", step=t.time_us // step_us).aggregate(n=t.messages.sum())
     found: dict[str, dict[int, int]] = defaultdict(dict)
-    for row in counted.to_pyarrow().to_pylist():
+    for row in sorted(counted.to_pyarrow().to_pylist(), key=lambda row: (row["ip"], row["step"])):
         found[row["ip"]][row["step"] * step_us] = row["n"]
     return found
 
 
-def named_indicators(store: Store) -> list[tuple[str, str, int, int, int]]:
+def named_indicators(store: Events) -> list[tuple[str, str, int, int, int]]:
     """Indicators that the guard itself put into records: source, JSON text, messages, first and last time."""
     t = store.events
     t = t.filter(t.indicators.notnull())
     counted = t.group_by(ip=t.ip.fill_null(""), text=t.indicators).aggregate(
         n=t.messages.sum(), first_us=t.time_us.min(), last_us=t.time_us.max()
     )
-    rows = counted.order_by([ibis.desc("n"), "text"]).limit(10_000).to_pyarrow().to_pylist()
+    rows = counted.order_by([ibis.desc("n"), "text", "ip"]).limit(10_000).to_pyarrow().to_pylist()
     return [(row["ip"], row["text"], row["n"], row["first_us"], row["last_us"]) for row in rows]

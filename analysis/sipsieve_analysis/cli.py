@@ -13,7 +13,7 @@ import sipsieve
 from . import commands
 
 #: What `sipsieve-packages` installs a package with, where that is not --analyze.
-_OPTION: Final = {"openai": "--narrate", "apprise": "--alerts"}
+_OPTION: Final = {"openai": "--narrate", "apprise": "--alerts", "mcp": "--mcp"}
 
 
 class _Commands(click.Group):

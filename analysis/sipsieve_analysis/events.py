@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import duckdb
 import ibis
 from ibis.expr.types import Table
 
-from .readers.told import MADE
+from . import merging
 
 #: Columns of the events table by name.
 COLUMNS: Final = {
@@ -72,6 +72,19 @@ _NARROWED: Final = "narrowed"
 _LONGEST: Final = 4 << 20
 
 
+class Events(Protocol):
+    """What an engine must offer to be asked."""
+
+    @property
+    def events(self) -> Table:
+        """The events table."""
+        ...
+
+    def kept(self, name: str, expression: Table) -> Table:
+        """What an expression gives, worked out once."""
+        ...
+
+
 class Store:
     """An embedded DuckDB that holds the events of one analysis."""
 
@@ -107,6 +120,11 @@ class Store:
         if self.window is not None:
             table = table.filter(table.time_us >= self.window[0], table.time_us < self.window[1])
         return table
+
+    def kept(self, name: str, expression: Table) -> Table:
+        """What an expression gives, worked out once, until the same name is kept again."""
+        self.connection.raw_sql(f"DROP TABLE IF EXISTS {name}")
+        return self.connection.create_table(name, expression, temp=True)
 
     @contextmanager
     def narrow(self, ips: Collection[str]) -> Iterator[int]:
@@ -209,53 +227,21 @@ class Store:
         within two seconds, and without a source one that was refused then; a count stands for what its source sent in
         its interval.
         """
-        connection = self.connection.con
         before = self._rows()
+        events = self.connection.table("events")
         for place in range(1, len(kinds)):
+            better = events.filter(events.input.isin(kinds[:place])).view()
+            worse = events.mutate(row=events.rowid()).filter(events.input == kinds[place])
+            for same in merging.rules(kinds[place], told):
+                self._delete(worse.semi_join(better, same(worse, better)))
             if kinds[place] in told:
-                self._merge_told(kinds[:place], kinds[place])
-                continue
-            better = ", ".join(_quoted(kind) for kind in kinds[:place])
-            worse = _quoted(kinds[place])
-            for same in (
-                "(b.ip IS NOT DISTINCT FROM e.ip OR e.type = 'reply') AND b.call_id = e.call_id AND b.method = e.method "
-                "AND CASE WHEN e.type = 'reply' THEN b.status IS NOT DISTINCT FROM e.status "
-                "AND (b.type = 'reply' OR b.action IN ('reject', 'drop')) ELSE b.type IS NOT DISTINCT FROM e.type END "
-                "AND (e.cseq IS NULL OR b.cseq = e.cseq)",
-                "e.call_id IS NULL AND b.ip = e.ip AND b.port = e.port AND b.method = e.method "
-                "AND b.time_us // 2000000 BETWEEN e.time_us // 2000000 - 1 AND e.time_us // 2000000 + 1",
-                "e.ip IS NULL AND e.type <> 'reply' AND b.action IN ('reject', 'drop') "
-                "AND b.time_us // 2000000 BETWEEN e.time_us // 2000000 - 1 AND e.time_us // 2000000 + 1",
-                "b.kind = 'metric' AND b.ip = e.ip AND b.method = e.method AND e.time_us BETWEEN b.time_us AND b.end_us",
-            ):
-                connection.execute(
-                    f"DELETE FROM events WHERE rowid IN (SELECT e.rowid FROM events e SEMI JOIN events b ON {same} "  # noqa: S608 (ours or quoted)
-                    f"AND b.input IN ({better}) WHERE e.input = {worse})"
-                ).fetchall()
+                answers, asked = merging.orphans(worse)
+                self._delete(answers.anti_join(asked.view(), "call_id"))
         return before - self._rows()
 
-    def _merge_told(self, kinds: list[str], kind: str) -> None:
-        """The same for logs that tell of messages: a Call-ID is enough, wherever on its way the message was seen. Where none
-        is named, it is the source within two seconds, with method and port as far as they are known."""
-        better, worse = ", ".join(map(_quoted, kinds)), _quoted(kind)
-        near = "b.time_us // 2000000 BETWEEN e.time_us // 2000000 - 1 AND e.time_us // 2000000 + 1"
-        unnamed = f"coalesce(e.call_id, '{MADE}') LIKE '%{MADE}'"
-        for same in (
-            "b.call_id = e.call_id AND (b.cseq = e.cseq OR e.input NOT LIKE 'Zeek%')",
-            f"b.ip = e.ip AND b.method = e.method AND {near} AND {unnamed} AND b.call_id IS DISTINCT FROM e.call_id "
-            "AND (coalesce(e.port, 0) = 0 OR coalesce(b.port, 0) = 0 OR b.port = e.port)",
-            f"b.ip = e.ip AND {near} AND e.call_id IS NULL",
-            "b.kind = 'metric' AND b.ip = e.ip AND b.method = e.method AND e.time_us BETWEEN b.time_us AND b.end_us",
-        ):
-            self.connection.con.execute(
-                f"DELETE FROM events WHERE rowid IN (SELECT e.rowid FROM events e SEMI JOIN events b ON {same} "  # noqa: S608 (ours or quoted)
-                f"AND b.input IN ({better}) WHERE e.input = {worse})"
-            ).fetchall()
-        # An answer goes with its request.
-        self.connection.con.execute(
-            f"DELETE FROM events WHERE input = {worse} AND type = 'reply' AND call_id LIKE '%{MADE}' AND call_id NOT IN "  # noqa: S608 (ours or quoted)
-            f"(SELECT call_id FROM events WHERE input = {worse} AND type = 'request' AND call_id IS NOT NULL)"
-        ).fetchall()
+    def _delete(self, doomed: Table) -> None:
+        query = self.connection.compile(doomed.select("row"))
+        self.connection.con.execute(f"DELETE FROM events WHERE rowid IN ({query})").fetchall()  # noqa: S608 (ours)
 
     def _rows(self) -> int:
         # Everything is fetched: DuckDB lets nobody else ask before.

@@ -5,15 +5,15 @@ from __future__ import annotations
 import shlex
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, Protocol
 
 from .archive.place import ArchiveError, Place, is_archive
-from .archive.reading import hold, load
+from .archive.reading import hold, load, tell
 from .events import Store, damaged
 from .readers import envelopes, others, pcap, rawlog, templates
 from .readers.blind import BLIND
@@ -127,19 +127,12 @@ class Collector:
             load(held, self._store)
         except ArchiveError as error:
             raise InputError(str(error)) from error
-        self.intake.records.update(
-            {kind.value: held.records[kind.value] for kind in DETAIL if held.records[kind.value]}
-        )
-        self.intake.skipped.update(held.skipped)
-        self.intake.files.append((held.place.name, "archive"))
+        tell(held, self.intake)
         self._progress(held.place.name, held.rows, held.rows)
 
     def finish(self) -> None:
         """After the last file: an event that several inputs tell of is kept once. Raises `InputError` where nothing was read."""
-        if len(self.intake.records) > 1:
-            again = self._store.merge([kind.value for kind in DETAIL], [kind.value for kind in TOLD])
-            if again:
-                self.intake.skipped["events that another input tells of in more detail (counted once)"] += again
+        merged(self._store, self.intake)
         self.intake.forms = self._miner.found()
         if not self.intake.records.total():
             self._nothing()
@@ -260,6 +253,22 @@ class Collector:
         for piece in read(stream, self.intake.skipped):
             yield piece
             self._progress(path.name, _position(stream, size), size)
+
+
+class Merging(Protocol):
+    """A store that can tell which rows are of one event."""
+
+    def merge(self, kinds: list[str], told: Collection[str] = ()) -> int:
+        """Takes out what an input of an earlier kind tells of as well; how many those were."""
+        ...
+
+
+def merged(store: Merging, intake: Intake) -> None:
+    """Where several kinds of input were read, an event that several tell of is kept once."""
+    if len(intake.records) > 1:
+        again = store.merge([kind.value for kind in DETAIL], [kind.value for kind in TOLD])
+        if again:
+            intake.skipped["events that another input tells of in more detail (counted once)"] += again
 
 
 def form_lines(forms: Sequence[templates.Form], name: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -13,6 +13,9 @@ from ..events import NAMES, Store
 from . import manifests
 from .manifests import Part
 from .place import ArchiveError, Place
+
+if TYPE_CHECKING:
+    from ..intake import Intake
 
 _NAME: Final = "archived"
 
@@ -30,6 +33,12 @@ class Held:
     def rows(self) -> int:
         """Events in it."""
         return sum(part.rows for part in self.parts)
+
+    def wrong(self, found: int) -> ArchiveError:
+        """What to say where its parts hold another number of events."""
+        return ArchiveError(
+            f"{self.place.name}: its parts hold {found:,} events and its manifests say {self.rows:,}: restore the parts from a copy"
+        )
 
 
 def hold(place: Place) -> Held:
@@ -66,6 +75,11 @@ def load(held: Held, store: Store) -> None:
         raise ArchiveError(f"{place.name}: a part can't be read: {said}") from error
     added = connection.execute("SELECT count(*) FROM events WHERE rowid > ?", [before]).fetchall()[0][0]
     if added != held.rows:
-        raise ArchiveError(
-            f"{place.name}: its parts hold {added:,} events and its manifests say {held.rows:,}: restore the parts from a copy"
-        )
+        raise held.wrong(added)
+
+
+def tell(held: Held, intake: Intake) -> None:
+    """Adds to what was read what an archive was made of."""
+    intake.records.update({kind: held.records[kind] for kind in sorted(held.records)})
+    intake.skipped.update(held.skipped)
+    intake.files.append((held.place.name, "archive"))

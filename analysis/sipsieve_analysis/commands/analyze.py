@@ -142,6 +142,18 @@ Exit codes: 0 nothing above low was found, 1 something was, 2 an input can't be 
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="What is normal here, as `sipsieve learn from` wrote it: also say what is unusual (docs/learn.md).",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["duckdb", "spark"]),
+    default="duckdb",
+    help="What counts: DuckDB in this process, or Apache Spark over an archive (docs/fleet.md).",
+)
+@click.option(
+    "--spark-master", default="local[*]", metavar="URL", help="Where Spark runs, as spark://HOST:7077 (default: here)."
+)
+@click.option(
+    "--spark-conf", multiple=True, metavar="KEY=VALUE", help="A setting of Spark; may be given several times."
+)
 @click.option("--quiet", "-q", is_flag=True, help="No progress bar.")
 def command(
     paths: tuple[Path, ...],
@@ -164,6 +176,9 @@ def command(
     xlog: tuple[str, ...],
     narrate: Path | None,
     model_path: Path | None,
+    engine: str,
+    spark_master: str,
+    spark_conf: tuple[str, ...],
     quiet: bool,
 ) -> None:
     """Read decision logs, captures and other servers' logs; say who wants what.
@@ -175,8 +190,9 @@ def command(
     # The engine takes half a second to import; --help need not wait for it.
     from .. import report as report_
     from ..analysis import analyze
+    from ..archive.place import is_archive
     from ..attribution import known as known_
-    from ..events import Store
+    from ..events import Events, Store
     from ..handover import scope as scope_
     from ..intake import Collector, InputError, form_lines
     from ..render import html as html_
@@ -187,6 +203,8 @@ def command(
     zone = zone_of(timezone)
     storyteller = narrator_of(narrate) if narrate else None
     looker = looker_of(model_path) if model_path else None
+    if looker and any(is_archive(path) for path in paths):
+        raise click.UsageError("--model needs logs or captures: an archive holds no whole records")
     try:
         declared = known_.read(known) if known else None
     except (known_.KnownError, OSError) as error:
@@ -202,28 +220,38 @@ def command(
             raise click.UsageError(f"--pdf: {error}") from error
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sipsieve-", dir=temporary)))
-        try:
-            store = Store(folder, memory)
-        except Exception as error:
-            raise click.BadParameter(f"--memory {memory!r}: {error}") from error
-        stack.callback(store.close)
         bar = progress.bar(stack, quiet)
-        collector = Collector(store, folder, zone, progress.watch(bar), year, xlog)
+        files = [_standard_input(folder) if str(path) == "-" else path for path in paths]
+        store: Events
         try:
-            files = [_standard_input(folder) if str(path) == "-" else path for path in paths]
-            for path in files:
-                collector.add(path)
-            collector.finish()
+            if engine == "spark":
+                from ..spark import SparkStore, check, collect
+
+                check(files)
+                store = spark = SparkStore(spark_master, spark_conf)
+                stack.callback(spark.close)
+                intake = collect(spark, files, progress.watch(bar))
+            else:
+                try:
+                    store = duck = Store(folder, memory)
+                except Exception as error:
+                    raise click.BadParameter(f"--memory {memory!r}: {error}") from error
+                stack.callback(duck.close)
+                collector = Collector(duck, folder, zone, progress.watch(bar), year, xlog)
+                for path in files:
+                    collector.add(path)
+                collector.finish()
+                intake = collector.intake
         except (InputError, OSError) as error:
             raise click.UsageError("\n".join(harmless(line) for line in str(error).split("\n"))) from error
-        for name, _ in collector.intake.unread:
+        for name, _ in intake.unread:
             click.echo(f"{harmless(name)}: nothing in it could be read; the report is without it", err=True)
-        if collector.intake.forms and not quiet:
-            for line in form_lines(collector.intake.forms, "…"):
+        if intake.forms and not quiet:
+            for line in form_lines(intake.forms, "…"):
                 click.echo(harmless(line), err=True)
         if bar:
             bar.add_task("grouping and ranking", total=None)
-        report = analyze(store, collector.intake, declared)
+        report = analyze(store, intake, declared)
         if looker is not None:
             from ..novelty.source import Source
 

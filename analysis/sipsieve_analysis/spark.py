@@ -1,0 +1,155 @@
+"""Asks an archive by Apache Spark: the same expressions as elsewhere, over as many machines as a cluster has."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import warnings
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Final
+
+import ibis
+from ibis.expr.types import Table
+
+from . import merging
+from .archive.place import ArchiveError, Place, is_archive
+from .archive.reading import Held, hold, tell
+from .events import COLUMNS
+from .intake import InputError, Intake, Progress, merged
+
+#: Bytes of Parquet that one task takes: packed, so it is several times that in memory.
+_TASK: Final = 64 << 20
+
+#: What the cluster may overrule in its own settings. Times are integers here, and zones none of Spark's business.
+_SETTINGS: Final = {
+    "spark.app.name": "sipsieve",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+}
+
+
+class SparkStore:
+    """A Spark session that holds the events of one analysis."""
+
+    def __init__(self, master: str, settings: Sequence[str] = ()) -> None:
+        """`settings` are KEY=VALUE of Spark. Raises `InputError` where no session can be had."""
+        self._held: list[Held] = []
+        self._events: Table | None = None
+        # Spark warns of each version of pandas that it has not met.
+        warnings.filterwarnings("ignore", message="PySpark does not yet", category=FutureWarning)
+        from pyspark.sql import SparkSession
+
+        maker = SparkSession.builder.master(master)
+        for key, value in _SETTINGS.items():
+            maker = maker.config(key, value)
+        for setting in settings:
+            key, _, value = setting.partition("=")
+            maker = maker.config(key, value)
+        try:
+            self._session = maker.getOrCreate()
+        except Exception as error:
+            said = str(error).strip().split("\n", 1)[0]
+            raise InputError(f"--spark-master {master}: no session: {said}; Spark needs Java 17 or later") from error
+        self._session.sparkContext.setLogLevel("ERROR")
+        self.connection = ibis.pyspark.connect(self._session)
+
+    @property
+    def events(self) -> Table:
+        """The events of all archives that were taken."""
+        if self._events is None:
+            self._events = self._read()
+        return self._events
+
+    def kept(self, name: str, expression: Table) -> Table:
+        """What an expression gives, worked out once."""
+        self.connection.create_view(name, expression, overwrite=True)
+        # What it was made from need not be known again: plans stay short, and nothing is worked out twice.
+        self._session.table(name).localCheckpoint().createOrReplaceTempView(f"kept_{name}")
+        return self.connection.table(f"kept_{name}")
+
+    def take(self, held: Held) -> None:
+        """Adds an archive. Raises `ArchiveError` where its parts hold other than its manifests say."""
+        self._held.append(held)
+        self._events = None
+        try:
+            found = int(self._read([held]).count().to_pyarrow().as_py())
+        except Exception as error:
+            said = str(error).strip().split("\n", 1)[0]
+            raise ArchiveError(f"{held.place.name}: a part can't be read: {said}") from error
+        if found != held.rows:
+            raise held.wrong(found)
+
+    def _read(self, archives: Sequence[Held] = ()) -> Table:
+        tables = []
+        chosen = [held for held in archives or self._held if held.parts]
+        size = sum(part.bytes for held in chosen for part in held.parts)
+        workers = self._session.sparkContext.defaultParallelism
+        self._session.conf.set("spark.sql.shuffle.partitions", str(max(2 * workers, size // _TASK)))
+        for number, held in enumerate(chosen):
+            names = [held.place.url(part.name) for part in held.parts]
+            frame = self._session.read.option("basePath", held.place.url("events")).parquet(*names)
+            frame.createOrReplaceTempView(f"archive_{number}")
+            tables.append(self.connection.table(f"archive_{number}").select(*COLUMNS))
+        if not tables:
+            return self.connection.create_view(
+                "nothing", ibis.memtable([], schema=ibis.schema(COLUMNS)), overwrite=True
+            )
+        return _all(tables)
+
+    def merge(self, kinds: list[str], told: Collection[str] = ()) -> int:
+        """Takes out events that an input of an earlier kind in `kinds` tells of as well; how many those were."""
+        events = self.events
+        before = int(events.count().to_pyarrow().as_py())
+        there = set(events.select("input").distinct().to_pyarrow()["input"].to_pylist())
+        kinds = [kind for kind in kinds if kind in there]
+        parts = {kind: events.filter(events.input == kind) for kind in kinds}
+        for place in range(1, len(kinds)):
+            better = _all([parts[kind] for kind in kinds[:place]])
+            worse = parts[kinds[place]]
+            for same in merging.rules(kinds[place], told):
+                other = better.view()
+                worse = self.kept(f"merged_{place}", worse.anti_join(other, same(worse, other)))
+            if kinds[place] in told:
+                answers, asked = merging.orphans(worse)
+                lost = answers.anti_join(asked.view(), "call_id").select("call_id").distinct()
+                worse = worse.anti_join(lost.view(), [worse.type == "reply", "call_id"])
+            parts[kinds[place]] = self.kept(f"merged_{place}", worse)
+        rest = events.filter(events.input.notin(kinds))
+        self._events = self.kept("merged", _all([rest, *(parts[kind] for kind in kinds)]))
+        return before - int(self._events.count().to_pyarrow().as_py())
+
+    def close(self) -> None:
+        """Ends the session."""
+        with contextlib.suppress(Exception):
+            self._session.stop()
+
+
+def _all(tables: Sequence[Table]) -> Table:
+    return functools.reduce(lambda left, right: left.union(right), tables)
+
+
+def check(paths: Sequence[Path]) -> None:
+    """Before a session is made: Spark reads archives only. Raises `InputError`."""
+    for path in paths:
+        if not is_archive(path):
+            raise InputError(
+                f"{path}: is no archive, and --engine spark reads nothing else: sipsieve archive ARCHIVE {path.name}"
+            )
+
+
+def collect(store: SparkStore, paths: Sequence[Path], progress: Progress) -> Intake:
+    """Takes archives into a store, as a `Collector` does. Raises `InputError`."""
+    intake = Intake()
+    for path in paths:
+        try:
+            held = hold(Place(path))
+            progress(held.place.name, 0, held.rows)
+            store.take(held)
+        except ArchiveError as error:
+            raise InputError(str(error)) from error
+        tell(held, intake)
+        progress(held.place.name, held.rows, held.rows)
+    merged(store, intake)
+    return intake

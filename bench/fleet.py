@@ -1,0 +1,103 @@
+"""Analysis of an archive of 10^5 to 10^8 records on DuckDB and on Spark: cost per record, memory, bytes shuffled.
+
+Records are those of `bench/analysis.py`. Spark runs in one Java process with two threads. Processor time is of all
+processes of a run; memory is the peak of their sum, looked at each 0.2 s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from analysis import generate
+
+_TICK = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def _family(root: int) -> dict[int, tuple[float, int]]:
+    """Processes below one: seconds of processor time, and bytes of memory."""
+    parents: dict[int, int] = {}
+    found: dict[int, tuple[float, int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            pid = int(entry.name)
+            parents[pid] = int(fields[1])
+            found[pid] = ((int(fields[11]) + int(fields[12])) / _TICK, int(fields[21]) * _PAGE)
+    mine = {root}
+    while more := {pid for pid, parent in parents.items() if parent in mine} - mine:
+        mine |= more
+    return {pid: found[pid] for pid in mine & found.keys()}
+
+
+def measured(command: list[str]) -> tuple[float, float, int, bytes]:
+    """Seconds that passed, seconds of processor time, peak memory in bytes, and what was printed."""
+    begin, spent, peak = time.perf_counter(), {}, 0
+    with tempfile.TemporaryFile() as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
+        while process.poll() is None:
+            family = _family(process.pid)
+            spent.update({pid: seconds for pid, (seconds, _) in family.items()})
+            peak = max(peak, sum(size for _, size in family.values()))
+            time.sleep(0.2)
+        if process.returncode not in (0, 1):
+            raise SystemExit(f"failed: {' '.join(command)}")
+        out.seek(0)
+        return time.perf_counter() - begin, sum(spent.values()), peak, out.read()
+
+
+def main() -> None:
+    """Prints a row for each size and engine; 1 where the two say different things."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", default="100000,1000000,10000000", help="numbers of records")
+    parser.add_argument("--folder", default=None, help="where the records go (10^7 are 6 GB)")
+    parser.add_argument("--master", default="local[2]", help="Spark's")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    sipsieve = str(Path(sys.executable).with_name("sipsieve"))
+    rows, differ = [], False
+    print(f"{'records':>11} {'engine':>8} {'seconds':>8} {'CPU':>8} {'µs/record':>10} {'memory':>10}", file=sys.stderr)
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        for size in (int(text) for text in arguments.sizes.split(",")):
+            log, archive = Path(folder) / f"{size}.jsonl", Path(folder) / f"archive-{size}"
+            generate(log, size)
+            base = [sipsieve, "analyze", "--json", "-q", "--temporary", folder]
+            runs = (
+                ("archive", [sipsieve, "archive", str(archive), "-q", "--temporary", folder, "--json", str(log)]),
+                ("duckdb", [*base, str(archive)]),
+                ("spark", [*base, "--engine", "spark", "--spark-master", arguments.master, str(archive)]),
+            )
+            said = {}
+            for name, command in runs:
+                seconds, processor, memory, said[name] = measured(command)
+                rows.append({"records": size, "engine": name, "seconds": seconds, "cpu": processor, "memory": memory})
+                print(
+                    f"{size:>11,} {name:>8} {seconds:>8.1f} {processor:>8.1f} {processor / size * 1e6:>10.1f} {memory / 2**20:>6.0f} MiB",
+                    file=sys.stderr,
+                    flush=True,
+                )
+            log.unlink()
+            differ |= said["duckdb"] != said["spark"]
+            kept = sum(path.stat().st_size for path in archive.rglob("*.parquet"))
+            print(
+                f"{size:>11,} {kept / size:.1f} bytes a record in the archive; "
+                f"{'the reports DIFFER' if said['duckdb'] != said['spark'] else 'the reports are the same'}",
+                file=sys.stderr,
+            )
+    if arguments.json:
+        print(json.dumps(rows))
+    sys.exit(differ)
+
+
+if __name__ == "__main__":
+    main()

@@ -201,7 +201,9 @@ def forger(f: Field) -> Truth:
     ips, program, time = f.addresses(rng.randint(80, 200)), script(rng), _begin(rng)
     names = ips + rng.sample(sorted(f.world.legitimate), 4)
     for _ in range(2 * len(names)):
-        f.ask(time, rng.choice(names), program, "INVITE", str(rng.randint(100, 999)), port=rng.randint(1024, 65000))
+        name = rng.choice(names)
+        f.ask(time, name, program, "INVITE", str(rng.randint(100, 999)), port=rng.randint(1024, 65000))
+        f.world.forged[name] += name in f.world.legitimate
         time += 0.02
     seen = {message.ip for message in f.world.messages}
     return Truth("forger", set(ips) & seen, {"denial_of_service"}, {"spoofed_flood"}, spoofed=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -57,6 +58,8 @@ class World:
     legitimate: set[str] = field(default_factory=set)
     #: Whether the log holds the server's answers.
     with_replies: bool = True
+    #: Messages that attackers sent in the names of legitimate sources.
+    forged: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)

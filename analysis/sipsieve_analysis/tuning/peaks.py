@@ -14,6 +14,7 @@ from sipsieve.config.policy import Limit, LimitChanges, Limits, NetworkPolicy, N
 from sipsieve.detection.ruleset import Ruleset
 
 from ..operate.would_block import OTHERS
+from .forgotten import Forgotten, Logins
 from .recording import Recording
 from .standing import Answers, Standing
 from .trials import ALLOW, SCRUB, Trial
@@ -23,6 +24,9 @@ _MOST: Final = 100_000
 
 #: Counts everything from the first on, and is never passed: nothing of it is a limit.
 _OPEN: Final = Limit(per_minute=1, burst=10_000_000)
+
+#: The part of a source's messages that may be forged in its name, without telling anything about it.
+_FORGED: Final = 0.02
 
 #: Limits of which a proposal may be made. HTTP is not in a decision log.
 LIMITS: Final = tuple(name for name in NAMES if name != "http")
@@ -42,6 +46,8 @@ class Measured:
     found: Counter[tuple[str, str]] = field(default_factory=Counter)
     first: float = 0.0
     last: float = 0.0
+    #: What it is where all its logins fail as those of a forgotten phone do.
+    forgotten: Forgotten | None = None
 
     @property
     def looks_legitimate(self) -> bool:
@@ -60,7 +66,7 @@ class Peaks:
     @classmethod
     def of(cls, recording: Recording, trial: Trial) -> Peaks:
         """Measures a recording; `trial` as `measuring` makes it."""
-        peaks, answers = cls(), Answers()
+        peaks, answers, logins = cls(), Answers(), Logins()
         for batch in recording.batches():
             for known, made in zip(batch.known, batch.judged(trial), strict=True):
                 peaks.messages += 1
@@ -76,6 +82,7 @@ class Peaks:
                     if count > counted.peaks.get(limit, 0):
                         counted.peaks[limit] = count
                 if made.kind == 1:
+                    logins.answered(known.time, made)
                     if whose := answers.answered(made):
                         Answers.note(peaks._source(whose).standing, made)
                     continue
@@ -83,8 +90,12 @@ class Peaks:
                 rules = [rule for rule in made.rules if not rule.startswith("limit-")]
                 if not rules:
                     answers.asked(known.ip, made._replace(effect=ALLOW))
+                    logins.asked(known, made)
                 elif made.effect not in (ALLOW, SCRUB):
                     source.found.update((rule, made.field) for rule in rules)
+        for source in peaks.sources.values():
+            if not source.trusted and source.found.total() <= _FORGED * source.messages:
+                source.forgotten = logins.forgotten(source.ip, source.methods)
         return peaks
 
     def _source(self, ip: str) -> Measured:
@@ -97,6 +108,10 @@ class Peaks:
     def legitimate(self) -> Iterator[Measured]:
         """Those that look legitimate and are not trusted, whom no limit holds for."""
         return (source for source in self.sources.values() if source.looks_legitimate and not source.trusted)
+
+    def forgotten(self) -> Iterator[Measured]:
+        """Those whose password seems to be an old one."""
+        return (source for source in self.sources.values() if source.forgotten is not None)
 
     def others(self) -> Iterator[Measured]:
         """Those of whom nothing says that they are legitimate."""

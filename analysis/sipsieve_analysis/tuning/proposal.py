@@ -24,7 +24,7 @@ _BUCKETS: Final = 14
 
 #: What every suggestion leaves open.
 BLIND: Final = (
-    "What looks legitimate is read from answers: a phone whose password is wrong, or that was silent this week, is not known. "
+    "What looks legitimate is read from answers: a phone that was silent this week is not known. "
     "Watch the proposal in observe mode before it is enforced."
 )
 
@@ -51,7 +51,8 @@ def toml(suggestion: Suggestion) -> str:
             line for cidr in suggestion.short_form for line in ("[[network]]", f'cidr = "{cidr}"', "trusted = true")
         ]
     for own in suggestion.networks:
-        lines += ["", "[[network]]", f'cidr = "{own.cidr}"   # {harmless(own.reason)}']
+        lines += ["", *([f"# to be confirmed first: {own.confirm}"] if own.confirm else [])]
+        lines += ["[[network]]", f'cidr = "{own.cidr}"   # {harmless(own.reason)}']
         inner = ", ".join(f"{name} = {_limit(limit)}" for name, limit in own.limits.items())
         lines.append(f"limits = {{ {inner} }}")
     return "\n".join(lines).lstrip("\n") or "# nothing is proposed: what is in force stays"
@@ -191,7 +192,7 @@ def _limit_data(made: Proposal) -> dict[str, Any]:
 
 def _own_data(own: Own) -> dict[str, Any]:
     limits = {name: {"per_minute": limit.per_minute, "burst": limit.burst} for name, limit in own.limits.items()}
-    return {"cidr": own.cidr, "limits": limits, "reason": own.reason}
+    return {"cidr": own.cidr, "limits": limits, "reason": own.reason, "confirm": own.confirm}
 
 
 def page(suggestion: Suggestion) -> str:

@@ -133,6 +133,10 @@ class Known(NamedTuple):
     field: str
     #: Seconds of the ban that it led to, 0 for none.
     banned: int
+    #: Of a REGISTER on record: its address-of-record (RFC 3261 10.2), its Call-ID, and whether it offers credentials.
+    account: str = ""
+    call_id: str = ""
+    credentials: bool = False
 
 
 class Reader:
@@ -206,6 +210,7 @@ class Reader:
         # Of a whole message it is found anew.
         findings = [] if bits & _WHOLE else self._findings(record)
         self.versions[record.policy.version] += 1
+        registers = sip.method == "REGISTER" and sip.type == "request"
         as_if = record.policy.enforced or record.policy.mode == "observe"
         known = Known(
             time,
@@ -215,6 +220,9 @@ class Reader:
             tuple(entry.rule for entry in record.findings),
             sip.field,
             0 if record.ban is None else record.ban.seconds,
+            sip.to if registers else "",
+            sip.call_id if registers else "",
+            sip.authorization,
         )
         seconds = (min(max(now, 0), _LATEST), min(max(int(time), 0), _LATEST))
         return known, (*seconds, source.ip, source.port, transport, raw, bits, findings)

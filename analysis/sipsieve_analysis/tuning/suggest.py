@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,6 +15,7 @@ from sipsieve.config.policy import Limit, LimitChanges, NetworkPolicy, NetworkRu
 from sipsieve.detection.ruleset import Ruleset
 
 from .backtest import Backtest, Row
+from .forgotten import Forgotten
 from .peaks import LIMITS, Measured, Peaks, measuring
 from .recording import Recording
 from .trials import Trial
@@ -27,6 +28,9 @@ _RATE_RULES: Final = frozenset(f"limit-{name}" for name in RATES)
 
 #: The room above the busiest minute that was seen.
 _ROOM: Final = 2.0
+
+#: The room of a device with an old password, as a part of what it does: evidence counts there, and no more than needed is allowed.
+_SCANT: Final = 1.25
 
 #: A legitimate source with so many times what nine in ten of them need gets an entry of its own.
 _FAR: Final = 4.0
@@ -73,6 +77,8 @@ class Own:
     cidr: str
     limits: dict[str, Limit]
     reason: str
+    #: What an operator must find out before this is put in force; "" for nothing.
+    confirm: str = ""
 
 
 @dataclass(slots=True)
@@ -119,6 +125,7 @@ def suggest(policy: Policy, ruleset: Ruleset, open_: Open) -> Suggestion:
     base.run(open_(in_force))
     already = {ip: sorted(rules) for ip, rules in _blocked_legitimate(base).items()}
     own = {} if confidence == "low" else _own(policy, peaks, proposals, already)
+    spared = {source.ip for source in peaks.forgotten() if _cidr(source.ip, policy) in own}
     result = base
     proposed = policy
     for round_ in range(_ROUNDS):
@@ -126,18 +133,17 @@ def suggest(policy: Policy, ruleset: Ruleset, open_: Open) -> Suggestion:
         tried = Trial(proposed, ruleset)
         result = Backtest(tried)
         result.run(open_(tried))
-        worse = {ip: rules for ip, rules in _blocked_legitimate(result).items() if ip not in already}
+        worse = {ip: rules for ip, rules in _blocked_legitimate(result, spared).items() if ip not in already}
         if not worse:
             break
         for rules in worse.values():
             _take_back(proposals, rules, whole=round_ == _ROUNDS - 2)
     _told(proposals, result)
-    networks = [Own(cidr, limits, reason) for cidr, (limits, reason) in own.items()]
     return Suggestion(
         confidence,
         why,
         proposals,
-        networks,
+        list(own.values()),
         _exceptions(peaks),
         sorted(already.items()),
         proposed,
@@ -201,13 +207,11 @@ def _rounded(value: float) -> int:
     return math.ceil(whole / step) * step
 
 
-def _own(
-    policy: Policy, peaks: Peaks, proposals: list[Proposal], already: dict[str, list[str]]
-) -> dict[str, tuple[dict[str, Limit], str]]:
-    """Entries for sources that need more than is proposed for all."""
-    found: dict[str, tuple[dict[str, Limit], str]] = {}
+def _own(policy: Policy, peaks: Peaks, proposals: list[Proposal], already: dict[str, list[str]]) -> dict[str, Own]:
+    """Entries for sources that need more than is proposed for all, by network."""
+    found: dict[str, Own] = {}
     known = {rule.cidr for rule in policy.network} if not isinstance(policy.network, NetworkPolicy) else set()
-    for source in sorted(peaks.legitimate(), key=lambda one: one.ip):
+    for source in sorted((*peaks.legitimate(), *peaks.forgotten()), key=lambda one: one.ip):
         cidr = _cidr(source.ip, policy)
         if not cidr or cidr in known:
             continue
@@ -222,9 +226,22 @@ def _own(
                     value = min(value, made.current.per_minute)
                 if value > made.proposed.per_minute:
                     limits[made.limit] = Limit(per_minute=value, burst=made.current.burst)
-        if limits:
-            found[cidr] = (limits, _reason(source))
+        if limits and source.forgotten is None:
+            found[cidr] = Own(cidr, limits, _reason(source))
+        elif source.forgotten is not None and (failures := _failures(source, source.forgotten, policy)):
+            limits["auth_failures"] = failures
+            found[cidr] = Own(cidr, limits, source.forgotten.why, source.forgotten.confirm)
     return found
+
+
+def _failures(source: Measured, forgotten: Forgotten, policy: Policy) -> Limit | None:
+    """The refused credentials that a device with an old password needs, where they are more than is in force."""
+    current = policy.limits.auth_failures
+    # A ban cuts its busiest minute short; its rhythm tells it.
+    need = max(source.peaks.get("auth_failures", 0), forgotten.per_minute)
+    if not current.per_minute or need <= current.per_minute + current.burst:
+        return None
+    return Limit(per_minute=_rounded(_SCANT * need), burst=current.burst)
 
 
 def _cidr(ip: str, policy: Policy) -> str:
@@ -255,21 +272,21 @@ def _reason(source: Measured) -> str:
     return f"{what} ({source.standing.why}; busiest minute: {peaks})"
 
 
-def _applied(policy: Policy, proposals: list[Proposal], own: dict[str, tuple[dict[str, Limit], str]]) -> Policy:
+def _applied(policy: Policy, proposals: list[Proposal], own: dict[str, Own]) -> Policy:
     limits = msgspec.structs.replace(policy.limits, **{made.limit: made.proposed for made in proposals})
     if isinstance(policy.network, NetworkPolicy):
         network = tuple(NetworkRule(cidr=text, trusted=True) for text in policy.network.trusted)
     else:
         network = policy.network
-    entries = tuple(NetworkRule(cidr=cidr, limits=LimitChanges(**changes)) for cidr, (changes, _) in own.items())
+    entries = tuple(NetworkRule(cidr=one.cidr, limits=LimitChanges(**one.limits)) for one in own.values())
     return msgspec.structs.replace(policy, limits=limits, network=(*network, *entries))
 
 
-def _blocked_legitimate(result: Backtest) -> dict[str, set[str]]:
-    """Trusted and legitimate-looking sources of which something is blocked, with the limits behind it."""
+def _blocked_legitimate(result: Backtest, spared: Container[str] = ()) -> dict[str, set[str]]:
+    """Trusted and legitimate-looking sources, and `spared` ones, of which something is blocked, with the limits behind it."""
     found: dict[str, set[str]] = {}
     for row in result.rows.values():
-        if (row.trusted or row.standing.looks_legitimate) and row.blocked:
+        if (row.trusted or row.standing.looks_legitimate or row.ip in spared) and row.blocked:
             found[row.ip] = _limits_of(row)
     return found
 

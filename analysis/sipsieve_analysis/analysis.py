@@ -7,9 +7,9 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Final
 
+from . import callbacks, census, forged, habits, indicators, intents, links, ranking
 from . import campaigns as campaigns_
-from . import census, forged, habits, indicators, intents, links, ranking
-from .attribution import accounts
+from .attribution import accounts, destinations
 from .attribution.exchanges import Calls, Login
 from .attribution.known import Known
 from .campaigns import Campaign, Seen
@@ -57,6 +57,8 @@ def look(store: Events, intake: Intake, context: Context, known: Known | None = 
         calls[call.ip].append(call)
     guilty = accounts.guessers(counted.logins)
     guilty |= {call.ip for call in counted.calls if accounts.fraud(call, logins)}
+    costly = destinations.costly(counted.dialled)
+    guilty |= costly.keys()
     everyone = [source for source in sources(profiles, guilty) if source.ip not in counted.servers or source.has_attack]
     if known is not None:
         for source in everyone:
@@ -78,7 +80,7 @@ def look(store: Events, intake: Intake, context: Context, known: Known | None = 
     context.agents |= common_agents(everyone)
     context.clients |= common_clients(everyone, counted.has_replies)
     groups += [(group, False) for group in links.group(rest, context.agents, asked, context.clients)]
-    seen = Seen(asked, logins, calls, counted.has_replies, lambda group: _peak(store, group))
+    seen = Seen(asked, logins, calls, costly, counted.has_replies, lambda group: _peak(store, group))
     lawful = {source.ip for source in everyone if source.is_lawful and source.ip not in guilty}
     # Whoever has traffic of another kind is abused as a sender; that traffic is judged by itself.
     others = {source.ip for source in everyone}
@@ -89,6 +91,7 @@ def look(store: Events, intake: Intake, context: Context, known: Known | None = 
         for group, is_forged in groups
         if (actor := _actor(group, is_forged, seen, others if is_forged else lawful)) is not None
     ]
+    actors += [callbacks.actor(rung) for rung in destinations.rung_back(counted.dialled)]
     # Who got in comes before who tries.
     actors.sort(key=lambda actor: (not actor.succeeded, -actor.rank.score, -actor.messages, actor.id))
     _details(store, actors)
@@ -175,6 +178,7 @@ def _actor(group: Group, is_forged: bool, seen: Seen, lawful: set[str]) -> Actor
     claimed = {source.ip for source in group.sources if source.is_claimed}
     addresses = {source.ip for source in group.sources if source.ip}
     succeeded = any(campaign.succeeded for campaign in found)
+    costs = any(source.ip in seen.costly for source in group.sources)
     held, note = "", ""
     victims = (addresses & lawful if is_forged else set()) | claimed
     addresses -= victims
@@ -191,11 +195,13 @@ def _actor(group: Group, is_forged: bool, seen: Seen, lawful: set[str]) -> Actor
             if not addresses
             else "some of these messages name an address with an account, which they may have forged"
         )
-    elif not succeeded and not injected and group.sources and all(source.is_lawful for source in group.sources):
+    elif not (succeeded or injected or costs) and group.sources and all(source.is_lawful for source in group.sources):
         held = "Nothing to do: its calls and registrations are accepted."
         note = "behaves like somebody with an account; what a rule found in its messages is looked at by hand"
     elif any(source.shared for source in group.sources):
         note = "others at the same address are let in and behave: limit it, find the client by its port and User-Agent, don't ban the address"
+    elif costs and any(source.lawful for source in group.sources):
+        note = "it has an account, or is a system of somebody who has: probably in wrong hands; ask its owner before it is banned"
     elif any(source.thin for source in group.sources):
         note = "something was accepted from this address once: it may be an account in wrong hands"
     elif not addresses and not injected:

@@ -12,10 +12,11 @@ from typing import Final
 
 from . import habits
 from .attribution.accounts import fraud, taken_over
+from .attribution.destinations import Costly
 from .attribution.exchanges import ABROAD, Calls, Login
 from .attribution.sums import Sums, Targets
 from .census import Hit
-from .links import Group
+from .links import Group, overlap
 from .sources import PATIENT_PER_MINUTE, Source
 
 
@@ -28,6 +29,7 @@ class CampaignType(StrEnum):
     SPOOFED_FLOOD = "spoofed_flood"
     DISTRIBUTED_FLOOD = "distributed_flood"
     TOLL_FRAUD = "toll_fraud"
+    WANGIRI = "wangiri"
     BRUTE_FORCE = "brute_force"
     CREDENTIAL_STUFFING = "credential_stuffing"
     SPRAYING = "spraying"
@@ -44,6 +46,8 @@ class Seen:
     targets: Targets
     logins: dict[str, list[Login]] = field(default_factory=dict)
     calls: dict[str, list[Calls]] = field(default_factory=dict)
+    #: Dear calls by address that are no ordinary ones.
+    costly: dict[str, Costly] = field(default_factory=dict)
     answers: bool = True
     #: Messages of all sources of a group in its busiest minute.
     peak: Callable[[list[Source]], int] = field(default=lambda sources: 0)
@@ -95,22 +99,30 @@ _MALFORMED: Final = 5
 _ZERO: Final = 3
 
 
-def _stolen(group: Group, seen: Seen, taken: set[str]) -> str:
-    for ip in sorted({source.ip for source in group.sources if not source.is_claimed}):
+def _stolen(group: Group, seen: Seen, taken: set[str]) -> tuple[str, bool]:
+    ips = sorted({source.ip for source in group.sources if not source.is_claimed})
+    for ip in ips:
         for call in seen.calls.get(ip, []):
             if why := fraud(call, seen.logins, taken):
-                return why
-    return ""
+                return why, True
+    for ip in ips:
+        if (dear := seen.costly.get(ip)) is not None:
+            return dear.said(seen.answers), dear.answered > 0
+    return "", False
+
+
+def _costs(group: Group, seen: Seen) -> bool:
+    return any(source.ip in seen.costly for source in group.sources if not source.is_claimed)
 
 
 def find(group: Group, seen: Seen, forged: bool = False) -> list[Campaign]:
     """The campaigns of a group; none where it is a phone, an office or a trunk."""
     sums = Sums.of(group.sources, seen.targets)
-    if not forged and not seen.answers and _looks_ordinary(sums, group):
+    if not forged and not seen.answers and not _costs(group, seen) and _looks_ordinary(sums, group):
         return []
     found: list[Campaign] = []
     taken, taken_why = taken_over({source.ip for source in group.sources}, sums.peak, seen.logins, seen.calls)
-    stolen = _stolen(group, seen, taken)
+    stolen, paid = _stolen(group, seen, taken)
     if taken or any(source.guesses for source in group.sources):
         # The calls and registrations behind a guessed password speak for nobody.
         sums.lawful = 0
@@ -127,7 +139,7 @@ def find(group: Group, seen: Seen, forged: bool = False) -> list[Campaign]:
     ):
         if why:
             found.append(_campaign(kind, why, group, sums))
-            found[-1].succeeded = kind is CampaignType.TOLL_FRAUD and bool(stolen)
+            found[-1].succeeded = kind is CampaignType.TOLL_FRAUD and paid
     kinds = {campaign.type for campaign in found}
     if not kinds & {CampaignType.TOLL_FRAUD, *FLOODS} and (why := _enumeration(sums, group, kinds)):
         found.append(_campaign(CampaignType.ENUMERATION, why, group, sums))
@@ -297,7 +309,7 @@ def _passwords(sums: Sums, group: Group, got_in: bool) -> list[tuple[CampaignTyp
     users = len(asked)
     each = sums.register / users
     tried = sums.authorized or sums.refused_login
-    if users == 1 and sums.peak <= PATIENT_PER_MINUTE and not sums.tool and not got_in and not _overlap(group.sources):
+    if users == 1 and sums.peak <= PATIENT_PER_MINUTE and not sums.tool and not got_in and not overlap(group.sources):
         # A phone with a wrong password does just this, for weeks; on the move from changing addresses.
         return []
     if _is_stale(sums, group, users) and not got_in:
@@ -351,12 +363,6 @@ def _is_stale(sums: Sums, group: Group, users: int) -> bool:
         and sums.peak <= _STALE_PER_MINUTE * users
         and (calls <= 2 * users or (sums.ports <= 2 and len(agents) == 1 and sums.register >= 10 * users))
     )
-
-
-def _overlap(sources: list[Source]) -> bool:
-    """Whether several sources were active at the same time."""
-    ordered = sorted(sources, key=lambda source: source.first_us)
-    return any(later.first_us < earlier.last_us for earlier, later in pairwise(ordered))
 
 
 def _fuzzing(sums: Sums, forged: bool) -> str:

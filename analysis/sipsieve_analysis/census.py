@@ -10,6 +10,7 @@ from typing import Any, Final
 import ibis
 from ibis.expr.types import Table
 
+from .attribution.destinations import Dialled, dialled
 from .attribution.exchanges import Calls, Login, answers, calls, exchanges, logins
 from .events import Events
 from .readers.told import MADE
@@ -131,6 +132,8 @@ class Census:
     #: Who tried and used which account.
     logins: list[Login] = field(default_factory=list)
     calls: list[Calls] = field(default_factory=list)
+    #: Telephone numbers by caller.
+    dialled: list[Dialled] = field(default_factory=list)
 
 
 def _user(uri: Any) -> Any:
@@ -186,6 +189,7 @@ def gather(store: Events, servers: Collection[str] = (), has_replies: bool = Fal
     for row in _peaks(asked).to_pyarrow().to_pylist():
         if (known := profiles.get((row["ip"], row["agent"]))) is not None:
             known.peak, known.peak_invites = int(row["peak"] or 0) // _SHARES, int(row["peak_invites"] or 0) // _SHARES
+    exchanged = None
     if census.has_replies:
         exact = bool(asked.filter(asked.authorization).limit(1).count().to_pyarrow().as_py())
         # Asked thrice, worked out once.
@@ -205,6 +209,7 @@ def gather(store: Events, servers: Collection[str] = (), has_replies: bool = Fal
                     setattr(known, name, int(row[name] or 0))
         census.logins = logins(exchanged)
         census.calls = calls(exchanged)
+    census.dialled = dialled(asked, exchanged)
     for row in _dialogs(asked).to_pyarrow().to_pylist():
         if (known := profiles.get((row["ip"], row["agent"]))) is not None:
             known.dialogs = int(row["dialogs"] or 0)

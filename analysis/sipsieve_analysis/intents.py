@@ -27,6 +27,7 @@ _BY_TYPE: Final[dict[CampaignType, tuple[Intent, tuple[Technique, ...]]]] = {
     CampaignType.DISTRIBUTED_FLOOD: (Intent.DENIAL_OF_SERVICE, (attack.T1498_001, attack.T1499_002)),
     CampaignType.FUZZING: (Intent.DENIAL_OF_SERVICE, (attack.T1499_004,)),
     CampaignType.TOLL_FRAUD: (Intent.TOLL_FRAUD, (attack.T1496,)),
+    CampaignType.WANGIRI: (Intent.TOLL_FRAUD, (attack.T1496,)),
     CampaignType.ACCOUNT_TAKEOVER: (Intent.CREDENTIAL_THEFT, (attack.T1110_001, attack.T1078)),
     CampaignType.CREDENTIAL_STUFFING: (Intent.CREDENTIAL_THEFT, (attack.T1110_004,)),
     CampaignType.BRUTE_FORCE: (Intent.CREDENTIAL_THEFT, (attack.T1110_001,)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 from . import habits
@@ -135,3 +136,9 @@ def _pairs(traits: dict[int, Trait], members: list[int], forest: _Forest) -> Ite
                     yield left, ordered[other], reason, score
                     joined = actor[other]
                     actor[:] = [actor[position] if one == joined else one for one in actor]
+
+
+def overlap(sources: list[Source]) -> bool:
+    """Whether several sources were active at the same time."""
+    ordered = sorted(sources, key=lambda source: source.first_us)
+    return any(later.first_us < earlier.last_us for earlier, later in pairwise(ordered))

@@ -174,6 +174,15 @@ class Networks:
 MOST_FEEDS: int
 
 @final
+class Numbers:
+    """Tells where recorded calls went. `plan` as `config.destinations.plan` makes it; its first entry says what is dear."""
+
+    def __new__(cls, plan: Any) -> Numbers: ...
+    def find(self, uri: bytes) -> tuple[str, str, str, bool, bool] | None:
+        """Of a Request-URI: the international number without a plus, its country ("" none), what it is for people, whether it
+        is dear, and abroad; None where no number out is dialled."""
+
+@final
 class Feeds:
     """Lists from outside: room for so many ranges, in memory that processes share which are forked later."""
 

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from typing import Final
 
 from ..sources import PATIENT_PER_MINUTE
+from .destinations import is_dear
 from .exchanges import Calls, Login
 
 #: Users tried by one who tries many.
@@ -65,12 +66,6 @@ def taken_over(
 _ABROAD: Final = 20
 _RANGE: Final = 0.5
 
-#: Where shared revenue is paid out, and hardly any office calls at all: satellites and premium rates (ITU-T E.164),
-#: and countries that reports on such fraud name most.
-_PREMIUM: Final = re.compile(
-    r"(?:87[08]|88[1238]|979|808|0?900|1900|53|252|22[0-9]|23[12459]|24[0-7]|29[01]|67[0-9]|68[0-9]|69[0-2]|960)"
-)
-
 
 def fraud(call: Calls, logins: dict[str, list[Login]], taken: Collection[str] = ()) -> str:
     """Why answered calls are fraud; "" if they may be an office's or a trunk's."""
@@ -80,13 +75,14 @@ def fraud(call: Calls, logins: dict[str, list[Login]], taken: Collection[str] = 
     if call.peak < _ABROAD or call.abroad * 10 < call.messages * 8:
         return ""
     plain = [re.sub("[^0-9]", "", number).lstrip("0") for number in call.numbers]
-    most = max(Counter(number[:6] for number in plain).values(), default=0)
-    premium = sum(_PREMIUM.match(number) is not None for number in plain)
+    # A town has many blocks of a thousand; whoever is paid by the call has one or two.
+    most = max(Counter(number[:-3] for number in plain).values(), default=0)
+    premium = sum(map(is_dear, call.numbers))
     if max(most, premium) >= _RANGE * len(plain):
         where = (
             f"{most} of {len(plain)} in one range of numbers"
             if most >= premium
-            else f"{premium} of {len(plain)} to premium numbers"
+            else f"{premium} of {len(plain)} to dear numbers"
         )
         return f"{what}, up to {call.peak} in an hour, {where}"
     elsewhere = [

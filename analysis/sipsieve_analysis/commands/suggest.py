@@ -71,5 +71,5 @@ def command(
         click.echo(proposal.toml(made))
     else:
         proposal.draw(made, Console(highlight=False))
-    is_proposed = made.networks or any(one.is_changed for one in made.proposals)
+    is_proposed = made.networks or made.money.entries or any(one.is_changed for one in made.proposals)
     raise SystemExit(0 if is_proposed else 1)

@@ -18,6 +18,7 @@ _DEEDS: Final = {
     "spoofed_flood": "flooded the server with forged sender addresses",
     "distributed_flood": "flooded the server from many addresses together",
     "toll_fraud": "tried to place calls at somebody else's expense",
+    "wangiri": "made many people ring back dear numbers",
     "brute_force": "tried passwords against accounts",
     "credential_stuffing": "tried stolen pairs of user and password",
     "spraying": "tried a few passwords against many accounts",

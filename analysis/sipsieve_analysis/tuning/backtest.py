@@ -54,7 +54,7 @@ class Row:
     banned_before: float = 0.0
     banned_after: float = 0.0
     examples: list[Example] = field(default_factory=list)
-    #: Limits by which the policy that is tried refuses, however it was before.
+    #: Limits and rules of destinations by which the policy that is tried refuses, however it was before.
     blocking: Counter[str] = field(default_factory=Counter)
     #: Limits for which it bans.
     banning: set[str] = field(default_factory=set)
@@ -119,7 +119,7 @@ class Backtest:
         row.before[old.effect] += 1
         row.after[new.effect] += 1
         if new.effect == BLOCK:
-            row.blocking.update(rule for rule in new.rules if rule.startswith("limit-"))
+            row.blocking.update(rule for rule in new.rules if rule.startswith(("limit-", "destination-")))
         self._bans(known, old, new)
         if old.effect != new.effect:
             self._changed(row, known, old, new)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from sipsieve.config.policy import Limit, LimitChanges, Limits, NetworkPolicy, N
 from sipsieve.detection.ruleset import Ruleset
 
 from ..operate.would_block import OTHERS
+from .called import Call, Calls
 from .forgotten import Forgotten, Logins
 from .recording import Recording
 from .standing import Answers, Standing
@@ -46,6 +48,8 @@ class Measured:
     found: Counter[tuple[str, str]] = field(default_factory=Counter)
     first: float = 0.0
     last: float = 0.0
+    #: What it called out of the site.
+    calls: list[Call] = field(default_factory=list)
     #: What it is where all its logins fail as those of a forgotten phone do.
     forgotten: Forgotten | None = None
 
@@ -53,6 +57,11 @@ class Measured:
     def looks_legitimate(self) -> bool:
         """See `Standing`."""
         return self.standing.looks_legitimate
+
+
+def percentile(values: list[int], part: float) -> int:
+    """The value that this part (0 to 1) of the sorted `values` does not pass; 0 of none."""
+    return values[min(len(values) - 1, math.ceil(part * len(values)) - 1)] if values else 0
 
 
 class Peaks:
@@ -66,7 +75,7 @@ class Peaks:
     @classmethod
     def of(cls, recording: Recording, trial: Trial) -> Peaks:
         """Measures a recording; `trial` as `measuring` makes it."""
-        peaks, answers, logins = cls(), Answers(), Logins()
+        peaks, answers, logins, calls = cls(), Answers(), Logins(), Calls(trial.policy.dialling)
         for batch in recording.batches():
             for known, made in zip(batch.known, batch.judged(trial), strict=True):
                 peaks.messages += 1
@@ -91,6 +100,8 @@ class Peaks:
                 if not rules:
                     answers.asked(known.ip, made._replace(effect=ALLOW))
                     logins.asked(known, made)
+                    if (call := calls.of(known, made)) is not None:
+                        source.calls.append(call)
                 elif made.effect not in (ALLOW, SCRUB):
                     source.found.update((rule, made.field) for rule in rules)
         for source in peaks.sources.values():
@@ -125,4 +136,5 @@ def measuring(policy: Policy, ruleset: Ruleset) -> Trial:
         network = tuple(NetworkRule(cidr=rule.cidr, trusted=rule.trusted, limits=LimitChanges()) for rule in network)
     limits: Limits = msgspec.structs.replace(policy.limits, enabled=True, **dict.fromkeys(NAMES, _OPEN))
     bans = msgspec.structs.replace(policy.bans, enabled=False)
-    return Trial(msgspec.structs.replace(policy, network=network, limits=limits, bans=bans), ruleset)
+    open_ = msgspec.structs.replace(policy, network=network, limits=limits, bans=bans, destinations=())
+    return Trial(open_, ruleset)

@@ -14,8 +14,11 @@ from rich.text import Text
 from sipsieve.config.policy import Limit
 
 from ..operate.harmless import harmless
+from . import money
+from .money import Places
+from .peaks import percentile
 from .shown import when
-from .suggest import Exempt, Own, Proposal, Suggestion, percentile
+from .suggest import Exempt, Own, Proposal, Suggestion
 
 _BARS: Final = " ▁▂▃▄▅▆▇█"
 
@@ -55,6 +58,7 @@ def toml(suggestion: Suggestion) -> str:
         lines += ["[[network]]", f'cidr = "{own.cidr}"   # {harmless(own.reason)}']
         inner = ", ".join(f"{name} = {_limit(limit)}" for name, limit in own.limits.items())
         lines.append(f"limits = {{ {inner} }}")
+    lines += money.lines(suggestion.money)
     return "\n".join(lines).lstrip("\n") or "# nothing is proposed: what is in force stays"
 
 
@@ -116,6 +120,15 @@ def draw(suggestion: Suggestion, console: Console) -> None:
             )
         )
     _already(suggestion, console)
+    console.print(Text(f"destinations: {suggestion.money.why}"), soft_wrap=True)
+    for one in suggestion.money.entries:
+        console.print(
+            Text(
+                f"  {one.entry.name}: enforced, it refuses {one.legitimate[1]:,} calls of {one.legitimate[0]:,} legitimate-looking "
+                f"sources, {one.others[1]:,} of {one.others[0]:,} others"
+            ),
+            soft_wrap=True,
+        )
     console.print()
     console.print(Text(toml(suggestion)), soft_wrap=True)
     if suggestion.exceptions:
@@ -161,6 +174,10 @@ def data(suggestion: Suggestion) -> dict[str, Any]:
         "to": suggestion.peaks.last,
         "limits": [_limit_data(made) for made in suggestion.proposals],
         "networks": [_own_data(own) for own in suggestion.networks],
+        "destinations": {
+            "why": suggestion.money.why,
+            "entries": [_places_data(one) for one in suggestion.money.entries],
+        },
         "exceptions": [dataclasses.asdict(one) for one in suggestion.exceptions],
         "already_blocked": [{"source": ip, "rules": rules} for ip, rules in suggestion.already],
         "in_force": suggestion.before,
@@ -187,6 +204,23 @@ def _limit_data(made: Proposal) -> dict[str, Any]:
         "proposed": {"per_minute": made.proposed.per_minute, "burst": made.proposed.burst},
         "changed": made.is_changed,
         "why": made.why,
+    }
+
+
+def _places_data(one: Places) -> dict[str, Any]:
+    entry = one.entry
+    return {
+        "name": entry.name,
+        "reason": one.reason,
+        "networks": list(entry.networks),
+        "allowed": list(entry.allowed),
+        **{
+            name: {"per_minute": rate.per_minute, "per_hour": rate.per_hour}
+            for name, rate in (("expensive", entry.expensive), ("abroad", entry.abroad))
+        },
+        **{name: getattr(entry, name) for name in ("countries_per_hour", "block_per_hour", "spellings_per_hour")},
+        "legitimate": {"sources_refused": one.legitimate[0], "messages_refused": one.legitimate[1]},
+        "others": {"sources_refused": one.others[0], "messages_refused": one.others[1]},
     }
 
 

@@ -76,7 +76,7 @@ class Recording:
                 for messages in found(path, kind, self.skipped, partial(self._told, path.name, size)):
                     self.kinds[kind.value] += len(messages)
                     known = [
-                        Known(time, ip, "", _PASSED, (), "", 0) for time, ip, _, _, _, _ in messages.list()
+                        Known(time, ip, "", _PASSED, (), "", 0, uri=_called(raw)) for time, ip, _, _, raw, _ in messages.list()
                     ]  # fmt: skip
                     yield Batch(known, None, messages)
             self._progress(path.name, size, size)
@@ -101,6 +101,13 @@ class Recording:
         found = self.reader.read(held)
         self.kinds[InputKind.DECISIONS.value] += len(found)
         return Batch([known for known, _ in found], [record for _, record in found], None, self.reader.own)
+
+
+def _called(raw: bytes) -> str:
+    """The Request-URI of an INVITE (RFC 3261 7.1); "" of anything else."""
+    if not raw.startswith(b"INVITE "):
+        return ""
+    return raw[7:519].partition(b" ")[0].decode("utf-8", "surrogateescape")
 
 
 def found(

@@ -97,6 +97,7 @@ class _Sip(Struct, frozen=True, gc=False):
     uri: str = ""
     call_id: str = ""
     cseq: str = ""
+    from_: str = msgspec.field(default="", name="from")
     to: str = ""
     authorization: bool = False
     raw: str | None = None
@@ -137,6 +138,8 @@ class Known(NamedTuple):
     account: str = ""
     call_id: str = ""
     credentials: bool = False
+    #: Of an INVITE: its Request-URI.
+    uri: str = ""
 
 
 class Reader:
@@ -223,6 +226,7 @@ class Reader:
             sip.to if registers else "",
             sip.call_id if registers else "",
             sip.authorization,
+            sip.uri if sip.method == "INVITE" and sip.type == "request" else "",
         )
         seconds = (min(max(now, 0), _LATEST), min(max(int(time), 0), _LATEST))
         return known, (*seconds, source.ip, source.port, transport, raw, bits, findings)
@@ -305,13 +309,18 @@ class Reader:
             self._asked.clear()
         self._asked[transaction] = (_source(record).ip, _source(record).port)
         tag = ";tag=b" if in_dialog or sip.method not in ("INVITE", "REGISTER", "OPTIONS", "SUBSCRIBE") else ""
-        credentials = 'Authorization: Digest nonce="x"\r\n' if sip.authorization else ""
+        credentials = ""
+        if sip.authorization:
+            # Whose they are is not on record: their user is taken for that of From, as phones have it.
+            self.thin["credentials"] += 1
+            user, _, host = _safe(sip.from_).partition(":")[2].replace('"', "_").replace("\\", "_").partition("@")
+            credentials = f'Authorization: Digest username="{user}", realm="{host}", nonce="x"\r\n'
         if sip.method == "INVITE" and not in_dialog:
             self.thin["bodies"] += 1
         # Bytes tell apart what differs in nothing that is on record.
         body = "" if any(entry.rule == "content-length-zero" for entry in record.findings) else "x"
         return (
-            f"{method} {_safe(sip.uri) or 'sip:x'} SIP/2.0\r\nVia: SIP/2.0/UDP x\r\nFrom: <sip:x@x>;tag=a\r\n"
+            f"{method} {_safe(sip.uri) or 'sip:x'} SIP/2.0\r\nVia: SIP/2.0/UDP x\r\nFrom: <{_safe(sip.from_) or 'sip:x@x'}>;tag=a\r\n"
             f"To: <{_safe(sip.to)}>{tag}\r\n{common}{credentials}X: {sip.bytes}\r\n\r\n{body}"
         ).encode()
 

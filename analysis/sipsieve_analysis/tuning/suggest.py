@@ -14,9 +14,11 @@ import msgspec
 from sipsieve.config.policy import Limit, LimitChanges, NetworkPolicy, NetworkRule, Policy
 from sipsieve.detection.ruleset import Ruleset
 
+from . import money as money_
 from .backtest import Backtest, Row
 from .forgotten import Forgotten
-from .peaks import LIMITS, Measured, Peaks, measuring
+from .money import Money
+from .peaks import LIMITS, Measured, Peaks, measuring, percentile
 from .recording import Recording
 from .trials import Trial
 
@@ -105,6 +107,8 @@ class Suggestion:
     #: Legitimate-looking sources that the policy in force blocks already, and by which rules.
     already: list[tuple[str, list[str]]]
     policy: Policy
+    #: Where calls may go.
+    money: Money
     #: What the policy in force trusts by the short form, `[network]`, which can't stand beside `[[network]]`.
     short_form: tuple[str, ...]
     peaks: Peaks
@@ -139,6 +143,9 @@ def suggest(policy: Policy, ruleset: Ruleset, open_: Open) -> Suggestion:
         for rules in worse.values():
             _take_back(proposals, rules, whole=round_ == _ROUNDS - 2)
     _told(proposals, result)
+    money = money_.propose(policy, peaks, confidence)
+    if money.entries:
+        proposed, result = _with_destinations(proposed, money, peaks, ruleset, open_)
     return Suggestion(
         confidence,
         why,
@@ -147,6 +154,7 @@ def suggest(policy: Policy, ruleset: Ruleset, open_: Open) -> Suggestion:
         _exceptions(peaks),
         sorted(already.items()),
         proposed,
+        money,
         policy.network.trusted if isinstance(policy.network, NetworkPolicy) else (),
         peaks,
         base.figures(Counter()),
@@ -154,9 +162,19 @@ def suggest(policy: Policy, ruleset: Ruleset, open_: Open) -> Suggestion:
     )
 
 
-def percentile(values: list[int], part: float) -> int:
-    """The value that this part (0 to 1) of the sorted `values` does not pass; 0 of none."""
-    return values[min(len(values) - 1, math.ceil(part * len(values)) - 1)] if values else 0
+def _with_destinations(
+    policy: Policy, money: Money, peaks: Peaks, ruleset: Ruleset, open_: Open
+) -> tuple[Policy, Backtest]:
+    """Proves the entries for destinations, enforced beside the limits; none refuses a legitimate-looking source in the end."""
+    for round_ in range(_ROUNDS):
+        tried = Trial(money_.applied(policy, money), ruleset)
+        result = Backtest(tried)
+        result.run(open_(tried))
+        if not (refused := money_.refused(result)):
+            break
+        money_.relaxed(money, refused, peaks, whole=round_ >= _ROUNDS - 2)
+    money_.told(money, result)
+    return tried.policy, result
 
 
 def _confidence(peaks: Peaks, thin: Counter[str]) -> tuple[str, str]:

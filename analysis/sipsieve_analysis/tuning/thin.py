@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final, NamedTuple
 
+from sipsieve.config.accounts import Accounts
 from sipsieve.config.policy import Policy
 
 from .recording import Recording
@@ -55,6 +56,11 @@ _TEXTS: Final = {
         "so auth_failures and its bans are upper bounds",
         'log.record = "replay"',
     ),
+    "credentials": (
+        "offer credentials whose user and realm are not on record: taken for those of From, so what [accounts], [[domain]] and "
+        "[[destinations]] count by account is exact only where From names the account",
+        'log.record = "replay"',
+    ),
     "bodies": (
         "are INVITEs of which only the refused are known to have no body: a stricter content_length_zero.invite, or a network "
         "that is trusted no more, finds no others",
@@ -69,6 +75,8 @@ def notes(recording: Recording, policies: list[Policy]) -> list[Note]:
     said = [Note(name, found[name], text, advice) for name, (text, advice) in _TEXTS.items() if found[name]]
     if policies and all(policy.content_length_zero.invite == "allow" for policy in policies):
         said = [note for note in said if note.name != "bodies"]
+    if not any(_by_account(policy) for policy in policies):
+        said = [note for note in said if note.name != "credentials"]
     clock = recording.reader.clock
     if recording.kinds["decision log"] and not clock.told:
         how = "taken from what was counted" if clock.offset else "taken as full minutes"
@@ -82,3 +90,9 @@ def notes(recording: Recording, policies: list[Policy]) -> list[Note]:
         )
         said.append(Note("no decisions", sum(recording.kinds[kind] for kind in others), text, ""))
     return said
+
+
+def _by_account(policy: Policy) -> bool:
+    """Whether a policy counts or tells anything by account."""
+    destinations = any(entry.accounts or entry.per != "source" for entry in policy.destinations)
+    return destinations or bool(policy.domain) or policy.accounts != Accounts()

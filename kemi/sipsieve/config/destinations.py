@@ -14,6 +14,8 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 import msgspec
 from msgspec import Meta, Struct
 
+from .._core import Numbers
+
 #: Dialling prefixes by country, and classes of dear numbers, with the source and date of each.
 NUMBERING: Final = Path(__file__).with_name("numbering.toml")
 
@@ -168,6 +170,16 @@ def check(entries: Sequence[Destination]) -> None:
                 ) from error
         if entry.off_hours is not None:
             _zone(f"{at}.off_hours.zone", entry.off_hours.zone)
+
+
+#: As numbers are dialled anywhere: what leads abroad in most countries, in North America and in Australia, behind a digit that may
+#: give a line out. For recorded calls of whose site nothing is known.
+ANYWHERE: Final = Dialling(international=("00", "011", "0011"), national=(), outside=tuple("0123456789"))
+
+
+def numbers(dialling: Dialling, dear: tuple[str, ...]) -> Numbers:
+    """Tells where recorded calls went, as the guard tells it of live ones."""
+    return Numbers(plan(dialling, [Destination(name="recorded", dear=dear)]))
 
 
 def _zone(key: str, name: str) -> zoneinfo.ZoneInfo | datetime.timezone:

@@ -111,3 +111,31 @@ pub fn destinations(plan: &Bound<'_, PyAny>) -> PyResult<Destinations> {
         class_names: of(plan, "class_names")?.extract()?,
     })
 }
+
+/// Tells where recorded calls went, by the table and the way of dialling that the guard goes by.
+#[pyclass(frozen, module = "sipsieve._core")]
+pub struct Numbers {
+    inner: Destinations,
+}
+
+#[pymethods]
+impl Numbers {
+    /// `plan` as for a judge; its first entry says what is dear.
+    #[new]
+    fn new(plan: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Ok(Self {
+            inner: destinations(plan)?,
+        })
+    }
+
+    /// Of a Request-URI: the international number without a plus, its country ("" none), what it is for people, whether it is
+    /// dear, and abroad; None where no number out is dialled.
+    fn find(&self, uri: &[u8]) -> Option<(String, String, String, bool, bool)> {
+        let told = self.inner.told(uri)?;
+        Some((told.number, told.country, told.label, told.dear, told.abroad))
+    }
+}
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Numbers>()
+}

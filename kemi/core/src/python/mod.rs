@@ -29,6 +29,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     network::register(module)?;
     sip::register(module)?;
     detect::register(module)?;
+    destinations::register(module)?;
     feeds::register(module)?;
     state::register(module)?;
     record::register(module)?;

@@ -184,9 +184,35 @@ struct Goal {
     label: String,
 }
 
+/// Where a dialled number leads.
+pub struct Told {
+    /// International, without a plus.
+    pub number: String,
+    /// By its two letters; empty: of no country.
+    pub country: String,
+    /// For people: by which prefix that is known.
+    pub label: String,
+    pub dear: bool,
+    pub abroad: bool,
+}
+
 impl Destinations {
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// Where a Request-URI leads by the first entry, for whoever looks at recorded calls; `None` where no number out is dialled.
+    pub fn told(&self, uri: &[u8]) -> Option<Told> {
+        let number = self.plan.resolve(&numbering::dialled(uri)?)?;
+        let goal = self.goal(self.entries.first()?, number);
+        let country = goal.country.and_then(|place| self.country_names.get(place));
+        Some(Told {
+            number: String::from_utf8_lossy(&goal.number).into_owned(),
+            country: country.cloned().unwrap_or_default(),
+            label: goal.label,
+            dear: goal.bits & EXPENSIVE > 0,
+            abroad: goal.abroad,
+        })
     }
 
     /// The entry that a request falls under: the first that fits.

@@ -26,6 +26,9 @@ _ASSIGNING: Final = {
 }  # fmt: skip
 
 #: Functions that put a key and a value into a queue.
+#: Before the name of a variable that may hold marks of a keypad, and else is harmless.
+_KEYS: Final = "*#"
+
 _QUEUES: Final = {"mq_add", "mqueue_add"}
 
 #: URL schemes of database connections, as modules are named by.
@@ -231,14 +234,16 @@ class Walker:
         stored = state.variables.get(variable.name)
         if stored is None and variable.kind != "var":
             stored = self._kept.get(variable.name)
+        keys = (values.KEYPAD,) if _KEYS + variable.name in state.narrow else ()
         if stored is not None:
-            return values.mapped(stored, variable.transformations)
+            return values.mapped(stored, keys + variable.transformations)
         source = self._known.source(variable)
         # @cfg_get and the like show what stands in the configuration.
         if source is None or variable.inner.startswith(("@cfg_get", "@sys.", "@proc.")):
             return NOTHING
         step = Step(place, f"reads {variable.written}")
-        return ((Taint(source, variable.written, variable.inner, place, variable.transformations, (step,)),),)
+        transformations = keys + variable.transformations
+        return ((Taint(source, variable.written, variable.inner, place, transformations, (step,)),),)
 
     def _shown_text(self, text: str, state: State, line: int) -> Value:
         """A string as a function shows it: variables in it replaced by their values."""
@@ -255,7 +260,7 @@ class Walker:
     def _keep(self, target: Variable, value: Value, state: State, line: int) -> None:
         step = Step(self._text.place(line), f"into {target.name}")
         value = values.mapped(value, (), step)
-        state.narrow -= {target.name}
+        state.narrow -= {target.name, _KEYS + target.name}
         state.variables[target.name] = value
         if target.kind != "var" and values.tainted(value):
             self._kept[target.name] = values.either((self._kept.get(target.name, NOTHING), value))
@@ -293,9 +298,11 @@ class Walker:
         nothing: frozenset[str] = frozenset()
         match condition:
             case Operation(("=~",) | ("!~",) as operators, (Read(variable, _), Literal(pattern, _))):
-                shown = (
-                    frozenset({variable.name}) if values.narrow(pattern) and not variable.transformations else nothing
-                )
+                shown = nothing
+                if values.narrow(pattern, keys=True) and not variable.transformations:
+                    shown = frozenset({_KEYS + variable.name})
+                    if values.narrow(pattern):
+                        shown |= {variable.name}
                 return (shown, nothing) if operators == ("=~",) else (nothing, shown)
             case Operation(("==",), (Read(variable, _), Literal(_, _))):
                 # Equal to what stands in the file.

@@ -119,8 +119,19 @@ def standings(row: tuple[Piece, ...], quotes: str) -> Iterator[Standing]:
 _SAFE: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.+-@:")
 
 
-def narrow(pattern: str) -> bool:
-    """Whether all that a regular expression can match is harmless anywhere: anchored at both ends, of letters, digits, few marks."""
+#: Marks of telephone keypads: text between quotes, but a shell's wildcard or a comment outside of them.
+_KEYS: Final = frozenset("*#")
+
+#: The transformation that stands for a comparison that lets these marks through, too.
+KEYPAD: Final = "allowed.keypad"
+
+
+def narrow(pattern: str, *, keys: bool = False) -> bool:
+    """Whether all that a regular expression can match is harmless anywhere: anchored at both ends, of letters, digits, few marks.
+
+    `keys`: whether it is but for the marks of a keypad, `*` and `#`, in classes or escaped.
+    """
+    safe = _SAFE | _KEYS if keys else _SAFE
     if not (pattern.startswith("^") and pattern.endswith("$")):
         return False
     body = pattern[1:-1]
@@ -132,8 +143,12 @@ def narrow(pattern: str) -> bool:
     body = re.sub(r"\[:(?:digit|alnum|alpha):\]", "0", body)
     for found in re.findall(r"\[([^\]]+)\]", body):
         inside = re.sub(r"\w-\w", "", found.replace("\\d", "").replace("\\w", "")).replace("\\", "")
-        if found.startswith("^") or not set(inside) <= _SAFE:
+        if found.startswith("^") or not set(inside) <= safe:
             return False
-    rest = re.sub(r"\[[^\]]+\]|\\[dw.+]|\{\d*,?\d*\}|[()|+*?]", "", body)
+    rest = re.sub(
+        r"\[[^\]]+\]|\\[dw.+*]|\{\d*,?\d*\}|[()|+*?]" if keys else r"\[[^\]]+\]|\\[dw.+]|\{\d*,?\d*\}|[()|+*?]",
+        "",
+        body,
+    )
     # A dot that is not escaped is any character.
-    return "." not in rest and set(rest) <= _SAFE
+    return "." not in rest and set(rest) <= safe

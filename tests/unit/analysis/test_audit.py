@@ -443,3 +443,29 @@ def test_comments_and_strings_are_told_apart(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_pattern_is_narrow_or_not(pattern: str, is_narrow: bool) -> None:
     assert narrow(pattern) is is_narrow
+
+
+@pytest.mark.parametrize(
+    ("pattern", "is_narrow"),
+    [("^[0-9*#]+$", True), ("^\\*[0-9]{2,4}#?$", True), ("^[+*0-9]+$", True), ("^.*$", False), ("^[*'0-9]+$", False), ("^a.*b$", False)],
+)  # fmt: skip
+def test_a_pattern_of_a_keypad_is_narrow_between_quotes(pattern: str, is_narrow: bool) -> None:
+    assert narrow(pattern, keys=True) is is_narrow
+
+
+@pytest.mark.parametrize(
+    ("query", "kinds"),
+    [
+        ("select a from b where c='$rU'", set()),
+        ("select a from b where c=$rU", {"sql"}),
+    ],
+    ids=["quoted", "bare"],
+)
+def test_marks_of_a_keypad_are_text_between_quotes_only(tmp_path: Path, query: str, kinds: set[str]) -> None:
+    """Feature codes such as *98 are allowed by many dial plans before they look a user up."""
+    path = tmp_path / "k.cfg"
+    path.write_text(
+        'loadmodule "sqlops.so"\nmodparam("sqlops", "sqlcon", "ca=>postgres://a/b")\n'
+        f'request_route {{\n  if ($rU =~ "^[0-9*#]+$") {{\n    sql_query("ca", "{query}", "ra");\n  }}\n}}\n'
+    )
+    assert {finding.kind for finding in audit(path).findings if finding.kind == "sql"} == kinds

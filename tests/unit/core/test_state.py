@@ -131,15 +131,20 @@ def test_a_dialog_answered_again_takes_no_second_place() -> None:
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 2**32 - 1), st.integers(0, 9)), max_size=100))
 def test_marks_as_their_model(steps: list[tuple[int, int, int]]) -> None:
-    table = core.Marks(1)
+    table = core.Marks(4)
+    known: dict[int, tuple[int, int]] = {}
+    # A second at least between two marks, so that there is one oldest.
     now = 0
     for identity, value, passed in steps:
-        now += passed
+        now += 1 + passed
+        # One set of four: who is not in it takes the place of the oldest.
+        if identity not in known and len(known) == 4:
+            del known[min(known, key=lambda name: known[name][1])]
+        known[identity] = (value, now)
         table.mark(identity, value, float(now))
-        # One slot: the later wins.
-        assert table.marked(identity, now, 0) == value
-        assert table.marked(identity + 1, now, 9) == 0
-        assert table.marked(identity, now + 10, 9) == 0
+        for name in range(31):
+            there = known.get(name, (0, 0))
+            assert table.marked(name, now, 5) == (there[0] if now - there[1] <= 5 else 0)
 
 
 def test_a_mark_is_seen_by_all_and_never_another_s() -> None:

@@ -54,6 +54,8 @@ fn one_copy_is_the_first() {
 fn a_value_is_never_taken_for_another_s() {
     explore(3, || {
         let table = Arc::new(Marks::new(1).unwrap());
+        // A full set: both want the place of the oldest.
+        (3..7).for_each(|name| table.mark(name, 3, 4));
         let other = table.clone();
         let worker = thread::spawn(move || other.mark(1, 1, 5));
         table.mark(2, 2, 5);

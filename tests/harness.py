@@ -103,6 +103,7 @@ class Server:
             "SIPSIEVE_VENV": str(SITE),
             "SIPSIEVE_RUN": str(folder),
             "SIPSIEVE_LAST_GOOD": str(folder / "last-good.json"),
+            "SIPSIEVE_STANDING": str(folder / "standing.json"),
             **(environment or {}),
         }
         self._kamailio: Process = kamailio(folder, self.config, self.environment, self.port, "kamailio", arguments)

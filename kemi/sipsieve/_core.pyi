@@ -262,14 +262,24 @@ class Earned:
     """Which sources have earned trust, for all workers; a source goes by its key."""
 
     def __new__(cls, sources: int) -> Earned: ...
-    def earn(self, key: str, now: float) -> None:
-        """Notes a proof that a source is where it says."""
+    def earn(self, key: str, now: float, fades: int) -> int | None:
+        """Notes a proof that a source is where it says. The credit, None where that is no news. `fades`: minutes in which one
+        credit goes."""
 
-    def has(self, key: str, now: float, enough: int) -> bool:
+    def has(self, key: str, now: float, enough: int, fades: int) -> bool:
         """Whether a source has earned that much (1 to 9) that has not faded."""
 
-    def lose(self, key: str) -> None:
-        """Takes away what a source has earned."""
+    def credit(self, key: str, now: float, fades: int) -> int:
+        """What is left of a source's credit."""
+
+    def restore(self, key: str, credit: int, age: int, now: float, fades: int) -> None:
+        """Takes over what was known of a source `age` minutes ago, if that is more."""
+
+    def count(self, now: float, enough: int, fades: int) -> int:
+        """How many sources have earned that much."""
+
+    def lose(self, key: str) -> bool:
+        """Takes away what a source has earned; whether there was anything."""
 
 @final
 class Entry:

@@ -97,7 +97,14 @@ def _address(policy: policies.Policy, address: str, live: dict[str, Any] | None,
             f"{address!r} is no address; allowed: 203.0.113.7 or 2001:db8::7", param_hint="ADDRESS"
         ) from None
     facts["live"] = (
-        None if live is None else {"counters": live["counters"], "ban": live["ban"], "feed": live.get("feed")}
+        None
+        if live is None
+        else {
+            "counters": live["counters"],
+            "ban": live["ban"],
+            "standing": live["standing"],
+            "feed": live.get("feed"),
+        }
     )
     click.echo(json.dumps(facts) if as_json else "\n".join(text_of_address(facts, time.time())))
 

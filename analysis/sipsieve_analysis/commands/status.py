@@ -69,6 +69,7 @@ def _print(status: dict[str, Any], behind: list[dict[str, Any]]) -> None:
         f"passed with nothing found: {totals['short_way']}",
         f"methods: {_counts(totals['methods'])}; transports: {_counts(totals['transports'])}",
         f"findings: {_counts(totals['families'])}; bans: {status['bans']}",
+        *_standing(status["standing"], now),
         f"records: {totals['records_written']} written to {status['log']}, {totals['records_lost']} lost; errors: {totals['errors']}",
     ]
     console.print(Text("\n".join(harmless(line) for line in lines)))
@@ -83,6 +84,19 @@ def _print(status: dict[str, Any], behind: list[dict[str, Any]]) -> None:
             *(str(worker[key]) for key in ("written", "lost", "errors")),
         )
     console.print(table)
+
+
+def _standing(standing: dict[str, Any], now: float) -> list[str]:
+    """How many sources have standing, those that showed themselves last, and those that lost it within the hour."""
+    has = [
+        f"  {known['key']} by {' and '.join(known['proofs'])} for {readable(now - known['since'])}, "
+        f"{readable(known['until'] - now)} left"
+        for known in standing["latest"]
+    ]
+    lost = [
+        f"  {known['key']} lost it {readable(now - known['last'])} ago by {known['lost']}" for known in standing["lost"]
+    ]
+    return [f"standing: {standing['sources']} sources", *has, *lost]
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -82,10 +82,30 @@ def text_of_address(facts: dict[str, Any], now: float) -> list[str]:
         lines.append(f"  now, {kind:<7} {shown}")
     if listed := live.get("feed"):
         lines.append(f"  listed       by {harmless(listed['feed'])}: {harmless(listed['entry'])} ({listed['action']})")
+    lines += _standing(live["standing"], now)
     ban = live["ban"]
     if ban is None:
         return [*lines, "  banned       no"]
     lines.append(
         f"  banned       by {ban['rule']}, {readable(ban['until'] - now)} left, {Scope(ban['scope']).label}: {harmless(ban['reason'], 120)}"
     )
+    return lines
+
+
+def _standing(standing: dict[str, Any], now: float) -> list[str]:
+    """What a source has earned, since when, by what, until when, and what it gains by that."""
+    known, credit, enough = standing["known"], standing["credit"], standing["enough"]
+    if known and known["lost"]:
+        return [f"  standing     lost {readable(now - known['last'])} ago by {harmless(known['lost'])}"]
+    if not enough:
+        return ["  standing     off: bans.earned_minutes is 0"]
+    if credit < enough:
+        return [f"  standing     none: shown in {credit} minutes, {enough} are enough"]
+    lines = [f"  standing     yes: shown in {credit} minutes (9 count at the most), {enough} are enough"]
+    if known:
+        proofs = " and ".join(f"{proof}s" for proof in known["proofs"])
+        lines.append(
+            f"               by {proofs}, for {readable(now - known['since'])}; ends in {readable(known['until'] - now)} without a proof"
+        )
+    lines.append("               not banned for datagrams; keeps own limits, records and answers under a flood")
     return lines

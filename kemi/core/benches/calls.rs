@@ -14,10 +14,11 @@ use sipsieve_core::judge::accounts::{Accounts, Bounds};
 use sipsieve_core::judge::counters::{Shared, WINDOW};
 use sipsieve_core::judge::destinations::{Destinations, EXPENSIVE, Entry, Payer, Rate};
 use sipsieve_core::judge::limits::Limits;
-use sipsieve_core::judge::policy::{Bodiless, Policy};
+use sipsieve_core::judge::policy::{Bodiless, LostBy, Policy};
 use sipsieve_core::judge::{Judge, Scope};
 use sipsieve_core::numbering::{Bare, Plan, Prefixes};
 use sipsieve_core::sources::Networks;
+use sipsieve_core::state::earned::Terms;
 use sipsieve_core::state::memory::Memory;
 
 fn entry() -> Entry {
@@ -88,7 +89,9 @@ fn policy(destinations: bool, accounts: bool) -> Policy {
         bans: false,
         ban_steps: vec![60],
         udp_max_seconds: 60,
-        earned_minutes: 3,
+        terms: Terms { enough: 3, fades: 180 },
+        lost_by: LostBy::default(),
+        tenants: HashMap::new(),
     }
 }
 
@@ -139,7 +142,10 @@ fn main() {
         tables: &tables,
         window: now / WINDOW,
         wall: now,
+        now,
         offence: |_: &str, _: Scope| 0,
+        terms: judge.policy.terms,
+        told: |_: &str, _: &str, _: u64| {},
     };
     let mut scratch = Scratch::default();
     let began = Instant::now();

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
 Count = Annotated[int, Meta(ge=0, le=10_000_000)]
+
+
+_Seconds = Annotated[int, Meta(ge=1, le=31_536_000)]
 
 
 class AccountError(ValueError):
@@ -27,6 +31,14 @@ class Accounts(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     numbers_per_hour: Count = 0
 
 
+class DomainException(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which rule does not count in a domain's messages, where, and why. `*` stands for any text."""
+
+    rule: Annotated[str, Meta(min_length=1, max_length=64)]
+    reason: Annotated[str, Meta(min_length=3, max_length=200)]
+    field: Annotated[str, Meta(max_length=128)] = ""
+
+
 class Domain(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One `[[domain]]`: what is different for the accounts of one realm. What is not written stays as in `[accounts]`."""
 
@@ -44,6 +56,19 @@ class Domain(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     domain_per_hour: Count = 0
     #: Users that are held to nothing.
     exempt: tuple[str, ...] = ()
+    #: Whether messages to it ban their senders, for how long, and how far over a rate; None: as `[bans]` and `[limits]` say.
+    bans: bool = True
+    ban_seconds: _Seconds | Annotated[tuple[_Seconds, ...], Meta(min_length=1, max_length=16)] | None = None
+    ban_factor: Annotated[int, Meta(ge=0, le=1000)] | None = None
+    #: Rules that do not count in messages to it.
+    exceptions: tuple[DomainException, ...] = ()
+
+    @property
+    def ban_steps(self) -> tuple[int, ...]:
+        """`ban_seconds` as the lengths of a source's first, second, … ban; () where they are those of all."""
+        if self.ban_seconds is None:
+            return ()
+        return (self.ban_seconds,) if isinstance(self.ban_seconds, int) else self.ban_seconds
 
 
 def check(domains: Sequence[Domain]) -> None:
@@ -74,3 +99,26 @@ def _bounds(common: Accounts, own: Domain | None) -> dict[str, Any]:
 def plan(common: Accounts, domains: Sequence[Domain]) -> tuple[dict[str, Any], list[tuple[str, dict[str, Any]]]]:
     """Both as the core takes them: for all, and by realm."""
     return _bounds(common, None), [(domain.name, _bounds(common, domain)) for domain in domains]
+
+
+def tenants(
+    domains: Sequence[Domain], rules: Sequence[str]
+) -> list[tuple[str, bool, list[int], int | None, list[tuple[str, str]]]]:
+    """What is different for messages to a domain, as the core takes it. Raises `AccountError` for a rule that is none of `rules`."""
+    for index, domain in enumerate(domains):
+        for place, exception in enumerate(domain.exceptions):
+            if not fnmatch.filter(rules, exception.rule):
+                raise AccountError(
+                    f"domain[{index}].exceptions[{place}].rule: {exception.rule!r} is no rule; allowed: a rule's id, or sql-*"
+                )
+    return [
+        (
+            domain.name.lower(),
+            domain.bans,
+            list(domain.ban_steps),
+            domain.ban_factor,
+            [(exception.rule, exception.field) for exception in domain.exceptions],
+        )
+        for domain in domains
+        if not domain.bans or domain.ban_steps or domain.ban_factor is not None or domain.exceptions
+    ]

@@ -19,6 +19,7 @@ from . import lists
 from .accounts import Accounts, Domain
 from .destinations import Destination, Dialling
 from .lists import Feed, Feeds
+from .standing import Standing
 
 Action = Literal["reject", "drop", "scrub", "log"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -247,6 +248,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     dialling: Dialling = Dialling()
     destinations: tuple[Destination, ...] = ()
     bans: Bans = Bans()
+    standing: Standing = Standing()
     log: Log = Log()
     privacy: Privacy = Privacy()
     shedding: Shedding = Shedding()

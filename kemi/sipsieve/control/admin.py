@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from ..abuse import bans
+from ..abuse import bans, earned_standing
 from ..abuse.limits import WINDOW
 from ..abuse.shared_counters import BANS, COUNTS, LIVE_BANS
 from ..decision.revision import Revision
@@ -16,6 +16,9 @@ from .feeds import Feeder
 from .reload import Answer, Control
 from .scoreboard import Worker
 from .shared_memory import Shared
+
+#: Sources with standing that a status names.
+_SHOWN: Final = 20
 
 
 class Place(NamedTuple):
@@ -32,11 +35,12 @@ class Place(NamedTuple):
 
 
 class Server(NamedTuple):
-    """What an answer says of the server at hand. `get` reads an entry of an htable; `workers` with their memory."""
+    """What an answer says of the server at hand. `get` reads an entry of an htable, `standing` that of standing whole; `workers` with their memory."""
 
     place: Place
     shared: Shared
     get: Callable[[str, str], object]
+    standing: Callable[[], Mapping[str, str]]
     workers: Callable[[], list[tuple[Worker, int]]]
     is_off: Callable[[], bool]
     counters: Callable[[], Standings]
@@ -76,7 +80,7 @@ class Administration:
             if asked.get("do") == "status":
                 return self._status(now, steady)
             if asked.get("do") == "source":
-                return self._standing(str(asked.get("ip", "")), steady)
+                return self._source(str(asked.get("ip", "")), now, steady)
             if asked.get("do") in ("feeds", "refresh"):
                 return self._feeds(asked, now)
             answer = self._control.handle(asked, now)
@@ -119,6 +123,7 @@ class Administration:
                 "sharing": sum(server.shared.memory.shared_by(window) for window in windows),
             },
             "bans": server.get(COUNTS, LIVE_BANS) or 0,
+            "standing": self._standing_of_all(now, steady),
             "workers": [worker._asdict() | {"memory": memory} for worker, memory in server.workers()],
             "totals": status.facts(server.shared.board.totals()),
         }
@@ -129,7 +134,30 @@ class Administration:
             return {"ok": False, "error": f"{name or 'feed'}: the policy in force has no such list"}
         return {"ok": True, "now": now, **feeder.status(self._control.revision.policy, now)}
 
-    def _standing(self, ip: str, steady: float) -> dict[str, Any]:
+    def _standing_of_all(self, now: float, steady: float) -> dict[str, Any]:
+        """How many sources have standing, and those that showed themselves last; and who lost it."""
+        policy = self._control.revision.policy
+        enough, fades = policy.bans.earned_minutes, policy.standing.fade_minutes
+        read = [earned_standing.entry(key, value) for key, value in self._server.standing().items()]
+        known = sorted((one for one in read if one and one.until > now), key=lambda one: -one.last)
+        return {
+            "sources": self._server.shared.memory.earned.count(steady, enough, fades),
+            "latest": [one._asdict() for one in known if not one.lost][:_SHOWN],
+            "lost": [one._asdict() for one in known if one.lost][:_SHOWN],
+        }
+
+    def _standing_of(self, key: str, now: float, steady: float) -> dict[str, Any]:
+        """What a source has earned: its credit, how much is enough, and what the table says of it."""
+        policy = self._control.revision.policy
+        one = earned_standing.entry(key, self._server.get(earned_standing.STANDING, key))
+        credit = self._server.shared.memory.earned.credit(key, steady, policy.standing.fade_minutes)
+        return {
+            "credit": credit,
+            "enough": policy.bans.earned_minutes,
+            "known": one._asdict() if one and one.until > now else None,
+        }
+
+    def _source(self, ip: str, now: float, steady: float) -> dict[str, Any]:
         revision = self._control.revision
         key = revision.networks.source(ip, 0, "udp").key
         value = self._server.get(BANS, key)
@@ -138,6 +166,7 @@ class Administration:
             "ok": True,
             "counters": revision.engine.standing(ip, steady, self._server.counters()),
             "ban": ban._asdict() if ban else None,
+            "standing": self._standing_of(key, now, steady),
             "feed": self._server.feeder.find(ip),
             "set": {name: setting.text for name, setting in self._control.set.items()},
             "policy_file": self._server.place.resolved,

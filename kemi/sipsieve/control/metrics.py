@@ -24,6 +24,7 @@ WORKER_EDITION: Final = "sipsieve_worker_revision"
 EDITION: Final = "sipsieve_revision"
 BANS: Final = "sipsieve_bans"
 TRACKED: Final = "sipsieve_tracked_counters"
+STANDING: Final = "sipsieve_standing_sources"
 INSPECTION: Final = "sipsieve_inspection"
 VERSION: Final = "sipsieve_version_info"
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
+from ..abuse import earned_standing
 from ..abuse.ban_table import BanTable
+from ..abuse.earned_standing import StandingTable
 from ..abuse.limits import WINDOW
 from ..abuse.shared_counters import COUNTS, KEPT, LIVE_BANS
 from ..decision.revision import Revision
@@ -20,6 +22,10 @@ from .shared_memory import Shared
 
 #: Seconds between exports of metrics: more often than Prometheus asks.
 _EXPORT_EVERY: Final = 5
+
+#: Seconds between two looks at who has standing, and between two times that it is written down.
+_LOOK_EVERY: Final = 5.0
+_KEEP_EVERY: Final = 15.0
 
 #: The htables of sipsieve.cfg in which the native ban check counts what it dropped, and reads who was seen.
 BANNED: Final = "sipsieve_banned"
@@ -53,17 +59,23 @@ class Housekeeping:
         journal: Journal,
         backlog: Backlog,
         banlist: BanTable,
+        standing: StandingTable,
+        keep: Callable[[str], None],
         switch: KillSwitch,
         tables: Tables,
         workers: Callable[[], list[tuple[Worker, int]]],
         notice: Notice,
     ) -> None:
-        """`workers` with their memory in bytes."""
+        """`keep` writes down who has standing; `workers` with their memory in bytes."""
         self._shared = shared
         self._board = shared.board
         self._journal = journal
         self._backlog = backlog
         self._ban_table = banlist
+        self._standing = standing
+        self._keep = keep
+        self._looked = self._kept_at = float("-inf")
+        self._kept: Mapping[str, str] = {}
         self._switch = switch
         self._tables = tables
         self._workers = workers
@@ -79,6 +91,7 @@ class Housekeeping:
         self._counted(self._shared.ledger.collect(now))
         self._take(self._drops(now))
         self._watch_bans(now, steady)
+        self._watch_standing(revision, now, steady)
         self._watch_counts()
         self._watch_step(now, steady)
         self._take(self._switch.look(now, revision.policy.log.summary_seconds))
@@ -100,6 +113,9 @@ class Housekeeping:
             metrics.BANS: self._counter(LIVE_BANS),
             metrics.TRACKED: self._shared.counts.begun(window),
             metrics.INSPECTION: int(not is_off),
+            metrics.STANDING: self._shared.memory.earned.count(
+                steady, revision.policy.bans.earned_minutes, revision.policy.standing.fade_minutes
+            ),
         }
         return self._exporter.updates(self._board.totals(), self._workers(), revision.versions, state)
 
@@ -128,6 +144,16 @@ class Housekeeping:
                 self._tables.put(SEEN, key, int(now))
         self._banned = counts
         return entries
+
+    def _watch_standing(self, revision: Revision, now: float, steady: float) -> None:
+        """Hears who earned and who lost standing, here and at other nodes, and writes that down."""
+        if steady - self._looked < _LOOK_EVERY:
+            return
+        self._looked = steady
+        table = self._standing.look(now, steady, revision.policy)
+        if table != self._kept and steady - self._kept_at >= _KEEP_EVERY:
+            self._kept, self._kept_at = table, steady
+            self._keep(earned_standing.dump(table))
 
     def _watch_counts(self) -> None:
         """`htable.flush sipsieve_counts` forgets the native counters too."""

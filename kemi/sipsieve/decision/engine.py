@@ -13,11 +13,11 @@ from ..abuse.limits import profiles, standing
 from ..abuse.shared_counters import SharedCounters
 from ..abuse.sources import Networks
 from ..config import accounts, destinations
-from ..config.policy import Policy
+from ..config.policy import Policy, PolicyError
 from ..detection import opinion, patches
 from ..detection.ruleset import Ruleset
 from ..model import FINDING_PARTS, Ban, Counters, Decision, Finding, Kind, Scope, Source, Standings, Verdict
-from .monitor_only import observed
+from .monitor_only import observed, rule_ids
 
 _NO_COUNTS: Final = MappingProxyType[str, int]({})
 
@@ -51,7 +51,11 @@ class Engine:
             None if detection.model == "off" else opinion.load(),
         )
         #: What decides on what it saw.
-        self.judge = Judge(self.inspector, self.networks.core, _plan(policy, observed(policy, ruleset)))
+        try:
+            tenants = accounts.tenants(policy.domain, rule_ids(ruleset))
+        except accounts.AccountError as error:
+            raise PolicyError(str(error)) from None
+        self.judge = Judge(self.inspector, self.networks.core, _plan(policy, observed(policy, ruleset), tenants))
 
     def standing(self, ip: str, now: float, counters: Standings) -> dict[str, dict[str, int]]:
         """What an address's counters stand at, by kind of transport; `now` as for `decide`."""
@@ -103,7 +107,7 @@ class Engine:
         return [known[place] for place in places]
 
 
-def _plan(policy: Policy, only_watched: Iterable[str]) -> dict[str, object]:
+def _plan(policy: Policy, only_watched: Iterable[str], tenants: object) -> dict[str, object]:
     """The policy as the core takes it."""
     limits, bans = policy.limits, policy.bans
     return {
@@ -127,4 +131,7 @@ def _plan(policy: Policy, only_watched: Iterable[str]) -> dict[str, object]:
         "ban_steps": list(bans.steps),
         "udp_max_seconds": bans.udp_max_seconds,
         "earned_minutes": bans.earned_minutes,
+        "fade_minutes": policy.standing.fade_minutes,
+        "lost_by": list(policy.standing.lost_by),
+        "tenants": tenants,
     }

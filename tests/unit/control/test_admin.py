@@ -11,6 +11,7 @@ import pytest
 
 import one_rule
 from sipsieve.abuse import bans, shared_counters
+from sipsieve.abuse.earned_standing import STANDING
 from sipsieve.abuse.own_addresses import OwnAddresses, local_ipv6
 from sipsieve.config import policy
 from sipsieve.control import rpc_table
@@ -67,6 +68,7 @@ class Desk:
             Place(str(self.policy), "/log", NOW - 60),
             shared,
             lambda table, key: self.values.get((table, key)),
+            lambda: {key: str(value) for (table, key), value in self.values.items() if table == STANDING},
             lambda: [(worker, 5_000_000)],
             lambda: True,
             lambda: _Counters(),  # type: ignore[arg-type, return-value]

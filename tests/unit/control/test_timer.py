@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import one_rule
-from sipsieve.abuse import bans
+from sipsieve.abuse import bans, earned_standing
 from sipsieve.abuse.ban_table import Access, BanTable
 from sipsieve.abuse.shared_counters import COUNTS, KEPT, LIVE_BANS
 from sipsieve.control import metrics, timer
@@ -169,12 +169,35 @@ class House:
             lambda name: self.table(name).clear(),
         )
         journal = Journal(str(folder / "decisions.jsonl"))
-        self.keeper = timer.Housekeeping(self.shared, journal, backlog, banlist, switch, tables, list, self.notices)
+        self.kept: list[str] = []
+        standing = self.table(earned_standing.STANDING)
+        access = earned_standing.Access(
+            lambda: standing,
+            standing.get,
+            lambda key, value, _seconds: standing.update({key: value}),
+            lambda key: standing.pop(key, None),
+            lambda _table, _key: 1,
+            lambda _table, key, value: self.table("sipsieve_counts").update({key: value}),
+        )
+        self.keeper = timer.Housekeeping(
+            self.shared,
+            journal,
+            backlog,
+            banlist,
+            earned_standing.StandingTable(access, self.shared.memory.earned, self.notices),
+            self.kept.append,
+            switch,
+            tables,
+            list,
+            self.notices,
+        )
         self.shared.board.attach(0, 1, 1, NOW)
 
     def shares(self, counts: dict[int, int]) -> None:
         """By window, how often sources found no counter of their own."""
-        memory = SimpleNamespace(shared_by=lambda window: counts.get(window, 0), forget=lambda: None)
+        memory = SimpleNamespace(
+            shared_by=lambda window: counts.get(window, 0), forget=lambda: None, earned=self.shared.memory.earned
+        )
         self.shared.memory = memory  # type: ignore[assignment]
 
     def table(self, name: str) -> dict[str, Any]:
@@ -232,7 +255,7 @@ def test_bans_are_counted_and_a_set_clock_empties_the_counters(house: House) -> 
     house.table(COUNTS)[KEPT] = 1
     house.shared.counts.increase("old", 100)
     house.round(NOW, 100)
-    assert house.table(COUNTS) == {"old": 9, LIVE_BANS: 1, KEPT: 1}
+    assert house.table(COUNTS) == {"old": 9, LIVE_BANS: 1, KEPT: 1, earned_standing.LIVE: 0}
     assert house.shared.counts.get("old", 100) == 1
     house.round(NOW + 7200, 101)
     assert house.table(COUNTS) == {LIVE_BANS: 1, KEPT: 1}

@@ -128,13 +128,13 @@ impl Counters for Memory {
     }
 
     // Trust is earned in a running server only.
-    fn earn(&self, _name: u32, _now: u64) {}
+    fn earn(&self, _key: &str, _proof: &'static str, _now: u64) {}
 
-    fn has_earned(&self, _name: u32, _now: u64, _minutes: u64) -> bool {
+    fn has_earned(&self, _key: &str, _now: u64) -> bool {
         false
     }
 
-    fn disgraced(&self, _name: u32) {}
+    fn disgraced(&self, _key: &str, _why: &str) {}
 }
 
 /// The engine over recordings.

@@ -144,16 +144,16 @@ impl<C: Counters> Counters for Recorded<'_, C> {
             .unwrap_or_else(|| self.shared.knows_dialog(identity, now))
     }
 
-    fn earn(&self, name: u32, now: u64) {
-        self.shared.earn(name, now);
+    fn earn(&self, key: &str, proof: &'static str, now: u64) {
+        self.shared.earn(key, proof, now);
     }
 
-    fn has_earned(&self, name: u32, now: u64, minutes: u64) -> bool {
-        self.shared.has_earned(name, now, minutes)
+    fn has_earned(&self, key: &str, now: u64) -> bool {
+        self.shared.has_earned(key, now)
     }
 
-    fn disgraced(&self, name: u32) {
-        self.shared.disgraced(name);
+    fn disgraced(&self, key: &str, why: &str) {
+        self.shared.disgraced(key, why);
     }
 }
 
@@ -265,6 +265,9 @@ impl Trial {
             tables: &self.tables,
             window,
             wall: entry.wall,
+            now,
+            terms: self.judge.policy.terms,
+            told: |_: &str, _: &str, _: u64| {},
             offence: |key: &str, scope: Scope| {
                 if never(key) {
                     return 0;

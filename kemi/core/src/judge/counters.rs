@@ -2,6 +2,7 @@
 
 use super::Scope;
 use crate::state::counters::Counters as Table;
+use crate::state::earned::{Terms, name_of};
 use crate::state::memory::Memory;
 use crate::state::region::SECRET;
 
@@ -81,32 +82,43 @@ pub trait Counters {
     fn copies(&self, identity: u64, now: u64) -> u64;
     fn remember_dialog(&self, identity: u64, now: u64);
     fn knows_dialog(&self, identity: u64, now: u64) -> bool;
-    /// Notes a proof that a source is where it says; see `state::earned`.
-    fn earn(&self, name: u32, now: u64);
-    /// Whether a source has shown in so many minutes that it is where it says.
-    fn has_earned(&self, name: u32, now: u64, minutes: u64) -> bool;
-    /// Takes away what a source has earned.
-    fn disgraced(&self, name: u32);
+    /// Notes a proof that a source is where it says; see `state::earned`. `proof`: what it did.
+    fn earn(&self, key: &str, proof: &'static str, now: u64);
+    /// Whether a source has shown often enough that it is where it says. `key` as in `Source::key`.
+    fn has_earned(&self, key: &str, now: u64) -> bool;
+    /// Takes away what a source has earned, for a reason.
+    fn disgraced(&self, key: &str, why: &str);
 }
 
 /// The counters of a running server: exact over all workers, and bounded.
 ///
 /// When as many counters began in a window as the policy's capacity, new names share `BUCKETS` of them; who had a counter in
 /// the window before still gets one, so that a flood of forged sources does not push out those who were there.
-pub struct Shared<'a, F: Fn(&str, Scope) -> u64> {
+pub struct Shared<'a, F: Fn(&str, Scope) -> u64, T: Fn(&str, &str, u64)> {
     pub tables: &'a Memory,
     /// The running window.
     pub window: u64,
     /// Seconds since the epoch.
     pub wall: u64,
+    /// Seconds of a clock that never steps.
+    pub now: u64,
     /// See `Counters::offence`.
     pub offence: F,
+    /// When sources have standing.
+    pub terms: Terms,
+    /// (key, what, credit): a source has standing by that proof; credit 0: it lost what it had, for that reason.
+    pub told: T,
 }
 
-impl<F: Fn(&str, Scope) -> u64> Shared<'_, F> {
+impl<F: Fn(&str, Scope) -> u64, T: Fn(&str, &str, u64)> Shared<'_, F, T> {
     fn add_to(&self, counters: &Table, window: u64, name: Name<'_>, amount: u64) -> i64 {
         let identity = name.identity();
-        if counters.admits(identity, || name.before().identity(), window) {
+        // Strangers share when there are too many of them; who has standing keeps its own.
+        let stands = || {
+            let key = name.cell.rsplit_once(':').map(|(key, _)| key);
+            key.is_some_and(|key| self.has_earned(key, self.now))
+        };
+        if counters.admits(identity, || name.before().identity(), window) || stands() {
             let count = counters.increase(identity, window, amount);
             if count > 0 {
                 return count as i64;
@@ -128,7 +140,7 @@ impl<F: Fn(&str, Scope) -> u64> Shared<'_, F> {
     }
 }
 
-impl<F: Fn(&str, Scope) -> u64> Counters for Shared<'_, F> {
+impl<F: Fn(&str, Scope) -> u64, T: Fn(&str, &str, u64)> Counters for Shared<'_, F, T> {
     fn add(&self, name: Name<'_>, amount: u64) -> i64 {
         self.add_to(&self.tables.counters, self.window, name, amount)
     }
@@ -173,16 +185,22 @@ impl<F: Fn(&str, Scope) -> u64> Counters for Shared<'_, F> {
         self.tables.dialogs.knows(identity, now)
     }
 
-    fn earn(&self, name: u32, now: u64) {
-        self.tables.earned.earn(name, now);
+    fn earn(&self, key: &str, proof: &'static str, now: u64) {
+        let credit = self.tables.earned.earn(name_of(key), now, self.terms);
+        if let Some(credit) = credit.filter(|&credit| (1..=credit).contains(&self.terms.enough)) {
+            (self.told)(key, proof, credit);
+        }
     }
 
-    fn has_earned(&self, name: u32, now: u64, minutes: u64) -> bool {
-        self.tables.earned.has(name, now, minutes)
+    fn has_earned(&self, key: &str, now: u64) -> bool {
+        self.terms.enough > 0 && self.tables.earned.has(name_of(key), now, self.terms)
     }
 
-    fn disgraced(&self, name: u32) {
-        self.tables.earned.lose(name);
+    fn disgraced(&self, key: &str, why: &str) {
+        let had = self.has_earned(key, self.now);
+        if self.tables.earned.lose(name_of(key)) && had {
+            (self.told)(key, why, 0);
+        }
     }
 }
 

@@ -4,12 +4,16 @@ use super::Scope;
 use super::counters::Counters;
 use crate::engine::Seen;
 use crate::sip::{Message, dialog};
-use crate::sources::Source;
+use crate::sources::{Networks, Source};
 use crate::state::earned::name_of;
 use crate::state::region::SECRET;
 
 /// Seconds for which a nonce is remembered; servers' nonces live for 30 to 300 s.
 const NONCE_LIFE: u64 = 300;
+
+/// Proofs that a source is where it says: an accepted registration, an acknowledged call.
+const REGISTERED: &str = "registration";
+const CALLED: &str = "call";
 
 /// Seconds that a transaction lives (RFC 3261 17.1.2.2, timer F).
 const TRANSACTION: u64 = 32;
@@ -83,11 +87,25 @@ fn call(dialog: u64) -> u64 {
 }
 
 /// A registration was accepted: where its credentials answered a challenge that had gone to its source, that has earned trust.
-pub fn accepted(seen: &Seen<'_>, now: u64, counters: &impl Counters, in_transaction: &dyn Fn() -> Option<bool>) {
+pub fn accepted(
+    seen: &Seen<'_>,
+    networks: &Networks,
+    now: u64,
+    counters: &impl Counters,
+    in_transaction: &dyn Fn() -> Option<bool>,
+) {
     let Some(transaction) = transaction(seen) else { return };
     let name = counters.marked(registration(transaction), now, TRANSACTION);
-    if name != 0 && in_transaction() == Some(true) {
-        counters.earn(name, now);
+    if name == 0 || in_transaction() != Some(true) {
+        return;
+    }
+    let Some((ip, port)) = dialog::requester(&seen.message) else {
+        return;
+    };
+    // The answer goes to where the request came from; a Via that says another thing earns nothing.
+    let source = networks.source(&ip, port, "udp");
+    if name_of(&source.key) == name {
+        counters.earn(&source.key, REGISTERED, now);
     }
 }
 
@@ -100,7 +118,7 @@ pub fn answered(dialog: u64, caller: &Source, now: u64, counters: &impl Counters
 pub fn acknowledged(dialog: u64, source: &Source, now: u64, counters: &impl Counters) {
     let name = name_of(&source.key);
     if counters.marked(call(dialog), now, TRANSACTION) == name {
-        counters.earn(name, now);
+        counters.earn(&source.key, CALLED, now);
     }
 }
 

@@ -80,6 +80,8 @@ pub struct Excess {
     pub allowed: u64,
     /// It was passed by so much, or is of such a kind, that the source is shut out.
     pub ban: bool,
+    /// What a rate of requests may be, the burst included; 0 where the factor of bans has no say.
+    pub rate: u64,
     /// What the evidence can have come from.
     pub scope: Scope,
 }
@@ -87,6 +89,17 @@ pub struct Excess {
 impl Excess {
     pub fn rule(&self) -> &'static str {
         RULES[self.limit]
+    }
+
+    /// The same with another factor of bans: how many times a rate must be passed; 0 never.
+    pub fn by_factor(self, factor: u64) -> Excess {
+        if self.rate == 0 {
+            return self;
+        }
+        Excess {
+            ban: factor > 0 && factor * self.rate < self.seen,
+            ..self
+        }
     }
 
     /// For the log.
@@ -267,6 +280,11 @@ impl Limits {
             allowed,
             // Any web page makes its visitors' browsers send HTTP: it tells nothing about the phones beside them.
             ban: !together && far && limit != HTTP,
+            rate: if together || limit > TARGETS || limit == HTTP {
+                0
+            } else {
+                row.per_minute + row.burst
+            },
             scope: Scope::of(source),
         })
     }

@@ -9,6 +9,7 @@ pub mod offences;
 pub mod policy;
 pub mod pressure;
 pub mod scoring;
+mod standing;
 mod tally;
 pub mod unproven;
 
@@ -20,7 +21,6 @@ use crate::engine::{Engine, Seen};
 use crate::feeds::Action as Listing;
 use crate::sip::{Kind, PartKind, Span, dialog, http};
 use crate::sources::{Networks, Source};
-use crate::state::earned::name_of;
 use crate::state::region::SECRET;
 use crate::structure;
 use counters::{Counters, WINDOW};
@@ -277,6 +277,9 @@ impl Judge {
         if kind == Kind::Request && !self.policy.destinations.is_empty() {
             self.called(&mut decision, seen, source, now, counters, in_dialog);
         }
+        if kind == Kind::Request && !source.trusted {
+            self.disgrace(&decision, source, counters);
+        }
         decision
     }
 
@@ -379,7 +382,8 @@ impl Judge {
     /// The verdict on what the rules found, and whether it is one of rules that are only watched.
     fn weighed<'a>(&self, seen: &mut Seen<'a>, unparsable: bool) -> (Decision<'a>, bool) {
         let mut watched = false;
-        let findings = std::mem::take(&mut seen.findings);
+        let mut findings = std::mem::take(&mut seen.findings);
+        self.policy.except(&seen.message, &mut findings);
         let mut decision = Decision {
             verdict: Verdict::Allow,
             enforced: true,
@@ -442,7 +446,8 @@ impl Judge {
         let spans = removable.map(|finding| finding.span).chain(seen.more.iter().copied());
         let made = detect::scrub::scrub(seen.message.raw, spans.collect());
         if seen.message.kind == Kind::Request {
-            let left = self.engine.look(&made, false, &mut Scratch::default());
+            let mut left = self.engine.look(&made, false, &mut Scratch::default());
+            self.policy.except(&left.message, &mut left.findings);
             let left = scoring::weigh(&self.policy, Kind::Request, &self.heeded(&left.findings));
             if left.verdict != Verdict::Allow {
                 (decision.verdict, decision.answer) = (Verdict::Reject, Answer::FORBIDDEN);
@@ -499,7 +504,7 @@ impl Judge {
                     credentials::answered(identity, &self.networks.source(&ip, port, "udp"), now, counters);
                 }
             } else if message.method == b"REGISTER" {
-                credentials::accepted(seen, now, counters, in_transaction);
+                credentials::accepted(seen, &self.networks, now, counters, in_transaction);
             }
             return None;
         }
@@ -526,7 +531,7 @@ impl Judge {
         if excess.is_none() && failed {
             excess = limits.suspicious(&source, now, counters, false, 0, &mut Counts::new());
         }
-        self.ban(&source, &excess?, now, counters)
+        self.ban(&seen.message, &source, &excess?, now, counters)
     }
 
     fn count(
@@ -583,13 +588,20 @@ impl Judge {
         decision.ban = if watched {
             None
         } else {
-            self.ban(source, excess, now, counters)
+            self.ban(&seen.message, source, excess, now, counters)
         };
+        let is_spared = !watched && self.bans(&seen.message, source, excess) && self.is_spared(source, now, counters);
         if decision.verdict.ends() && (decision.enforced || watched) || watched && decision.verdict == Verdict::Scrub {
+            if is_spared {
+                decision.reason.push_str(standing::SPARED);
+            }
             return;
         }
         decision.enforced = self.enforces(source) && !watched;
         decision.reason = excess.reason();
+        if is_spared {
+            decision.reason.push_str(standing::SPARED);
+        }
         decision.replacement = None;
         if self.policy.drop_excess || seen.message.method == b"ACK" {
             (decision.verdict, decision.answer) = (Verdict::Drop, Answer::NONE);
@@ -602,33 +614,5 @@ impl Judge {
             let left = WINDOW - now % WINDOW;
             decision.answer.retry_after = decision.ban.as_ref().map_or(left, |ban| ban.seconds);
         }
-    }
-
-    /// Whether a source has shown that it is where it says, and has earned trust by that.
-    pub fn has_earned(&self, source: &Source, now: u64, counters: &impl Counters) -> bool {
-        let minutes = self.policy.earned_minutes;
-        minutes > 0 && counters.has_earned(name_of(&source.key), now, minutes)
-    }
-
-    fn ban(&self, source: &Source, excess: &Excess, now: u64, counters: &impl Counters) -> Option<Ban> {
-        if !excess.ban || !self.policy.bans || !self.enforces(source) {
-            return None;
-        }
-        let scope = excess.scope;
-        if !scope.is_forgeable() {
-            counters.disgraced(name_of(&source.key));
-        } else if scope == Scope::Datagrams && self.has_earned(source, now, counters) {
-            // Somebody else may have sent this, to keep a customer out: it is inspected on, message by message.
-            return None;
-        }
-        let offences = counters.offence(&source.key, scope);
-        (offences > 0).then(|| Ban {
-            key: source.key.clone(),
-            seconds: self.policy.ban_seconds(offences, scope.is_forgeable()),
-            rule: excess.rule(),
-            offences,
-            scope,
-            reason: excess.reason(),
-        })
     }
 }

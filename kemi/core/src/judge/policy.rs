@@ -5,6 +5,9 @@ use std::collections::{HashMap, HashSet};
 use super::accounts::Accounts;
 use super::destinations::Destinations;
 use super::limits::Limits;
+use crate::detect::{Finding, glob};
+use crate::sip::{Kind, Message, dialog, names};
+use crate::state::earned::Terms;
 
 /// What findings of a family lead to once a message's score is high enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +53,45 @@ pub struct Policy {
     pub ban_steps: Vec<u64>,
     /// The longest ban on evidence that can be forged.
     pub udp_max_seconds: u64,
-    /// Minutes in which a source must have shown that it is where it says, for datagrams not to ban it; 0: they always do.
-    pub earned_minutes: u64,
+    /// Minutes in which a source must have shown that it is where it says, to have standing; and how that fades.
+    pub terms: Terms,
+    pub lost_by: LostBy,
+    /// What is different for messages to a domain, by its name in lower case.
+    pub tenants: HashMap<String, Tenant>,
+}
+
+/// For what standing is lost, where nobody can have forged it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LostBy {
+    pub ban: bool,
+    /// A request that is refused for what stands in it.
+    pub attack: bool,
+    /// A request that is refused for what its account has done.
+    pub account: bool,
+    /// A call that is refused for where it goes.
+    pub destination: bool,
+}
+
+/// What holds for messages to one domain instead of what holds for all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tenant {
+    /// Nobody is banned for them.
+    pub no_bans: bool,
+    /// As `Policy::ban_steps`; empty: those.
+    pub ban_steps: Vec<u64>,
+    /// How many times a rate of requests must be passed for a ban; 0 never.
+    pub ban_factor: Option<u64>,
+    /// Rules, and fields in which they do not count, with wildcards; an empty field is every one.
+    pub exceptions: Vec<(String, String)>,
+}
+
+impl Tenant {
+    fn excepts(&self, finding: &Finding<'_>) -> bool {
+        self.exceptions.iter().any(|(rule, field)| {
+            glob::matches(rule.as_bytes(), finding.rule.as_bytes())
+                && (field.is_empty() || glob::matches(field.as_bytes(), finding.field.as_bytes()))
+        })
+    }
 }
 
 impl Policy {
@@ -63,15 +103,36 @@ impl Policy {
         !self.observed.is_empty() && self.observed.contains(rule)
     }
 
-    /// How long a source's `offences`-th ban lasts.
-    pub fn ban_seconds(&self, offences: u64, forgeable: bool) -> u64 {
+    /// What is different for a message's domain: that of the request's URI, and of an answer's To.
+    pub fn tenant(&self, message: &Message<'_>) -> Option<&Tenant> {
+        if self.tenants.is_empty() {
+            return None;
+        }
+        let uri = match message.kind {
+            Kind::Request => message.uri.of(message.raw),
+            Kind::Reply => dialog::address_uri(&message.get(names::TO)?.value),
+            Kind::Malformed => return None,
+        };
+        let host = dialog::host(uri).to_ascii_lowercase();
+        self.tenants.get(std::str::from_utf8(&host).ok()?)
+    }
+
+    /// Takes out what does not count in messages to their domain.
+    pub fn except(&self, message: &Message<'_>, findings: &mut Vec<Finding<'_>>) {
+        if findings.is_empty() {
+            return;
+        }
+        if let Some(tenant) = self.tenant(message).filter(|tenant| !tenant.exceptions.is_empty()) {
+            findings.retain(|finding| !tenant.excepts(finding));
+        }
+    }
+
+    /// How long a source's `offences`-th ban lasts, for messages to a tenant or to others.
+    pub fn ban_seconds(&self, offences: u64, forgeable: bool, tenant: Option<&Tenant>) -> u64 {
         let step = usize::try_from(offences.max(1) - 1).unwrap_or(usize::MAX);
-        let seconds = self
-            .ban_steps
-            .get(step)
-            .or(self.ban_steps.last())
-            .copied()
-            .unwrap_or(60);
+        let own = tenant.map(|tenant| &tenant.ban_steps).filter(|own| !own.is_empty());
+        let steps = own.unwrap_or(&self.ban_steps);
+        let seconds = steps.get(step).or(steps.last()).copied().unwrap_or(60);
         if forgeable {
             seconds.min(self.udp_max_seconds)
         } else {

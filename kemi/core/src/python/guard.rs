@@ -55,6 +55,8 @@ struct Calls {
     offence: Py<PyAny>,
     /// (key, seconds, rule, offences, scope, reason, now): shuts a source out.
     ban: Py<PyAny>,
+    /// (key, what, credit, now): a source has standing by that proof; credit 0: it lost what it had, for that reason.
+    standing: Py<PyAny>,
     /// () -> bool: whether Kamailio can answer the request at hand.
     answerable: Py<PyAny>,
     /// (status, phrase, seconds): answers the request at hand; seconds: after which to try again, 0 for nothing of that.
@@ -145,6 +147,7 @@ impl Guard {
                 took: call("took")?,
                 offence: call("offence")?,
                 ban: call("ban")?,
+                standing: call("standing")?,
                 answerable: call("answerable")?,
                 answer: call("answer")?,
                 replace: call("replace")?,
@@ -365,7 +368,13 @@ impl Guard {
             tables,
             window: now / WINDOW,
             wall: began as u64,
+            now,
             offence: |key: &str, scope: judge::Scope| self.offence(py, key, scope),
+            terms: self.judge.policy.terms,
+            told: |key: &str, what: &str, credit: u64| {
+                let told = self.calls.standing.call1(py, (key, what, credit, began));
+                self.account.report(py, told);
+            },
         };
         // Asked before the look, which is what this step saves.
         if self.shed.unproven > 0 && !unparsable && pressure.step(now, self.shed) == Step::Unproven {

@@ -11,7 +11,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use crate::detect::{Finding, Scratch};
 use crate::judge::counters::{Counters, Name, Shared, WINDOW};
 use crate::judge::limits::{Limits, NAMES};
-use crate::judge::policy::{Action, Bodiless, Policy};
+use crate::judge::policy::{Action, Bodiless, LostBy, Policy, Tenant};
 use crate::judge::{self, scoring};
 use crate::python::accounts::accounts;
 use crate::python::destinations::destinations;
@@ -20,6 +20,7 @@ use crate::python::network::Networks;
 use crate::python::state::Memory;
 use crate::sip::{Kind, PartKind, Span, grammar};
 use crate::sources::{Source, is_connected};
+use crate::state::earned::Terms;
 
 /// Decides on messages by one revision of policy, rules and networks; see `sipsieve.decision.engine`.
 #[pyclass(frozen, module = "sipsieve._core")]
@@ -113,14 +114,17 @@ impl Counters for Foreign<'_, '_> {
     }
 
     // Trust is earned in a running server only.
-    fn earn(&self, _name: u32, _now: u64) {}
+    fn earn(&self, _key: &str, _proof: &'static str, _now: u64) {}
 
-    fn has_earned(&self, _name: u32, _now: u64, _minutes: u64) -> bool {
+    fn has_earned(&self, _key: &str, _now: u64) -> bool {
         false
     }
 
-    fn disgraced(&self, _name: u32) {}
+    fn disgraced(&self, _key: &str, _why: &str) {}
 }
+
+/// A domain's name in lower case, whether it bans, its lengths and factor of bans, its exceptions as (rule, field).
+type TenantTuple = (String, bool, Vec<u64>, Option<u64>, Vec<(String, String)>);
 
 fn policy_of(plan: &Bound<'_, PyDict>) -> PyResult<Policy> {
     let of = |name: &str| {
@@ -161,7 +165,33 @@ fn policy_of(plan: &Bound<'_, PyDict>) -> PyResult<Policy> {
         bans: of("bans")?.extract()?,
         ban_steps: of("ban_steps")?.extract()?,
         udp_max_seconds: of("udp_max_seconds")?.extract()?,
-        earned_minutes: of("earned_minutes")?.extract()?,
+        terms: Terms {
+            enough: of("earned_minutes")?.extract()?,
+            fades: of("fade_minutes")?.extract()?,
+        },
+        lost_by: {
+            let named: Vec<String> = of("lost_by")?.extract()?;
+            let has = |name: &str| named.iter().any(|one| one == name);
+            LostBy {
+                ban: has("ban"),
+                attack: has("attack"),
+                account: has("account"),
+                destination: has("destination"),
+            }
+        },
+        tenants: of("tenants")?
+            .extract::<Vec<TenantTuple>>()?
+            .into_iter()
+            .map(|(name, bans, ban_steps, ban_factor, exceptions)| {
+                let tenant = Tenant {
+                    no_bans: !bans,
+                    ban_steps,
+                    ban_factor,
+                    exceptions,
+                };
+                (name, tenant)
+            })
+            .collect(),
     })
 }
 
@@ -222,7 +252,11 @@ impl Judge {
                     tables: &memory.get().tables,
                     window: now as u64 / WINDOW,
                     wall: now as u64,
+                    now: now as u64,
                     offence: |key: &str, scope: judge::Scope| foreign.offence(key, scope),
+                    terms: self.inner.policy.terms,
+                    // Who has standing is told where a server runs.
+                    told: |_: &str, _: &str, _: u64| {},
                 };
                 (self.inner).decide(&mut seen, &source, now as u64, &shared, &asked, unparsable)
             }

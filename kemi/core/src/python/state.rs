@@ -167,6 +167,10 @@ impl Marks {
     }
 }
 
+fn terms(enough: u64, fades: u64) -> earned::Terms {
+    earned::Terms { enough, fades }
+}
+
 /// Earned(sources): remembers which sources have earned trust, for all workers. A source goes by its key.
 #[pyclass(frozen)]
 struct Earned(Arc<earned::Earned>);
@@ -178,19 +182,35 @@ impl Earned {
         Ok(Earned(Arc::new(earned::Earned::new(size(sources, "sources")?)?)))
     }
 
-    /// earn(key, now): notes a proof that a source is where it says.
-    fn earn(&self, key: &str, now: f64) {
-        self.0.earn(earned::name_of(key), now as u64);
+    /// earn(key, now, fades): notes a proof that a source is where it says. The credit, None where that is no news.
+    fn earn(&self, key: &str, now: f64, fades: u64) -> Option<u64> {
+        self.0.earn(earned::name_of(key), now as u64, terms(1, fades))
     }
 
-    /// has(key, now, enough): whether a source has earned that much that has not faded.
-    fn has(&self, key: &str, now: f64, enough: u64) -> bool {
-        self.0.has(earned::name_of(key), now as u64, enough)
+    /// has(key, now, enough, fades): whether a source has earned that much that has not faded.
+    fn has(&self, key: &str, now: f64, enough: u64, fades: u64) -> bool {
+        self.0.has(earned::name_of(key), now as u64, terms(enough, fades))
     }
 
-    /// lose(key): takes away what a source has earned.
-    fn lose(&self, key: &str) {
-        self.0.lose(earned::name_of(key));
+    /// credit(key, now, fades): what is left of a source's credit.
+    fn credit(&self, key: &str, now: f64, fades: u64) -> u64 {
+        self.0.credit(earned::name_of(key), now as u64, terms(1, fades))
+    }
+
+    /// restore(key, credit, age, now, fades): takes over what was known of a source `age` minutes ago, if that is more.
+    fn restore(&self, key: &str, credit: u64, age: u64, now: f64, fades: u64) {
+        self.0
+            .restore(earned::name_of(key), credit, age, now as u64, terms(1, fades));
+    }
+
+    /// count(now, enough, fades): how many sources have earned that much.
+    fn count(&self, now: f64, enough: u64, fades: u64) -> usize {
+        self.0.count(now as u64, terms(enough, fades))
+    }
+
+    /// lose(key): takes away what a source has earned; whether there was anything.
+    fn lose(&self, key: &str) -> bool {
+        self.0.lose(earned::name_of(key))
     }
 }
 

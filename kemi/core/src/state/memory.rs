@@ -13,8 +13,8 @@ pub const RETRANSMISSIONS: usize = 262_144;
 pub const MARKS: usize = 65_536;
 /// Dialogs remembered: 4 MiB, half a day of twelve answered calls a second. Only what is written takes memory.
 pub const DIALOGS: usize = 524_288;
-/// Sources that earn trust: 512 KiB.
-pub const SOURCES: usize = 65_536;
+/// Sources that earn trust: 2 MiB. Only what is written takes memory.
+pub const SOURCES: usize = 262_144;
 
 /// Counters that sources share: 256 of each of nine limits, with room to spare.
 pub const TOGETHER: usize = 4096;

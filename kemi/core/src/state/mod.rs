@@ -4,6 +4,8 @@ pub mod clock;
 pub mod counters;
 pub mod dialogs;
 pub mod earned;
+#[cfg(not(all(loom, test)))]
+pub mod halves;
 pub mod hash;
 pub mod marks;
 #[cfg(not(all(loom, test)))]

@@ -79,6 +79,7 @@ try:
         accounting,
         admin,
         feeds,
+        geo_files,
         killswitch,
         last_good,
         reload,
@@ -195,8 +196,10 @@ class Sipsieve:
         self._guard: _core.Guard | None = None
         self._policy_path = path
         self._log_path = os.environ.get("SIPSIEVE_LOG") or loaded.log.path
+        self._geo = geo_files.GeoFiles(loaded.geo)
+        self._geo_problems = self._geo.load(loaded.geo, time.time())
         with ownership.owner_of(os.path.dirname(self._log_path) or "."):
-            self._use(revision.build(1, loaded, first.rules))
+            self._use(revision.build(1, loaded, first.rules, geo=self._geo.table))
             self._shared = shared_memory.Shared(
                 loaded.log.summary_seconds,
                 f"{self._log_path}.ledger",
@@ -403,7 +406,7 @@ class Sipsieve:
             packed = broadcast.newest()
             if packed is None:
                 return
-            live = revision.unpack(packed)
+            live = revision.unpack(packed, self._geo.table)
             self._counters = _counters(self._shared, live.policy)
             self._accounting.recorder = live.recorder
             self._use(live)
@@ -540,6 +543,8 @@ class Sipsieve:
     def _load(self) -> tuple[policy.Policy, ruleset.Ruleset]:
         loaded = last_good.load(self._policy_path)
         last_good.keep(self._policy_path, loaded.policy, self._last_good)
+        self._geo_problems = self._geo.load(loaded.policy.geo, time.time())
+        self._say_geo(time.time())
         return loaded.policy, loaded.rules
 
     def _made_for_administration(self, now: float) -> admin.Administration:
@@ -606,6 +611,7 @@ class Sipsieve:
             said = f"the policy or its rules are broken, the last good ones of {self._last_good} are in force"
             KSR.crit(f"sipsieve: {said}: {self._broken_policy}. Mend them, then `sipsieve reload`.\n")
             self._accounting.notice("last_good", now, {"reason": self._broken_policy})
+        self._say_geo(now)
         if not self._shared.durable:
             KSR.warn(
                 f"sipsieve: {self._log_path}.ledger: no such file, or memory, can be kept; what summaries count does not "
@@ -626,6 +632,12 @@ class Sipsieve:
                 )
         # Each process opens the log for itself.
         self._journal.close()
+
+    def _say_geo(self, now: float) -> None:
+        """What is wrong with the files that know where addresses are at home."""
+        for problem in self._geo_problems:
+            KSR.warn(f"sipsieve: {problem}\n")
+            self._accounting.notice("geo", now, {"reason": problem[:500]})
 
 
 def _counters(memory: shared_memory.Shared, loaded: policy.Policy) -> shared_counters.SharedCounters:

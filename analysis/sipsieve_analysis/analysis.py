@@ -308,6 +308,10 @@ def _spans(group: Group) -> dict[str, tuple[int, int, int]]:
     return found
 
 
+#: Countries and operators that are named of an actor.
+_MOST_HOMES: Final = 12
+
+
 def _details(store: Events, actors: list[Actor]) -> None:
     """Ports, targets and hours, asked for once for all actors."""
     ips = {ip for actor in actors for ip in (*actor.addresses, *actor.victims)}
@@ -316,6 +320,7 @@ def _details(store: Events, actors: list[Actor]) -> None:
     ports = census.ports(store, ips)
     hours = census.spans(store, ips)
     asked = census.targets(store, ips)
+    homes = census.homes(store, ips)
     for actor in actors:
         by_port: Counter[int] = Counter()
         by_method: dict[str, Counter[int]] = {}
@@ -328,6 +333,8 @@ def _details(store: Events, actors: list[Actor]) -> None:
                 actor.hours[start] = actor.hours.get(start, 0) + count
             for users in asked.get(ip, {}).values():
                 by_target.update(users)
+        counted = Counter(homes[ip] for ip in actor.addresses if ip in homes)
+        actor.homes = [home for home, _ in counted.most_common(_MOST_HOMES)]
         actor.ports, actor.port_count = sorted(by_port)[: census.MOST_PORTS], len(by_port)
         actor.port_messages = by_port.most_common(24)
         actor.target_messages = by_target.most_common(24)

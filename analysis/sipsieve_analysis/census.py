@@ -426,6 +426,14 @@ def spans(store: Events, ips: Iterable[str], step_us: int = HOUR_US) -> dict[str
     return found
 
 
+def homes(store: Events, ips: Iterable[str]) -> dict[str, str]:
+    """Per source where its address is at home, `NL, AS64500 Example Networks`, as its last record has it; those that have it."""
+    t = _only(requests(store.events), ips)
+    t = t.filter(t.home.notnull())
+    last = t.group_by("ip").aggregate(home=t.home.argmax(t.time_us))
+    return {row["ip"]: row["home"] for row in last.to_pyarrow().to_pylist()}
+
+
 def named_indicators(store: Events) -> list[tuple[str, str, int, int, int]]:
     """Indicators that the guard itself put into records: source, JSON text, messages, first and last time."""
     t = store.events

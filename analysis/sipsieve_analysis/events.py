@@ -45,6 +45,7 @@ COLUMNS: Final = {
     "findings": "array<struct<rule: string, family: string, score: int32, field: string, excerpt: string>>",
     "indicators": "string",
     "client": "string",
+    "home": "string",
 }
 
 #: The same for SQL, in which some of them are words of its own.
@@ -53,7 +54,7 @@ NAMES: Final = ", ".join(f'"{name}"' for name in COLUMNS)
 # How the decision log's fields are decoded. Unknown fields are ignored, missing or unfit ones are NULL.
 _RECORD: Final = """{
     '@timestamp': 'VARCHAR',
-    'source': 'STRUCT(ip VARCHAR, port INTEGER)',
+    'source': 'STRUCT(ip VARCHAR, port INTEGER, geo STRUCT(country_iso_code VARCHAR), "as" STRUCT(number BIGINT, organization STRUCT("name" VARCHAR)))',
     'network': 'STRUCT(transport VARCHAR)',
     'event': 'STRUCT(kind VARCHAR, "action" VARCHAR, count BIGINT, "start" VARCHAR, "end" VARCHAR)',
     'policy': 'STRUCT(mode VARCHAR, enforced BOOLEAN)',
@@ -108,7 +109,8 @@ class Store:
         columns = ", ".join(f'"{name}" {_sql_type(kind)}' for name, kind in COLUMNS.items())
         self.connection.raw_sql(f"CREATE TABLE IF NOT EXISTS events ({columns})")
         # A watch may go on with a table of an earlier version.
-        self.connection.raw_sql("ALTER TABLE events ADD COLUMN IF NOT EXISTS client VARCHAR")
+        for added in ("client", "home"):
+            self.connection.raw_sql(f"ALTER TABLE events ADD COLUMN IF NOT EXISTS {added} VARCHAR")
         #: From and until when `events` looks, in microseconds; None for all.
         self.window: tuple[int, int] | None = None
         self._narrowed = False
@@ -203,7 +205,8 @@ class Store:
                      THEN list_transform(rule.id, lambda r: {{'rule': r, 'family': '', 'score': 5, 'field': sip.field, 'excerpt': sip.excerpt}})
                      ELSE list_transform(findings, lambda f: {{'rule': f.rule, 'family': f.family, 'score': f.score, 'field': f.field, 'excerpt': coalesce(f.excerpt, sip.excerpt)}}) END,
                 CASE WHEN indicators IS NULL THEN NULL ELSE indicators::VARCHAR END,
-                sip.client
+                sip.client,
+                nullif(concat_ws(', ', source.geo.country_iso_code, 'AS' || source."as".number || coalesce(' ' || source."as".organization."name", '')), '')
             FROM {source}
             """  # noqa: S608 (every inserted text is ours or quoted)
         )

@@ -128,6 +128,8 @@ class Actor:
     #: Indicators with first and last time and messages; the same of its addresses.
     pointers: dict[Indicator, tuple[int, int, int]] = field(default_factory=dict)
     spans: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    #: Countries and operators of its addresses, those of most addresses first, as far as the log has them.
+    homes: list[str] = field(default_factory=list)
     hours: dict[int, int] = field(default_factory=dict)
     port_messages: list[tuple[int, int]] = field(default_factory=list)
     target_messages: list[tuple[str, int]] = field(default_factory=list)
@@ -252,6 +254,7 @@ def _actor(actor: Actor) -> dict[str, Any]:
     return {
         "id": actor.id,
         "addresses": actor.addresses,
+        "homes": actor.homes,
         "intents": [str(motive.intent) for motive in actor.motives],
         "tier": str(actor.rank.tier),
         "score": actor.rank.score,

@@ -166,10 +166,46 @@ class Networks:
     """Networks as (address, prefix, trusted, enforced), the longest prefix first."""
 
     def __new__(
-        cls, networks: Sequence[tuple[str, int, bool, bool | None]], ipv4_prefix: int, ipv6_prefix: int
-    ) -> Networks: ...
-    def source(self, ip: str, port: int, transport: str) -> tuple[str, int, str, str, bool, bool | None, int, str]:
+        cls,
+        networks: Sequence[tuple[str, int, bool, bool | None]],
+        ipv4_prefix: int,
+        ipv6_prefix: int,
+        areas: Sequence[tuple[tuple[Sequence[str], Sequence[int], bool], bool | None, str | None]] = (),
+        geo: Geo | None = None,
+    ) -> Networks:
+        """`areas`: countries, numbers of operators and whether what lies outside is meant; enforced; action."""
+    def source(
+        self, ip: str, port: int, transport: str
+    ) -> tuple[str, int, str, str, bool, bool | None, int, str, str, int, str, tuple[str, str] | None]:
         """The fields of `model.Source`."""
+
+@final
+class GeoFile:
+    """A file in MaxMind's format that was read; `kind`: country or asn. Raises ValueError with what is wrong with it."""
+
+    def __new__(cls, content: bytes, kind: str) -> GeoFile: ...
+    @property
+    def built(self) -> int:
+        """When it was made, in seconds since the epoch."""
+    @property
+    def database(self) -> str:
+        """What it calls itself."""
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Ranges of IPv4 and of IPv6 addresses, and names."""
+
+@final
+class Geo:
+    """Where addresses are at home: room for so many words twice, in memory that processes share which are forked later."""
+
+    def __new__(cls, words: int) -> Geo: ...
+    def publish(self, country: GeoFile | None, asn: GeoFile | None) -> None:
+        """Puts files in force instead of those before. Raises ValueError without room."""
+    def find(self, ip: str) -> tuple[str, int, str]:
+        """Country, autonomous system and its name; empty and 0 where not known."""
+    @property
+    def generation(self) -> int:
+        """Changes with each table."""
 
 MOST_FEEDS: int
 
@@ -431,6 +467,9 @@ class Recorder:
         ban: tuple[str, int, str] | None = None,
         findings: Sequence[_Finding] = (),
         steady: int | None = None,
+        country: str = "",
+        asn: int = 0,
+        organization: str = "",
     ) -> bytes: ...
     def summary(
         self, ip: str, method: str, verdict: str, count: int, first: float, last: float, now: float, rule: str = ""

@@ -73,6 +73,12 @@ class Source(NamedTuple):
     #: What its counters' names begin with. Datagrams, whose source can be forged, and WebSockets, which any page opens
     #: in its visitor's name, are counted apart from other connections, so that nobody can use up another's share.
     cell: str = ""
+    #: Where the address is at home: two letters, the autonomous system's number and its name; empty and 0 where not known.
+    country: str = ""
+    asn: int = 0
+    organization: str = ""
+    #: What becomes of requests from that country or operator, and why; None where the policy says nothing of it.
+    barred: tuple[str, str] | None = None
 
 
 class Header(NamedTuple):

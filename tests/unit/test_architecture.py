@@ -44,6 +44,7 @@ DECIDING = (
 
 #: Who may use the outside world, and for what. Everything else is pure.
 OUTSIDE = {
+    "control.geo_files": "reads the files that know where addresses are at home",
     "control.last_good": "keeps the policy and rules that the server last ran on",
     "control.shared_memory": "maps the room for revisions",
     "posix.ownership": "creates files as their folder's owner",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import click
 
 from sipsieve.config import policy
+from sipsieve.control import geo_files
 from sipsieve.detection import opinion, ruleset
 
 from ..operate import exposure, kamailio_check
@@ -88,6 +90,8 @@ def command(policy_option: str | None, folders: tuple[Path, ...], config: Path |
                 )
             behind += here
         found = exposure.exposures(loaded, behind)
+        facts["geo"] = geo_files.problems(loaded.geo, time.time())
+        notes += [f"{path}: note: {text}" for text in facts["geo"]]
         facts["backend"] = [one._asdict() for one in found]
     if config is not None:
         facts["kamailio"] = {"file": str(config), "notes": notes}

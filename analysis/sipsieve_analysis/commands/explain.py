@@ -10,8 +10,10 @@ from typing import Any
 
 import click
 
+from sipsieve.abuse.sources import Networks
 from sipsieve.config import policy as policies
 from sipsieve.config.overrides import changed, value_from
+from sipsieve.control import geo_files
 from sipsieve.decision.engine import Engine
 from sipsieve.decision.explain import explain
 from sipsieve.detection import ruleset
@@ -91,7 +93,7 @@ def command(
 
 def _address(policy: policies.Policy, address: str, live: dict[str, Any] | None, as_json: bool) -> None:
     try:
-        facts = effective(policy, address)
+        facts = effective(policy, address, geo_files.offline(policy.geo))
     except ValueError:
         raise click.BadParameter(
             f"{address!r} is no address; allowed: 203.0.113.7 or 2001:db8::7", param_hint="ADDRESS"
@@ -156,12 +158,13 @@ def _message(
 
 
 def _facts(policy: policies.Policy, rules: ruleset.Ruleset, taken: Taken) -> dict[str, Any]:
-    engine = Engine(policy, rules)
+    networks = Networks(policy, geo_files.offline(policy.geo))
+    engine = Engine(policy, rules, networks)
     # A stranger: the address block for documentation belongs to nobody (RFC 5737).
     source = engine.networks.source(taken.ip or "192.0.2.1", taken.port or 5060, taken.transport)
     now = time.time()
     levels = {}
     for level in (1, 2, 3):
-        other = Engine(changed(policy, {"detection.paranoia": level}), rules)
+        other = Engine(changed(policy, {"detection.paranoia": level}), rules, networks)
         levels[level] = explain(other, taken.raw, source, now).decision
     return facts_of(explain(engine, taken.raw, source, now), levels)

@@ -61,6 +61,7 @@ def _test(now: datetime) -> tuple[str, dict[str, Any]]:
         "score": 0,
         "addresses": ["192.0.2.1"],
         "address_count": 1,
+        "homes": [],
         "new_addresses": [],
         "spoofed": False,
         "intents": [],

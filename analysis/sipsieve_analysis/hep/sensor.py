@@ -14,6 +14,7 @@ from sipsieve._core import Capture, Journal, Replay
 from sipsieve.abuse.ban_table import Access, BanTable
 from sipsieve.abuse.bans import Entry, entry
 from sipsieve.config.policy import Policy
+from sipsieve.control import geo_files
 from sipsieve.decision import revision
 from sipsieve.decision_log import privacy
 from sipsieve.decision_log.record import recorder_of
@@ -42,7 +43,7 @@ class Sensor:
         """`servers`: the watched servers' addresses, never banned, whose own messages are left out. `key`: what packets
         must carry, b"" for nothing. Raises `PolicyError`, `RuleError`."""
         rules = ruleset.load(own=policy.detection.rules, exceptions=policy.detection.exceptions)
-        built = revision.build(1, policy, rules)
+        built = revision.build(1, policy, rules, geo=geo_files.offline(policy.geo))
         mask = privacy.mask_of(policy.privacy, built.mask_key)
         # What a server lets pass is its own affair: the records say what would have been done.
         self._recorder = recorder_of(rules.version, policy, "observe", mask)

@@ -7,23 +7,26 @@ from typing import Any
 
 import msgspec
 
+from sipsieve import _core
 from sipsieve.abuse.sources import Networks
-from sipsieve.config.policy import Policy
+from sipsieve.config.policy import NetworkRule, Policy
 from sipsieve.model import Scope
 
 from .durations import readable
 from .harmless import harmless
 
 
-def effective(policy: Policy, ip: str) -> dict[str, Any]:
+def effective(policy: Policy, ip: str, geo: _core.Geo | None = None) -> dict[str, Any]:
     """The part of the policy that holds for `ip`: what it is counted under, its network, trust, mode, limits.
 
-    Raises `ValueError` where `ip` is no address.
+    `geo` knows where it is at home. Raises `ValueError` where `ip` is no address.
     """
     address = ipaddress.ip_address(ip.strip("[]"))
-    networks = Networks(policy)
+    networks = Networks(policy, geo)
     source = networks.source(str(address), 5060, "udp")
-    rule = networks.rules[source.network] if source.network >= 0 else None
+    known = [(str(network), rule) for network, rule in networks.rules]
+    known += [(_area(rule), rule) for rule in networks.areas]
+    rule = known[source.network] if source.network >= 0 else None
     enforced = policy.mode == "enforce" if source.enforced is None else source.enforced
     limits = {
         name: {**value, "from": "limits"}
@@ -36,7 +39,11 @@ def effective(policy: Policy, ip: str) -> dict[str, Any]:
     return {
         "ip": str(address),
         "counted_as": source.key,
-        "network": str(rule[0]) if rule else None,
+        "network": rule[0] if rule else None,
+        "country": source.country,
+        "asn": source.asn,
+        "organization": source.organization,
+        "action": source.barred[0] if source.barred else None,
         "trusted": source.trusted,
         "mode": "enforce" if enforced else "observe",
         "limited": policy.limits.enabled and not source.trusted,
@@ -47,6 +54,18 @@ def effective(policy: Policy, ip: str) -> dict[str, Any]:
             "udp_max_seconds": policy.bans.udp_max_seconds,
         },
     }
+
+
+def _area(rule: NetworkRule) -> str:
+    """A network that is told by country or operator, in words."""
+    told = [*rule.country, *(f"AS{number}" for number in rule.asn)]
+    return f"{'all but ' if rule.outside else ''}{', '.join(told)}"
+
+
+def home(country: str, asn: int, organization: str) -> str:
+    """Where an address is at home, on a line: `NL, AS64500 Example Networks`; "" where nothing is known."""
+    operator = f"AS{asn} {organization}".strip() if asn else ""
+    return harmless(", ".join(part for part in (country, operator) if part), 80)
 
 
 def text_of_address(facts: dict[str, Any], now: float) -> list[str]:
@@ -60,6 +79,10 @@ def text_of_address(facts: dict[str, Any], now: float) -> list[str]:
         f"  trusted      {trust}",
         f"  mode         {facts['mode']}",
     ]
+    if at_home := home(facts["country"], facts["asn"], facts["organization"]):
+        lines.insert(2, f"  at home      {at_home}")
+    if facts["action"]:
+        lines.append(f"  requests     {facts['action']}")
     if facts["limited"]:
         lines.append("  limits       a minute, and the burst on top")
         for name, limit in facts["limits"].items():

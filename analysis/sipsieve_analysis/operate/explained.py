@@ -10,6 +10,7 @@ from sipsieve.detection.indicators import Indicator, of_texts, payloads
 from sipsieve.model import Decision, Finding
 
 from .differences import differences
+from .effective import home
 from .harmless import harmless, harmless_bytes
 
 #: Columns of one part's value.
@@ -77,8 +78,10 @@ def text_of(facts: Facts, every_part: bool) -> list[str]:
     """The facts as lines; `every_part` shows also the parts in which nothing was decoded or found."""
     source = facts["source"]
     trust = ", trusted" if source["trusted"] else ""
+    at_home = home(source["country"], source["asn"], source["organization"])
     lines = [
-        f"{facts['bytes']} bytes from {source['ip']}:{source['port']} over {source['transport']}{trust}",
+        f"{facts['bytes']} bytes from {source['ip']}:{source['port']} over {source['transport']}{trust}"
+        f"{f', at home in {at_home}' if at_home else ''}",
         "",
         "Parts",
     ]

@@ -44,6 +44,11 @@ def line_of(record: Record) -> Text:
     source = _table(record, "source")
     port = f":{source['port']}" if "port" in source else ""
     line.append(f"{harmless(str(source.get('ip', '-')), 45)}{harmless(port, 8)} ", style="bold")
+    operator = _table(source, "as")
+    country = str(_table(source, "geo").get("country_iso_code", ""))
+    asn = f"AS{operator['number']}" if "number" in operator else ""
+    if country or asn:
+        line.append(f"{harmless(' '.join(part for part in (country, asn) if part), 16)} ", style="dim")
     if event.get("kind") == "metric":
         return line.append(f"{harmless(str(sip.get('method', '')), 20)} x {harmless(str(event.get('count', '?')), 20)}")
     what = " ".join(str(sip[key]) for key in ("method", "status") if sip.get(key))

@@ -7,7 +7,9 @@ from typing import Final
 
 from sipsieve._core import Messages
 from sipsieve._core import Replay as CoreReplay
+from sipsieve.abuse.sources import Networks
 from sipsieve.config import policy
+from sipsieve.control import geo_files
 from sipsieve.decision.engine import Engine
 from sipsieve.decision_log.record import Recorder
 from sipsieve.detection import ruleset
@@ -86,7 +88,7 @@ class Replay:
         rules = rules or ruleset.load()
         # Nothing was enforced when these messages passed.
         recorder = Recorder(rules.version, settings.version, "observe", settings.log.excerpt_bytes, raw_bytes)
-        judge = Engine(settings, rules).judge
+        judge = Engine(settings, rules, Networks(settings, geo_files.offline(settings.geo))).judge
         self._core = CoreReplay(judge, recorder.core, threads or len(os.sched_getaffinity(0)))
 
     def records(self, messages: Messages) -> bytes:

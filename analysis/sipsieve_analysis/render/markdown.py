@@ -130,6 +130,8 @@ def _actors(actors: list[Actor], tags: dict[str, str]) -> list[str]:
         )
         lines.append(f"- ATT&amp;CK: {words.techniques(actor)}")
         lines.append(f"- where from: {text(', '.join(actor.addresses) or 'no address in the log', 2000)}")
+        if actor.homes:
+            lines.append(f"- at home in: {text('; '.join(actor.homes), 2000)}")
         lines.append(
             f"- when: {words.span(actor.first_us, actor.last_us)} UTC, {words.count(actor.messages, 'message')}"
         )

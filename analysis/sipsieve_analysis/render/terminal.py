@@ -113,6 +113,8 @@ def _details(actor: Actor, console: Console) -> None:
     rows.add_row("ATT&CK", words.techniques(actor))
     if len(actor.addresses) > 1:
         rows.add_row("addresses", Text(harmless(", ".join(actor.addresses[:12]), 400)))
+    if actor.homes:
+        rows.add_row("at home in", Text(harmless("; ".join(actor.homes), 400)))
     if actor.links:
         rows.add_row(
             "joined by",

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from sipsieve.abuse.limits import NAMES
-from sipsieve.config.policy import Limit, LimitChanges, Limits, NetworkPolicy, NetworkRule, Policy
+from sipsieve.config.policy import Limit, Limits, NetworkPolicy, NetworkRule, Policy
 from sipsieve.detection.ruleset import Ruleset
 
 from ..operate.would_block import OTHERS
@@ -133,7 +133,10 @@ def measuring(policy: Policy, ruleset: Ruleset) -> Trial:
     """A trial that counts what the policy would count and limits nothing."""
     network = policy.network
     if not isinstance(network, NetworkPolicy):
-        network = tuple(NetworkRule(cidr=rule.cidr, trusted=rule.trusted, limits=LimitChanges()) for rule in network)
+        network = tuple(
+            NetworkRule(cidr=rule.cidr, country=rule.country, asn=rule.asn, outside=rule.outside, trusted=rule.trusted)
+            for rule in network
+        )
     limits: Limits = msgspec.structs.replace(policy.limits, enabled=True, **dict.fromkeys(NAMES, _OPEN))
     bans = msgspec.structs.replace(policy.bans, enabled=False)
     open_ = msgspec.structs.replace(policy, network=network, limits=limits, bans=bans, destinations=())

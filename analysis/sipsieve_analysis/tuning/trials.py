@@ -13,8 +13,10 @@ import msgspec
 from sipsieve._core import Messages
 from sipsieve._core import Trial as CoreTrial
 from sipsieve.abuse.own_addresses import OwnAddresses
+from sipsieve.abuse.sources import Networks
 from sipsieve.config import policy as policies
 from sipsieve.config.policy import Policy, PolicyError
+from sipsieve.control import geo_files
 from sipsieve.decision.engine import Engine
 from sipsieve.detection import ruleset as rulesets
 from sipsieve.detection.ruleset import RuleError, Ruleset
@@ -58,7 +60,8 @@ class Trial:
         self.policy = policy
         self.ruleset = ruleset
         self._own = _own(())
-        engine = Engine(msgspec.structs.replace(policy, mode="enforce"), ruleset)
+        enforced = msgspec.structs.replace(policy, mode="enforce")
+        engine = Engine(enforced, ruleset, Networks(enforced, geo_files.offline(policy.geo)))
         self._core = CoreTrial(
             engine.judge,
             lambda key: engine.networks.never_banned(key) or self._own.hold(key),

@@ -44,6 +44,7 @@ def unusual_alert(review: Review) -> dict[str, Any]:
         "score": review.score,
         "addresses": review.sources,
         "address_count": review.source_count,
+        "homes": [],
         "new_addresses": [],
         "spoofed": False,
         "intents": [],

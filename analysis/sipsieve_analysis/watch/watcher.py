@@ -313,6 +313,7 @@ def _alert(actor: Actor, kind: str, new_types: set[str], new_addresses: Sequence
         "score": actor.rank.score,
         "addresses": actor.addresses[:_NAMED],
         "address_count": len(actor.addresses),
+        "homes": actor.homes,
         "new_addresses": list(new_addresses[:_NAMED]),
         "spoofed": actor.spoofed,
         "intents": [str(motive.intent) for motive in actor.motives],

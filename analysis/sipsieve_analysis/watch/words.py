@@ -38,6 +38,8 @@ def _alert(alert: dict[str, Any]) -> tuple[str, str]:
     intents = ", ".join(alert["intents"]).replace("_", " ") or "no intent known"
     title = f"sipsieve: {alert['tier']}: {_KINDS[alert['kind']]}: {who}"
     lines = [f"What: {_text(intents)}", *(f"Why: {_text(why)}" for why in alert["why"][:_NAMED])]
+    if alert.get("homes"):
+        lines.append(f"Where from: {_list(alert['homes'])}")
     if alert["new_addresses"]:
         lines.append(f"New addresses: {_list(alert['new_addresses'])}")
     if alert["spoofed"]:

@@ -25,6 +25,7 @@ fn entry() -> Entry {
     Entry {
         name: "office".to_owned(),
         enforce: true,
+        places: Default::default(),
         networks: Vec::new(),
         domains: Vec::new(),
         accounts: Vec::new(),

@@ -7,6 +7,7 @@ pub mod bulk;
 pub mod detect;
 pub mod engine;
 pub mod feeds;
+pub mod geo;
 pub mod journal;
 pub mod judge;
 pub mod numbering;

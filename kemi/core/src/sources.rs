@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use crate::feeds::Listed;
+use crate::feeds::{Action, Listed};
+use crate::geo::{Place, Table};
 
 /// One `[[network]]` of the policy.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +17,31 @@ pub struct Network {
     pub trusted: bool,
     /// Whether its own `mode` says to enforce; `None` where it has none.
     pub enforced: Option<bool>,
+}
+
+/// One `[[network]]` that is told by country or operator instead of by prefix.
+#[derive(Clone, Debug)]
+pub struct Area {
+    pub condition: Condition,
+    pub enforced: Option<bool>,
+    /// What becomes of requests from it; `None`: what the rest of the policy says.
+    pub action: Option<Action>,
+}
+
+/// Countries and autonomous systems that an address is asked for. What is not known of an address fits nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Condition {
+    pub countries: Vec<[u8; 2]>,
+    pub asns: Vec<u32>,
+    /// It fits addresses that are known to be in none of these.
+    pub outside: bool,
+}
+
+/// That requests from a country or an operator are not wanted, and what becomes of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Barred {
+    pub action: Action,
+    pub reason: String,
 }
 
 /// Where a message came from.
@@ -38,13 +65,20 @@ pub struct Source {
     pub connected: bool,
     /// The list from outside that it stands on; who has the lists looks there.
     pub listed: Option<Listed>,
+    /// Where its address is at home, as far as that is known.
+    pub place: Place,
+    pub barred: Option<Barred>,
 }
 
 /// The policy's networks, ready to be asked.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Networks {
     /// By falling length of the prefix, so that the first that fits is the longest.
     networks: Vec<Network>,
+    /// In the order of the policy; asked where no network fits.
+    areas: Vec<Area>,
+    /// `None` where the policy names no file.
+    geo: Option<Arc<Table>>,
     ipv4_prefix: u8,
     ipv6_prefix: u8,
 }
@@ -69,6 +103,37 @@ impl Network {
     }
 }
 
+impl Condition {
+    pub fn is_empty(&self) -> bool {
+        self.countries.is_empty() && self.asns.is_empty()
+    }
+
+    /// Whether an address that is at home there fits: in each of the lists that are written, or known to be outside of each.
+    pub fn holds(&self, place: &Place) -> bool {
+        let by_country = |country: [u8; 2]| self.countries.contains(&country) != self.outside;
+        let by_asn = self.asns.contains(&place.asn) != self.outside;
+        !self.is_empty()
+            && (self.countries.is_empty() || place.country.is_some_and(by_country))
+            && (self.asns.is_empty() || place.asn > 0 && by_asn)
+    }
+
+    /// What it was told by, for people.
+    fn told(&self, place: &Place) -> String {
+        let mut told = Vec::with_capacity(2);
+        if !self.countries.is_empty() {
+            told.push(format!("country {}", place.country()));
+        }
+        if !self.asns.is_empty() {
+            told.push(
+                format!("AS{} {}", place.asn, place.organization())
+                    .trim_end()
+                    .to_owned(),
+            );
+        }
+        told.join(", ")
+    }
+}
+
 fn same_prefix(one: u128, other: u128, width: u32, prefix: u8) -> bool {
     let rest = width.saturating_sub(prefix.into());
     // A shift by all 128 bits is not defined: a prefix of no bits holds everything.
@@ -80,9 +145,16 @@ impl Networks {
     pub fn new(networks: Vec<Network>, ipv4_prefix: u8, ipv6_prefix: u8) -> Self {
         Self {
             networks,
+            areas: Vec::new(),
+            geo: None,
             ipv4_prefix,
             ipv6_prefix,
         }
+    }
+
+    /// The same with what countries and operators have, and the table that knows them.
+    pub fn with_areas(self, areas: Vec<Area>, geo: Option<Arc<Table>>) -> Self {
+        Self { areas, geo, ..self }
     }
 
     /// The source of a message. `ip` as Kamailio writes it; one that can't be read is a stranger's.
@@ -102,10 +174,20 @@ impl Networks {
                 network: -1,
                 connected,
                 listed: None,
+                place: Place::default(),
+                barred: None,
             };
         };
-        let place = self.place(address);
-        let network = place.map(|place| self.networks[place]);
+        let home = self.geo.as_ref().map_or(Place::default(), |geo| geo.find(address));
+        let found = self.place(address);
+        let network = found.map(|found| self.networks[found]);
+        // Who is named by address is not asked where that is.
+        let area = match found {
+            None => self.areas.iter().position(|area| area.condition.holds(&home)),
+            Some(_) => None,
+        };
+        let own = area.and_then(|area| self.areas.get(area));
+        let index = found.or(area.map(|area| self.networks.len() + area));
         let key = self.key(address);
         Source {
             ip: spelled(address),
@@ -114,10 +196,15 @@ impl Networks {
             transport,
             key,
             trusted: network.is_some_and(|network| network.trusted),
-            enforced: network.and_then(|network| network.enforced),
-            network: place.and_then(|place| i32::try_from(place).ok()).unwrap_or(-1),
+            enforced: (network.and_then(|network| network.enforced)).or(own.and_then(|area| area.enforced)),
+            network: index.and_then(|index| i32::try_from(index).ok()).unwrap_or(-1),
             connected,
             listed: None,
+            barred: own.and_then(|area| {
+                let reason = format!("the source is in {}", area.condition.told(&home));
+                area.action.map(|action| Barred { action, reason })
+            }),
+            place: home,
         }
     }
 
@@ -254,5 +341,45 @@ mod tests {
         assert!(mapped.trusted);
         assert_eq!(mapped.ip, "::ffff:c000:208");
         assert_eq!(networks.source("no address", 1, "udp").key, "no address");
+    }
+
+    #[test]
+    fn a_country_counts_where_no_prefix_does_and_what_is_not_known_fits_nothing() {
+        let geo = Table::new(100).expect("memory");
+        let file = crate::geo::File {
+            ipv4: vec![
+                (0xC633_6400, crate::geo::code_of("DE")),
+                (0xCB00_7100, crate::geo::code_of("NL")),
+                (0xCB00_7200, 0),
+            ],
+            ..Default::default()
+        };
+        assert!(geo.publish(Some(&file), None));
+        let area = |outside, action| Area {
+            condition: Condition {
+                countries: vec![*b"DE"],
+                asns: vec![],
+                outside,
+            },
+            enforced: Some(false),
+            action,
+        };
+        let both = vec![area(false, None), area(true, Some(Action::Drop))];
+        let networks = networks().with_areas(both, Some(Arc::new(geo)));
+        let asked = |ip: &str| networks.source(ip, 5060, "udp");
+        assert_eq!(asked("192.0.2.7").network, 0);
+        let german = asked("198.51.100.1");
+        assert_eq!(
+            (german.network, german.enforced, german.barred, german.place.country()),
+            (3, Some(false), None, "DE")
+        );
+        let other = asked("203.0.113.1");
+        let barred = other.barred.expect("not wanted");
+        assert_eq!(
+            (other.network, barred.action, barred.reason.as_str()),
+            (4, Action::Drop, "the source is in country NL")
+        );
+        let unknown = asked("203.0.114.1");
+        assert_eq!((unknown.network, unknown.barred), (-1, None));
     }
 }

@@ -17,7 +17,7 @@ NAMES: Final = tuple(LIMITS)
 
 def profiles(policy: Policy) -> list[list[tuple[int, int]]]:
     """By `Source.network`, the last for addresses in none: of each limit how many a minute, and how many more at times."""
-    own = [rule.limits for _, rule in policy.networks]
+    own = [rule.limits for rule in (*(rule for _, rule in policy.networks), *policy.areas)]
     merged = [{name: getattr(limits, name) or getattr(policy.limits, name) for name in NAMES} for limits in own]
     return [
         [(limits[name].per_minute, limits[name].burst) for name in NAMES] for limits in [*merged, _of(policy.limits)]

@@ -24,10 +24,12 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Networks:
-    """The policy's networks, ready to be asked. `rules` stand by falling prefix length."""
+    """The policy's networks, ready to be asked. `rules` stand by falling prefix length, `areas` in the policy's order."""
 
-    def __init__(self, policy: Policy) -> None:
-        self.rules = policy.networks
+    def __init__(self, policy: Policy, geo: _core.Geo | None = None) -> None:
+        """`geo` knows where addresses are at home; without it no `country` and no `asn` fits."""
+        self.rules, self.areas = policy.networks, policy.areas
+        self.geo = geo
         #: The same for the core, which asks it of each message.
         self.core = _core.Networks(
             [
@@ -41,6 +43,15 @@ class Networks:
             ],
             policy.limits.ipv4_prefix,
             policy.limits.ipv6_prefix,
+            [
+                (
+                    (list(rule.country), list(rule.asn), rule.outside),
+                    None if rule.mode is None else rule.mode == "enforce",
+                    rule.action,
+                )
+                for rule in self.areas
+            ],
+            geo,
         )
         self._safe: dict[str, bool] = {}
         self._sources: dict[tuple[str, int, str], Source] = {}

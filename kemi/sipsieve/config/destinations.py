@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from .._core import Numbers
+from .geo import Asn, Country
 
 #: Dialling prefixes by country, and classes of dear numbers, with the source and date of each.
 NUMBERING: Final = Path(__file__).with_name("numbering.toml")
@@ -79,6 +80,9 @@ class Destination(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,39}$")]
     mode: Literal["observe", "enforce"] = "observe"
     networks: tuple[str, ...] = ()
+    #: Where the caller's address is at home; one that is not known fits nothing.
+    from_countries: tuple[Country, ...] = ()
+    from_asns: tuple[Asn, ...] = ()
     domains: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
     per: Literal["source", "account", "domain"] = "source"
@@ -251,6 +255,7 @@ def _entry(entry: Destination, countries: Sequence[str], classes: Sequence[str])
         "name": entry.name,
         "enforce": entry.mode == "enforce",
         "networks": [(str(network.network_address), network.prefixlen) for network in networks],
+        "places": (list(entry.from_countries), list(entry.from_asns), False),
         "domains": [name.lower() for name in entry.domains],
         "accounts": list(entry.accounts),
         "per": entry.per,

@@ -15,9 +15,11 @@ from msgspec import Meta, Struct
 
 from . import accounts as tenants
 from . import destinations as numbers
+from . import geo as places
 from . import lists
 from .accounts import Accounts, Domain
 from .destinations import Destination, Dialling
+from .geo import Asn, Country, Geo
 from .lists import Feed, Feeds
 from .standing import Standing
 
@@ -160,9 +162,16 @@ class LimitChanges(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class NetworkRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One `[[network]]`: what is different for the addresses in it. The longest prefix that fits wins."""
+    """One `[[network]]`: what is different for the addresses in it. The longest prefix that fits wins, and the first `country` or
+    `asn` where none does."""
 
-    cidr: str
+    cidr: str = ""
+    country: tuple[Country, ...] = ()
+    asn: tuple[Asn, ...] = ()
+    #: Addresses that are known to be in none of these are meant.
+    outside: bool = False
+    #: What becomes of requests from that country or operator; None: what the rest of the policy says.
+    action: Literal["note", "reject", "drop"] | None = None
     trusted: bool = False
     mode: Literal["enforce", "observe"] | None = None
     limits: LimitChanges = LimitChanges()
@@ -255,16 +264,23 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     failure: Failure = Failure()
     feed: tuple[Feed, ...] = ()
     feeds: Feeds = Feeds()
+    geo: Geo = Geo()
 
     @property
     def networks(self) -> tuple[tuple[Network, NetworkRule], ...]:
-        """Both forms of `network` as rules with their parsed prefix, the longest prefix first."""
+        """Both forms of `network` by prefix, as rules with it parsed, the longest first."""
         if isinstance(self.network, NetworkPolicy):
             rules = tuple(NetworkRule(cidr=text, trusted=True) for text in self.network.trusted)
         else:
             rules = self.network
-        parsed = ((ipaddress.ip_network(rule.cidr, strict=False), rule) for rule in rules)
+        parsed = ((ipaddress.ip_network(rule.cidr, strict=False), rule) for rule in rules if rule.cidr)
         return tuple(sorted(parsed, key=lambda pair: -pair[0].prefixlen))
+
+    @property
+    def areas(self) -> tuple[NetworkRule, ...]:
+        """Those by country or operator, in their order."""
+        rules = () if isinstance(self.network, NetworkPolicy) else self.network
+        return tuple(rule for rule in rules if not rule.cidr)
 
     @property
     def version(self) -> str:
@@ -322,7 +338,10 @@ def _check(policy: Policy) -> None:
         tenants.check(policy.domain)
         numbers.check(policy.destinations)
         lists.check(policy.feed)
-    except (tenants.AccountError, numbers.DestinationError, lists.FeedError) as error:
+        places.check(
+            policy.geo, () if isinstance(policy.network, NetworkPolicy) else policy.network, policy.destinations
+        )
+    except (tenants.AccountError, numbers.DestinationError, lists.FeedError, places.GeoError) as error:
         raise PolicyError(str(error)) from error
     if policy.detection.scrub_score > policy.detection.reject_score:
         raise PolicyError(
@@ -335,7 +354,7 @@ def _check_networks(policy: Policy) -> None:
     if isinstance(policy.network, NetworkPolicy):
         written = [(f"network.trusted[{index}]", text) for index, text in enumerate(policy.network.trusted)]
     else:
-        written = [(f"network[{index}].cidr", rule.cidr) for index, rule in enumerate(policy.network)]
+        written = [(f"network[{index}].cidr", rule.cidr) for index, rule in enumerate(policy.network) if rule.cidr]
     seen: dict[Network, str] = {}
     for key, text in written:
         try:

@@ -129,7 +129,7 @@ class Control:
         try:
             values = {key: overrides.value_from(setting.text) for key, setting in wanted.items()}
             effective = overrides.changed(file, values)
-            new = revisions.build(number, effective, rules or old.ruleset)
+            new = revisions.build(number, effective, rules or old.ruleset, geo=old.networks.geo)
             self._broadcast.publish(number, revisions.pack(new), self._clock())
         except (policy.PolicyError, ruleset.RuleError, TooLarge) as error:
             return self._refused(action, user, str(error))

@@ -25,6 +25,7 @@ FAMILIES: Final = (
     "destinations",
     "accounts",
     "feed",
+    "network",
     "other",
 )
 

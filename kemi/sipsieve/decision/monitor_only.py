@@ -17,6 +17,9 @@ from ..detection.structure import CHECKS
 
 CONTENT_LENGTH_ZERO: Final = "content-length-zero"
 
+#: What lists from outside, and the policy on countries and operators, say of a source.
+SOURCES: Final = ("feed", "network")
+
 
 def rule_ids(ruleset: Ruleset) -> list[str]:
     """All ids that a finding can have."""
@@ -30,6 +33,7 @@ def rule_ids(ruleset: Ruleset) -> list[str]:
         *ACCOUNT_RULES,
         *DESTINATION_RULES,
         CONTENT_LENGTH_ZERO,
+        *SOURCES,
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from .. import _core
 from ..abuse.sources import Networks
 from ..config.policy import Policy
 from ..decision_log import privacy
@@ -52,10 +53,13 @@ class _Packed(Struct, frozen=True):
     mask_key: bytes
 
 
-def build(number: int, policy: Policy, ruleset: Ruleset, mask_key: bytes | None = None) -> Revision:
-    """Builds all that a revision needs. `mask_key` None: as the policy says. Raises `PolicyError`, `RuleError`."""
+def build(
+    number: int, policy: Policy, ruleset: Ruleset, mask_key: bytes | None = None, geo: _core.Geo | None = None
+) -> Revision:
+    """Builds all that a revision needs. `mask_key` None: as the policy says. `geo` knows where addresses are at home. Raises
+    `PolicyError`, `RuleError`."""
     key = privacy.key_of(policy.privacy) if mask_key is None else mask_key
-    networks = Networks(policy)
+    networks = Networks(policy, geo)
     engine = Engine(policy, ruleset, networks)
     recorder = recorder_of(ruleset.version, policy, policy.mode, privacy.mask_of(policy.privacy, key))
     return Revision(number, policy, ruleset, networks, engine, recorder, key)
@@ -68,10 +72,10 @@ def pack(revision: Revision) -> bytes:
     return msgspec.msgpack.encode(packed)
 
 
-def unpack(packed: bytes) -> Revision:
+def unpack(packed: bytes, geo: _core.Geo | None = None) -> Revision:
     """A revision that another process packed. Raises `RevisionError`."""
     try:
         content = msgspec.msgpack.decode(packed, type=_Packed)
-        return build(content.number, content.policy, Ruleset(content.rules, content.exceptions), content.mask_key)
+        return build(content.number, content.policy, Ruleset(content.rules, content.exceptions), content.mask_key, geo)
     except (msgspec.MsgspecError, ValueError) as error:
         raise RevisionError(str(error)) from error

@@ -71,6 +71,9 @@ class Recorder:
             None if ban is None else (ban.key, ban.seconds, ban.rule),
             [finding[:6] for finding in decision.findings],
             steady,
+            source.country,
+            source.asn,
+            source.organization,
         )
 
     def summary(

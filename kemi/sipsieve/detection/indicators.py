@@ -14,7 +14,7 @@ MAX_INDICATORS: Final = 8
 
 #: Families whose findings hold the message's own words, and not a payload.
 _NO_PAYLOAD: Final = frozenset(
-    {"structure", "limits", "content_length_zero", "destinations", "accounts", "model", "feed"}
+    {"structure", "limits", "content_length_zero", "destinations", "accounts", "model", "feed", "network"}
 )
 
 

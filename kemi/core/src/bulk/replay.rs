@@ -326,6 +326,7 @@ fn write_down(
         steady: Some(item.time as u64),
         ip: &source.ip,
         port: item.port,
+        place: &source.place,
         transport: item.transport,
         action: verdict.name(),
         id: identity,

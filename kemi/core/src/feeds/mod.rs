@@ -26,6 +26,16 @@ pub enum Action {
     Drop,
 }
 
+impl Action {
+    pub fn name(self) -> &'static str {
+        match self {
+            Action::Note => "note",
+            Action::Reject => "reject",
+            Action::Drop => "drop",
+        }
+    }
+}
+
 /// The list that an address is on, and the range of it that holds the address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {

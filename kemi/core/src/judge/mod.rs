@@ -150,6 +150,9 @@ const CONTENT_LENGTH_ZERO: &str = "content-length-zero";
 /// Rule and family of what lists from outside say of a source.
 pub const LISTED: &str = "feed";
 
+/// Rule and family of what the policy says of countries and operators.
+pub const BARRED: &str = "network";
+
 /// What one message can weigh against its source, twice what rejects it: four rules that fire on one odd name are one odd name.
 const MAX_WEIGHT: u64 = 10;
 
@@ -197,23 +200,12 @@ fn of_limit(excess: &Excess) -> Finding<'static> {
     }
 }
 
-/// The finding on a request from an address on a list. Trusted networks stand on none; what belongs to a call goes on.
-fn listed(source: &Source, kind: Kind, in_dialog: bool) -> Option<Finding<'static>> {
-    let listed = source.listed.as_ref()?;
-    if source.trusted || kind == Kind::Reply || in_dialog {
-        return None;
-    }
-    Some(Finding {
-        rule: LISTED,
-        family: LISTED,
+/// The finding on a request whose source is not wanted.
+fn unwanted(rule: &'static str, reason: String) -> Finding<'static> {
+    Finding {
         score: 0,
-        field: Cow::Borrowed("source"),
-        reason: Cow::Owned(format!("the source is on the list {}: {}", listed.feed, listed.entry)),
-        excerpt: Cow::Borrowed(b""),
-        span: Span::default(),
-        part: PartKind::Text,
-        removable: false,
-    })
+        ..objected(rule, rule, "source", reason)
+    }
 }
 
 impl Judge {
@@ -257,8 +249,9 @@ impl Judge {
         } else if kind == Kind::Reply && !seen.malformed {
             decision.ban = self.learn(seen, now, counters, in_transaction);
         }
-        if let Some(finding) = listed(source, kind, in_dialog) {
-            watched = self.listed(&mut decision, finding, source, watched);
+        // Trusted networks stand on no list; what belongs to a call goes on.
+        if !source.trusted && kind != Kind::Reply && !in_dialog {
+            watched = self.unwanted(&mut decision, source, watched);
         }
         if decision.verdict == Verdict::Scrub {
             self.scrub(seen, &mut decision);
@@ -422,21 +415,29 @@ impl Judge {
         heeded.cloned().collect()
     }
 
-    /// What the list says that a source stands on, beside what was found. Returns whether the verdict is only watched.
-    fn listed<'a>(&self, decision: &mut Decision<'a>, finding: Finding<'a>, source: &Source, watched: bool) -> bool {
-        let only_watched = self.policy.is_observed(LISTED);
-        let action = source.listed.as_ref().map_or(Listing::Note, |listed| listed.action);
-        let refused = decision.verdict.ends() && !watched;
-        let ends = action != Listing::Note && !refused && !(only_watched && decision.verdict != Verdict::Allow);
-        if ends {
-            (decision.verdict, decision.answer) = match action {
-                Listing::Drop => (Verdict::Drop, Answer::NONE),
-                _ => (Verdict::Reject, Answer::FORBIDDEN),
-            };
-            decision.reason = finding.reason.clone().into_owned();
+    /// What lists from outside, and the policy on countries and operators, say of a source, beside what was found. Returns whether
+    /// the verdict is only watched.
+    fn unwanted(&self, decision: &mut Decision<'_>, source: &Source, mut watched: bool) -> bool {
+        let listed = source.listed.as_ref().map(|listed| {
+            let reason = format!("the source is on the list {}: {}", listed.feed, listed.entry);
+            (LISTED, listed.action, reason)
+        });
+        let barred = (source.barred.as_ref()).map(|barred| (BARRED, barred.action, barred.reason.clone()));
+        for (rule, action, reason) in listed.into_iter().chain(barred) {
+            let only_watched = self.policy.is_observed(rule);
+            let refused = decision.verdict.ends() && !watched;
+            let finding = unwanted(rule, reason);
+            if action != Listing::Note && !refused && !(only_watched && decision.verdict != Verdict::Allow) {
+                (decision.verdict, decision.answer) = match action {
+                    Listing::Drop => (Verdict::Drop, Answer::NONE),
+                    _ => (Verdict::Reject, Answer::FORBIDDEN),
+                };
+                decision.reason = finding.reason.clone().into_owned();
+                watched = only_watched;
+            }
+            decision.findings.push(finding);
         }
-        decision.findings.push(finding);
-        if ends { only_watched } else { watched }
+        watched
     }
 
     /// Makes the new bytes; a request in which something is left is refused: where grammar is broken, a placeholder may make

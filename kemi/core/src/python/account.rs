@@ -199,6 +199,7 @@ impl Account {
                 steady: Some(entry.steady),
                 ip: &entry.source.ip,
                 port: entry.source.port,
+                place: &entry.source.place,
                 transport: &entry.source.transport,
                 action: entry.action,
                 id: &self.prefix,

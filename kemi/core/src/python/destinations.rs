@@ -8,6 +8,7 @@ use pyo3::types::PyDict;
 
 use crate::judge::destinations::{Destinations, Entry, OffHours, Payer, Rate};
 use crate::numbering::{Bare, Plan, Prefixes};
+use crate::python::network::condition;
 use crate::sources::Network;
 
 fn of<'py>(plan: &Bound<'py, PyDict>, name: &str) -> PyResult<Bound<'py, PyAny>> {
@@ -62,6 +63,7 @@ fn entry(plan: &Bound<'_, PyDict>) -> PyResult<Entry> {
         name: of(plan, "name")?.extract()?,
         enforce: of(plan, "enforce")?.extract()?,
         networks: networks.into_iter().map(network).collect::<PyResult<_>>()?,
+        places: condition(of(plan, "places")?.extract()?)?,
         domains: of(plan, "domains")?.extract()?,
         accounts: of(plan, "accounts")?.extract()?,
         payer: match of(plan, "per")?.extract::<String>()?.as_str() {

@@ -30,7 +30,7 @@ fn report(ranges: &Ranges) -> Report {
     )
 }
 
-fn action(name: &str) -> PyResult<Action> {
+pub fn action(name: &str) -> PyResult<Action> {
     match name {
         "note" => Ok(Action::Note),
         "reject" => Ok(Action::Reject),
@@ -71,12 +71,7 @@ impl Feeds {
     /// The list that holds an address: its name, the entry, the action; None where none does.
     fn find(&self, ip: &str) -> Option<(String, String, &'static str)> {
         let found = self.table.find(ip.trim_matches(['[', ']']).parse::<IpAddr>().ok()?)?;
-        let action = match found.action {
-            Action::Note => "note",
-            Action::Reject => "reject",
-            Action::Drop => "drop",
-        };
-        Some((found.feed, found.entry, action))
+        Some((found.feed, found.entry, found.action.name()))
     }
 
     /// Changes with each table; 0 before the first.

@@ -358,6 +358,9 @@ impl Guard {
             }
             let mut source = self.meet(place)?;
             source.listed = self.listed(py, &source);
+            if source.barred.is_some() && !self.is_stranger(py, &source) {
+                source.barred = None;
+            }
             senders.insert(place.to_owned(), source);
         }
         let Some(source) = senders.get(place) else {
@@ -620,11 +623,16 @@ impl Guard {
     fn listed(&self, py: Python<'_>, source: &Source) -> Option<Listed> {
         let feeds = self.feeds.as_ref().filter(|_| !source.trusted)?;
         let found = feeds.get().table.find(source.ip.parse().ok()?)?;
+        self.is_stranger(py, source).then_some(found)
+    }
+
+    /// Whether a source is neither trusted nor this server itself.
+    fn is_stranger(&self, py: Python<'_>, source: &Source) -> bool {
         let spared = self.calls.spared.call1(py, (&source.key,));
         let spared = self
             .account
             .report(py, spared.and_then(|spared| spared.extract::<bool>(py)));
-        (spared == Some(false)).then_some(found)
+        spared == Some(false)
     }
 
     fn offence(&self, py: Python<'_>, key: &str, scope: judge::Scope) -> u64 {

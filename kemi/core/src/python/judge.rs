@@ -16,10 +16,10 @@ use crate::judge::{self, scoring};
 use crate::python::accounts::accounts;
 use crate::python::destinations::destinations;
 use crate::python::inspection::Inspector;
-use crate::python::network::Networks;
+use crate::python::network::{Networks, place_of};
 use crate::python::state::Memory;
 use crate::sip::{Kind, PartKind, Span, grammar};
-use crate::sources::{Source, is_connected};
+use crate::sources::{Barred, Source, is_connected};
 use crate::state::earned::Terms;
 
 /// Decides on messages by one revision of policy, rules and networks; see `sipsieve.decision.engine`.
@@ -30,9 +30,23 @@ pub struct Judge {
 }
 
 /// The fields of Python's `Source`.
-type SourceTuple = (String, u16, String, String, bool, Option<bool>, i32, String);
+type SourceTuple = (
+    String,
+    u16,
+    String,
+    String,
+    bool,
+    Option<bool>,
+    i32,
+    String,
+    String,
+    u32,
+    String,
+    Option<(String, String)>,
+);
 
-fn source_of((ip, port, transport, key, trusted, enforced, network, cell): SourceTuple) -> Source {
+fn source_of(fields: SourceTuple) -> Source {
+    let (ip, port, transport, key, trusted, enforced, network, cell, country, asn, organization, barred) = fields;
     Source {
         connected: is_connected(&transport),
         ip,
@@ -44,6 +58,11 @@ fn source_of((ip, port, transport, key, trusted, enforced, network, cell): Sourc
         network,
         cell,
         listed: None,
+        place: place_of(&country, asn, &organization),
+        barred: barred.and_then(|(name, reason)| {
+            let action = crate::python::feeds::action(&name).ok()?;
+            Some(Barred { action, reason })
+        }),
     }
 }
 

@@ -6,6 +6,7 @@ mod bulk;
 mod destinations;
 mod detect;
 mod feeds;
+mod geo;
 mod guard;
 mod inspection;
 mod journal;
@@ -31,6 +32,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     detect::register(module)?;
     destinations::register(module)?;
     feeds::register(module)?;
+    geo::register(module)?;
     state::register(module)?;
     record::register(module)?;
     bulk::register(module)?;

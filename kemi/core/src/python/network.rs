@@ -6,6 +6,9 @@ use std::sync::Arc;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::geo::{Place, code_of};
+use crate::python::feeds::action;
+use crate::python::geo::Geo;
 use crate::sources;
 
 /// See `sipsieve.network`.
@@ -15,7 +18,46 @@ pub struct Networks {
 }
 
 /// The fields of Python's `Source`, in its order.
-pub type SourceFields<'a> = (&'a str, u16, &'a str, &'a str, bool, Option<bool>, i32, &'a str);
+pub type SourceFields<'a> = (
+    &'a str,
+    u16,
+    &'a str,
+    &'a str,
+    bool,
+    Option<bool>,
+    i32,
+    &'a str,
+    &'a str,
+    u32,
+    &'a str,
+    Option<(&'static str, &'a str)>,
+);
+
+/// Countries, numbers of autonomous systems, and whether what lies outside of them is meant.
+pub type ConditionFields = (Vec<String>, Vec<u32>, bool);
+
+pub fn condition((countries, asns, outside): ConditionFields) -> PyResult<sources::Condition> {
+    let letters = |text: &String| {
+        let code = code_of(text);
+        (code > 0)
+            .then_some([(code >> 8) as u8, code as u8])
+            .ok_or_else(|| PyValueError::new_err(format!("{text:?} is no country")))
+    };
+    Ok(sources::Condition {
+        countries: countries.iter().map(letters).collect::<PyResult<_>>()?,
+        asns,
+        outside,
+    })
+}
+
+/// What was known of an address, as Python has it: empty and 0 where nothing is.
+pub fn place_of(country: &str, asn: u32, organization: &str) -> Place {
+    Place {
+        country: <[u8; 2]>::try_from(country.as_bytes()).ok(),
+        asn,
+        organization: (!organization.is_empty()).then(|| organization.into()),
+    }
+}
 
 pub fn fields(source: &sources::Source) -> SourceFields<'_> {
     (
@@ -27,6 +69,10 @@ pub fn fields(source: &sources::Source) -> SourceFields<'_> {
         source.enforced,
         source.network,
         &source.cell,
+        source.place.country(),
+        source.place.asn,
+        source.place.organization(),
+        (source.barred.as_ref()).map(|barred| (barred.action.name(), barred.reason.as_str())),
     )
 }
 
@@ -37,9 +83,17 @@ fn address(text: &str) -> PyResult<IpAddr> {
 
 #[pymethods]
 impl Networks {
-    /// `networks`: (address, prefix, trusted, enforced or None) by falling prefix.
+    /// `networks`: (address, prefix, trusted, enforced or None) by falling prefix. `areas`: (condition, enforced or None, action or None)
+    /// in the order of the policy; `geo` knows where addresses are at home.
     #[new]
-    fn new(networks: Vec<(String, u8, bool, Option<bool>)>, ipv4_prefix: u8, ipv6_prefix: u8) -> PyResult<Self> {
+    #[pyo3(signature = (networks, ipv4_prefix, ipv6_prefix, areas=Vec::new(), geo=None))]
+    fn new(
+        networks: Vec<(String, u8, bool, Option<bool>)>,
+        ipv4_prefix: u8,
+        ipv6_prefix: u8,
+        areas: Vec<(ConditionFields, Option<bool>, Option<String>)>,
+        geo: Option<&Bound<'_, Geo>>,
+    ) -> PyResult<Self> {
         let mut made = Vec::with_capacity(networks.len());
         for (text, prefix, trusted, enforced) in networks {
             made.push(sources::Network {
@@ -49,12 +103,21 @@ impl Networks {
                 enforced,
             });
         }
-        Ok(Self {
-            inner: Arc::new(sources::Networks::new(made, ipv4_prefix, ipv6_prefix)),
-        })
+        let area = |(fields, enforced, name): (ConditionFields, Option<bool>, Option<String>)| {
+            Ok(sources::Area {
+                condition: condition(fields)?,
+                enforced,
+                action: name.map(|name| action(&name)).transpose()?,
+            })
+        };
+        let areas = areas.into_iter().map(area).collect::<PyResult<_>>()?;
+        let geo = geo.map(|geo| Arc::clone(&geo.get().table));
+        let inner = sources::Networks::new(made, ipv4_prefix, ipv6_prefix).with_areas(areas, geo);
+        Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// The fields of a source: ip, port, transport, key, trusted, enforced, network, cell.
+    /// The fields of a source: ip, port, transport, key, trusted, enforced, network, cell, country, asn, organization, barred (action
+    /// and reason, or None).
     fn source<'py>(&self, py: Python<'py>, ip: &str, port: u32, transport: &str) -> PyResult<Bound<'py, PyAny>> {
         let source = self
             .inner

@@ -4,6 +4,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
+use crate::python::network::place_of;
 use crate::record::{self, fields, indicators, json};
 use crate::sip::Kind;
 
@@ -57,7 +58,8 @@ impl Recorder {
 
     /// One message's record: a line with its line end.
     #[pyo3(signature = (raw, now, ip, port, transport, identity, action, reason="", enforced=true, status=0,
-                        kind=None, method=None, counters=None, ban=None, findings=Vec::new(), steady=None))]
+                        kind=None, method=None, counters=None, ban=None, findings=Vec::new(), steady=None,
+                        country="", asn=0, organization=""))]
     #[allow(clippy::too_many_arguments)]
     fn decision<'py>(
         &mut self,
@@ -78,6 +80,9 @@ impl Recorder {
         ban: Option<(String, u64, String)>,
         findings: Vec<FindingTuple>,
         steady: Option<u64>,
+        country: &str,
+        asn: u32,
+        organization: &str,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let mut message = crate::sip::parse(raw);
         match kind {
@@ -115,6 +120,7 @@ impl Recorder {
                 steady,
                 ip,
                 port,
+                place: &place_of(country, asn, organization),
                 transport,
                 action,
                 id: identity,

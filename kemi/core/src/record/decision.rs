@@ -8,6 +8,7 @@ use super::json;
 use super::mask::Mask;
 use super::replay::Copy;
 use super::time::Clock;
+use crate::geo::Place;
 use crate::sip::{Kind, Message, dialog, names};
 use crate::state::region::WRITTEN;
 
@@ -24,7 +25,7 @@ const MAX_PAYLOAD: usize = 4096;
 pub const UNKNOWN: &str = "unknown.invalid";
 
 /// Families whose findings hold the message's own words, and not a payload.
-pub(super) const NO_PAYLOAD: [&str; 7] = [
+pub(super) const NO_PAYLOAD: [&str; 8] = [
     "structure",
     "limits",
     "content_length_zero",
@@ -32,6 +33,7 @@ pub(super) const NO_PAYLOAD: [&str; 7] = [
     "accounts",
     "model",
     "feed",
+    "network",
 ];
 
 /// What is the same in all records until policy or rules change.
@@ -93,6 +95,7 @@ pub struct Decision<'a> {
     pub steady: Option<u64>,
     pub ip: &'a str,
     pub port: u16,
+    pub place: &'a Place,
     pub transport: &'a str,
     /// `allow`, `scrub`, `reject`, `drop`, or `error`.
     pub action: &'a str,
@@ -209,6 +212,7 @@ impl Recorder {
             json::string(out, decision.ip);
             out.extend_from_slice(b",\"port\":");
             json::number(out, decision.port.into());
+            home(out, decision.place);
         }
         out.extend_from_slice(b"},\"network\":{\"transport\":");
         json::string(out, decision.transport);
@@ -531,10 +535,36 @@ fn comma(out: &mut Vec<u8>, place: usize) {
     }
 }
 
+/// Country and operator of a source, as far as they are known, as members of `source`.
+fn home(out: &mut Vec<u8>, place: &Place) {
+    if place.country.is_some() {
+        out.extend_from_slice(b",\"geo\":{\"country_iso_code\":");
+        json::string(out, place.country());
+        out.push(b'}');
+    }
+    if place.asn > 0 {
+        out.extend_from_slice(b",\"as\":{\"number\":");
+        json::number(out, place.asn.into());
+        if !place.organization().is_empty() {
+            out.extend_from_slice(b",\"organization\":{\"name\":");
+            json::string(out, place.organization());
+            out.push(b'}');
+        }
+        out.push(b'}');
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
     use crate::sip::{Header, HeaderName, Span};
+
+    static NOWHERE: Place = Place {
+        country: None,
+        asn: 0,
+        organization: None,
+    };
 
     fn header<'a>(name: &'static str, value: &'a str) -> Header<'a> {
         let (name, raw_name) = (HeaderName::read(name.as_bytes()), name.as_bytes());
@@ -591,6 +621,7 @@ mod tests {
             steady: None,
             ip: "192.0.2.7",
             port: 5060,
+            place: &NOWHERE,
             transport: "udp",
             action: "allow",
             id: "6928f3a1-2f-",

@@ -11,7 +11,7 @@ use super::counters::Counters;
 use crate::engine::Seen;
 use crate::numbering::{self, Plan, Prefixes};
 use crate::sip::{dialog, names};
-use crate::sources::{Network, Source};
+use crate::sources::{Condition, Network, Source};
 use crate::state::region::SECRET;
 use count::{Count, hour, minute};
 
@@ -127,6 +127,8 @@ pub struct Entry {
     pub enforce: bool,
     /// Where nothing stands, it holds for all but trusted networks.
     pub networks: Vec<Network>,
+    /// Countries and operators of callers; empty: any.
+    pub places: Condition,
     /// Hosts of From in lower case.
     pub domains: Vec<String>,
     /// Users of the credentials, or of From where there are none.
@@ -223,6 +225,9 @@ impl Destinations {
             .get(names::FROM)
             .map_or(&b""[..], |header| dialog::address_uri(&header.value));
         self.entries.iter().find(|entry| {
+            if !entry.places.is_empty() && !entry.places.holds(&source.place) {
+                return false;
+            }
             if entry.networks.is_empty() {
                 if source.trusted {
                     return false;

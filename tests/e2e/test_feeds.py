@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -36,6 +37,12 @@ format = "json"
 action = "reject"
 private = true
 [[feed]]
+name = "sealed"
+source = "https://127.0.0.1:{sealed}/sealed"
+ca_file = "{authority}"
+action = "reject"
+private = true
+[[feed]]
 name = "notes"
 source = "{folder}.csv"
 format = "csv"
@@ -47,7 +54,7 @@ private = true
 class Web:
     """An HTTP server with a page for each path: status, body, or what it does instead."""
 
-    def __init__(self) -> None:
+    def __init__(self, sealed: ssl.SSLContext | None = None) -> None:
         pages = self.pages = dict[str, Any]()
         self.closing = threading.Event()
         closing = self.closing
@@ -76,6 +83,9 @@ class Web:
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.http.daemon_threads = True
+        if sealed is not None:
+            # The handshake is done in the thread of its connection.
+            self.http.socket = sealed.wrap_socket(self.http.socket, server_side=True, do_handshake_on_connect=False)
         self.port = self.http.server_address[1]
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
 
@@ -90,11 +100,55 @@ def web() -> Iterator[Web]:
     running.http.server_close()
 
 
+class Authority:
+    """A certificate authority of its own, and servers' certificates by it."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder, self._name = folder, name
+        self.certificate = folder / f"{name}.pem"
+        self._openssl("req", "-x509", *self._new("ca"), "-days", "2", "-subj", f"/CN={name}", "-out", self.certificate)
+
+    def _new(self, name: str) -> tuple[object, ...]:
+        key = self._folder / f"{self._name}-{name}.key"
+        return "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key
+
+    def _openssl(self, *words: object) -> None:
+        subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True, timeout=60)
+
+    def issued(self, name: str, address: str = "127.0.0.1", days: int = 1) -> tuple[Path, Path]:
+        """A certificate for an address, and its key; with `days` below 0 it is over."""
+        made, asked = self._folder / f"{self._name}-{name}.pem", self._folder / f"{self._name}-{name}.csr"
+        named = ("-subj", "/CN=lists", "-addext", f"subjectAltName=IP:{address}")
+        self._openssl("req", *self._new(name), *named, "-out", asked)
+        signed_by = ("-CA", self.certificate, "-CAkey", self._folder / f"{self._name}-ca.key")
+        self._openssl("x509", "-req", "-in", asked, *signed_by, "-days", days, "-copy_extensions", "copy", "-out", made)
+        return made, self._folder / f"{self._name}-{name}.key"
+
+
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, web: Web) -> Iterator[Server]:
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"), "ours")
+
+
+@pytest.fixture(scope="module")
+def sealed(authority: Authority) -> Iterator[tuple[Web, ssl.SSLContext]]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issued("good"))
+    running = Web(context)
+    running.pages["/sealed"] = (200, b"127.0.7.6\n")
+    yield running, context
+    running.http.shutdown()
+    running.http.server_close()
+
+
+@pytest.fixture(scope="module")
+def server(
+    tmp_path_factory: pytest.TempPathFactory, web: Web, sealed: tuple[Web, ssl.SSLContext], authority: Authority
+) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("feeds")
     Path(f"{folder / 'kept'}.csv").write_text("id,net\n1,127.0.7.3\n")
-    with Server(folder, POLICY.format(folder=folder / "kept", port=web.port), workers=2) as running:
+    text = POLICY.format(folder=folder / "kept", port=web.port, sealed=sealed[0].port, authority=authority.certificate)
+    with Server(folder, text, workers=2) as running:
         wait_for(lambda: all(row["age"] is not None for row in feeds(running)), "the lists")
         yield running
 
@@ -169,6 +223,32 @@ def test_a_broken_list_changes_nothing_and_is_told(server: Server, web: Web, pag
     notices = [record for record in server.records("state") if said in json.dumps(record)]
     assert len(notices) == 1
     assert sipsieve(server, "feeds").returncode == 1
+
+
+def test_a_list_over_tls_is_believed_by_its_authority_alone(
+    server: Server, sealed: tuple[Web, ssl.SSLContext], authority: Authority, tmp_path: Path
+) -> None:
+    running, context = sealed
+    good = refreshed(server, "sealed")
+    assert (good["error"], good["entries"]) == ("", 1)
+    assert answered(server, "127.0.7.6") == 403
+    # What it would bring in force now is brought by none of these.
+    running.pages["/sealed"] = (200, b"127.0.7.4\n127.0.7.5\n")
+    theirs = Authority(tmp_path, "theirs")
+    for made, said in (
+        (theirs.issued("good"), "unable to get local issuer certificate"),
+        (authority.issued("elsewhere", "127.0.0.2"), "IP address mismatch"),
+        (authority.issued("over", days=-1), "certificate has expired"),
+    ):
+        context.load_cert_chain(*made)
+        bad = refreshed(server, "sealed")
+        assert "the certificate of its server is not believed" in bad["error"] and said in bad["error"], bad
+        assert bad["entries"] == 1 and answered(server, "127.0.7.6") == 403 and answered(server, "127.0.7.4") == 200
+    context.load_cert_chain(*authority.issued("renewed"))
+    mended = refreshed(server, "sealed")
+    assert (mended["error"], mended["entries"]) == ("", 2)
+    running.pages["/sealed"] = (200, b"127.0.7.6\n")
+    assert refreshed(server, "sealed")["entries"] == 1
 
 
 def test_a_million_prefixes_replace_each_other_while_messages_are_decided_on(server: Server, web: Web) -> None:

@@ -32,6 +32,8 @@ class Feed(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     expire_seconds: Seconds = 604_800
     #: What is sent as `X-Api-Key`.
     key_file: str = ""
+    #: Certificates of the authorities that its server is believed by, in PEM; empty: this machine's.
+    ca_file: Annotated[str, Meta(pattern=r"^(/.{1,4000})?$")] = ""
     #: Whether private, loopback and multicast addresses on it count.
     private: bool = False
 

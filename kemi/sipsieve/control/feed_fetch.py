@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import ssl
 import stat
 import urllib.error
 import urllib.request
@@ -81,7 +82,7 @@ def _url(address: str, feed: Feed, bounds: Feeds) -> bytes:
     asked = urllib.request.Request(address, headers={"User-Agent": "sipsieve", "Accept": "*/*"})
     if feed.key_file:
         asked.add_header("X-Api-Key", Path(feed.key_file).read_text("ascii").strip())
-    opener = urllib.request.build_opener(_Redirects)
+    opener = urllib.request.build_opener(_Redirects, urllib.request.HTTPSHandler(context=_trusted(feed)))
     with opener.open(asked, timeout=min(bounds.timeout_seconds / 2, 30)) as answer:
         content = _bounded(answer, bounds.max_bytes)
         told = answer.headers.get("Content-Length", "")
@@ -89,6 +90,25 @@ def _url(address: str, feed: Feed, bounds: Feeds) -> bytes:
         if told.isdecimal() and len(content) < int(told):
             raise ValueError(f"it ended after {len(content)} of {told} bytes")
         return content
+
+
+def _trusted(feed: Feed) -> ssl.SSLContext:
+    """Whose certificates are believed. Raises `ValueError`."""
+    try:
+        return ssl.create_default_context(cafile=feed.ca_file or None)
+    except OSError as error:
+        # An error of OpenSSL's is one of these, too.
+        raise ValueError(f"ca_file: {feed.ca_file}: can't be used: {error.strerror or error}") from error
+
+
+def _untrusted(error: ssl.SSLError) -> str:
+    """What is wrong with a server's certificate, for an operator."""
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return f"no TLS with its server: {error.reason or error}"
+    return (
+        f"the certificate of its server is not believed: {error.verify_message}; where an authority of your own made it, name that "
+        "one's certificate in ca_file"
+    )
 
 
 def _bounded(file: IO[bytes], most: int) -> bytes:
@@ -123,6 +143,8 @@ def refreshed(feed: Feed, bounds: Feeds, now: float) -> str:
     except urllib.error.HTTPError as error:
         return f"the server answered {error.code}"
     except urllib.error.URLError as error:
+        if isinstance(error.reason, ssl.SSLError):
+            return _untrusted(error.reason)[:300]
         return f"it can't be fetched: {error.reason}"[:300]
     except MemoryError:
         return "it takes too much memory"

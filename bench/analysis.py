@@ -27,11 +27,11 @@ _SCAN = "import duckdb,sys; c=duckdb.connect(); c.execute('SET threads=2'); c.ex
 _RECORD = """
 SELECT '{"@timestamp":"' || strftime(TIMESTAMP '2026-11-16' + INTERVAL (i * 604800000000 // $n) MICROSECOND, '%Y-%m-%dT%H:%M:%S.%fZ')
 || '","source":{"ip":"' || ip || '","port":' || (5060 + hash(ip) % 20000) || '},"network":{"transport":"udp"},"event":{"kind":"event","action":"'
-|| CASE WHEN hostile THEN 'reject' ELSE 'allow' END || '","id":"6919a-1f-' || i || '","reason":""},"rule":{"id":['
-|| CASE WHEN hostile THEN '"sql-update-set"' ELSE '' END || '],"version":"0123456789ab"},"policy":{"version":"0123456789ab","mode":"enforce","enforced":true},"counters":{"invite":3},"sip":{"type":"'
-|| CASE WHEN is_reply THEN 'reply' ELSE 'request' END || '","method":"' || method || '"' || CASE WHEN is_reply THEN ',"status":200' ELSE '' END
-|| ',"bytes":733,"uri":"sip:' || target || '@example.com","call_id":"' || call || '@' || CASE WHEN is_reply THEN '192.0.2.9' ELSE ip END
-|| '","cseq":"1","from":"sip:' || caller || '@example.com","to":"sip:' || target || '@example.com"},"user_agent":{"original":"' || agent || '"}'
+|| CASE WHEN hostile THEN 'reject' ELSE 'allow' END || '","outcome":"success","id":"6919a-1f-' || i || '"},"rule":{'
+|| CASE WHEN hostile THEN '"id":["sql-update-set"],' ELSE '' END || '"version":"0123456789ab"},"policy":{"version":"0123456789ab","mode":"enforce"},"counters":{"invite":3},"ecs":{"version":"8.11.0"},"sipsieve":{"version":2,"bytes":733},"sip":{"type":"'
+|| CASE WHEN is_reply THEN 'response' ELSE 'request' END || '","method":"' || method || '"' || CASE WHEN is_reply THEN ',"code":200' ELSE '' END
+|| ',"uri":{"original":"sip:' || target || '@example.com"},"call_id":"' || call || '@' || CASE WHEN is_reply THEN '192.0.2.9' ELSE ip END
+|| '","cseq":{"code":1},"from":{"uri":{"original":"sip:' || caller || '@example.com"}},"to":{"uri":{"original":"sip:' || target || '@example.com"}}},"user_agent":{"original":"' || agent || '"}'
 || CASE WHEN hostile THEN ',"findings":[{"rule":"sql-update-set","family":"sql","score":5,"field":"from.display_name","reason":"an SQL UPDATE","excerpt":"UPDATE users SET password=''' || (i % 7) || ''' WHERE username=''admin''"}]' ELSE '' END
 || '}'
 FROM (

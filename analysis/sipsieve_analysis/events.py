@@ -51,19 +51,20 @@ COLUMNS: Final = {
 #: The same for SQL, in which some of them are words of its own.
 NAMES: Final = ", ".join(f'"{name}"' for name in COLUMNS)
 
-# How the decision log's fields are decoded. Unknown fields are ignored, missing or unfit ones are NULL.
+# How the decision log's fields are decoded, those of its first form beside today's. Unknown fields are ignored, missing or
+# unfit ones are NULL; what was a text and is an object now is JSON.
 _RECORD: Final = """{
     '@timestamp': 'VARCHAR',
     'source': 'STRUCT(ip VARCHAR, port INTEGER, geo STRUCT(country_iso_code VARCHAR), "as" STRUCT(number BIGINT, organization STRUCT("name" VARCHAR)))',
     'network': 'STRUCT(transport VARCHAR)',
-    'event': 'STRUCT(kind VARCHAR, "action" VARCHAR, count BIGINT, "start" VARCHAR, "end" VARCHAR)',
+    'event': 'STRUCT(kind VARCHAR, "action" VARCHAR, outcome VARCHAR, count BIGINT, "start" VARCHAR, "end" VARCHAR)',
     'policy': 'STRUCT(mode VARCHAR, enforced BOOLEAN)',
     'rule': 'STRUCT(id VARCHAR[])',
-    'sip': 'STRUCT("type" VARCHAR, method VARCHAR, status INTEGER, uri VARCHAR, call_id VARCHAR, cseq VARCHAR, "from" VARCHAR, "to" VARCHAR, bytes INTEGER, field VARCHAR, excerpt VARCHAR, "authorization" BOOLEAN, client VARCHAR)',
+    'sip': 'STRUCT("type" VARCHAR, method VARCHAR, code INTEGER, status INTEGER, uri JSON, call_id VARCHAR, cseq JSON, "from" JSON, "to" JSON, bytes INTEGER, field VARCHAR, excerpt VARCHAR, "authorization" BOOLEAN, client VARCHAR)',
     'user_agent': 'STRUCT(original VARCHAR)',
     'findings': 'STRUCT(rule VARCHAR, family VARCHAR, score INTEGER, field VARCHAR, excerpt VARCHAR)[]',
     'indicators': 'JSON',
-    'sipsieve': 'STRUCT(input VARCHAR)'
+    'sipsieve': 'STRUCT(input VARCHAR, answer INTEGER, malformed BOOLEAN, bytes INTEGER, field VARCHAR, excerpt VARCHAR, "authorization" BOOLEAN, client VARCHAR)'
 }"""
 
 #: Where the events that were chosen stand.
@@ -183,29 +184,29 @@ class Store:
                 coalesce(sipsieve.input, {_quoted(kind)}),
                 event.kind,
                 event."action",
-                coalesce(policy.enforced, policy.mode <> 'observe'),
+                coalesce(event.outcome <> 'unknown', policy.enforced, policy.mode <> 'observe'),
                 greatest(least(coalesce(event.count, 1), 1000000000), 0),
                 source.ip,
                 source.port,
                 lower(network.transport),
-                sip."type",
+                CASE WHEN sipsieve.malformed THEN 'malformed' WHEN sip."type" = 'response' THEN 'reply' ELSE sip."type" END,
                 sip.method,
-                sip.status,
-                sip.uri,
-                sip."from",
-                sip."to",
+                coalesce(sip.code, sipsieve.answer, sip.status),
+                {_text("sip.uri", "original")},
+                {_text('sip."from"', "uri.original")},
+                {_text('sip."to"', "uri.original")},
                 sip.call_id,
-                sip.cseq,
+                {_text("sip.cseq", "code")},
                 user_agent.original,
-                sip."authorization",
-                sip.bytes,
-                sip.field,
-                sip.excerpt,
+                coalesce(sipsieve."authorization", sip."authorization"),
+                coalesce(sipsieve.bytes, sip.bytes),
+                coalesce(sipsieve.field, sip.field),
+                coalesce(sipsieve.excerpt, sip.excerpt),
                 CASE WHEN findings IS NULL AND len(rule.id) > 0
-                     THEN list_transform(rule.id, lambda r: {{'rule': r, 'family': '', 'score': 5, 'field': sip.field, 'excerpt': sip.excerpt}})
-                     ELSE list_transform(findings, lambda f: {{'rule': f.rule, 'family': f.family, 'score': f.score, 'field': f.field, 'excerpt': coalesce(f.excerpt, sip.excerpt)}}) END,
+                     THEN list_transform(rule.id, lambda r: {{'rule': r, 'family': '', 'score': 5, 'field': coalesce(sipsieve.field, sip.field), 'excerpt': coalesce(sipsieve.excerpt, sip.excerpt)}})
+                     ELSE list_transform(findings, lambda f: {{'rule': f.rule, 'family': f.family, 'score': f.score, 'field': f.field, 'excerpt': coalesce(f.excerpt, sipsieve.excerpt, sip.excerpt)}}) END,
                 CASE WHEN indicators IS NULL THEN NULL ELSE indicators::VARCHAR END,
-                sip.client,
+                coalesce(sipsieve.client, sip.client),
                 nullif(concat_ws(', ', source.geo.country_iso_code, 'AS' || source."as".number || coalesce(' ' || source."as".organization."name", '')), '')
             FROM {source}
             """  # noqa: S608 (every inserted text is ours or quoted)
@@ -267,6 +268,11 @@ def damaged(error: BaseException) -> bool:
 
 def _quoted(value: object) -> str:
     return "'" + str(value).replace("'", "''") + "'"
+
+
+def _text(column: str, path: str) -> str:
+    """SQL for a text of either form: of today's, which is an object, the member at `path`."""
+    return f"coalesce({column} ->> '$.{path}', {column} ->> '$')"
 
 
 def _sql_type(kind: str) -> str:

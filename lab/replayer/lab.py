@@ -157,7 +157,7 @@ def honeypot(stage: Containers, loaded: Loaded) -> bool:
     def kept() -> bool:
         lines = stage.run("honeypot", ["cat", LOG]).splitlines()
         source = addresses[step.source]
-        return any(source in line and '"raw"' in line and '"enforced":false' in line for line in lines)
+        return any(source in line and '"raw"' in line and '"outcome":"unknown"' in line for line in lines)
 
     try:
         return outcome.answers[:1] == [401] and bool(wait_for(kept, "the honeypot's record"))

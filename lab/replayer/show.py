@@ -44,6 +44,7 @@ class Decisions:
     def record(self, record: Mapping[str, Any]) -> None:
         """One record of the decision log."""
         event, sip, source = record.get("event", {}), record.get("sip", {}), record.get("source", {})
+        ours = record.get("sipsieve", {})
         if event.get("kind") == "state":
             return
         action, ip = str(event.get("action", "")), str(source.get("ip", ""))
@@ -64,15 +65,15 @@ class Decisions:
         else:
             self._say_more()
             self._quiet[ip, action] = 0
-        if sip.get("type") == "reply":
-            method = f"{sip.get('status', '')} {method}"
+        if sip.get("type") == "response":
+            method = f"{sip.get('code', '')} {method}"
         where = f"{ip}:{source['port']}" if source.get("port") else ip
-        status = str(sip.get("status", "")) if action == "reject" else ""
+        status = str(ours.get("answer", "")) if action == "reject" else ""
         why = rules
         if event.get("kind") == "metric":
             why = f"{count} dropped unread" if action == "banned" else f"{count} messages"
-        if sip.get("excerpt"):
-            why += f" in {sip.get('field', '')}: {sip['excerpt']}"
+        if ours.get("excerpt"):
+            why += f" in {ours.get('field', '')}: {ours['excerpt']}"
         if record.get("ban"):
             why = f"BANNED {record['ban'].get('source')} for {record['ban'].get('seconds')} s; {why}"
         row = _ROW.format(

@@ -240,7 +240,9 @@ def differing(raw: bytes, values: dict[str, bytes]) -> Iterator[Differing]:
     record = json.loads(_RECORDER.decision(raw, 0.0, "192.0.2.4", 5060, "udp", "x", "reject"))["sip"]
     for field, variable in (("from", "fu"), ("to", "tu")):
         shown = _core.escaped(b" ".join(values.get(variable, b"").split()), 256)
-        recorded = " ".join(record.get(field, "").replace("\\r\\n", " ").replace("\\t", " ").split())
+        recorded = " ".join(
+            record.get(field, {}).get("uri", {}).get("original", "").replace("\\r\\n", " ").replace("\\t", " ").split()
+        )
         if shown and recorded != shown:
             yield Differing(field, recorded, shown, raw)
 

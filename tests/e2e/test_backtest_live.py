@@ -135,7 +135,7 @@ def test_the_same_policy_decides_the_same_over_the_labs_scenarios(lab: Path, tmp
             for line in lines:
                 record = json.loads(line)
                 if record["event"]["kind"] == "event":
-                    del record["sip"]["raw"], record["sip"]["kept"], record["event"]["steady"]
+                    del record["sipsieve"]["raw"], record["sipsieve"]["kept"], record["sipsieve"]["steady"]
                 out.write(json.dumps(record, separators=(",", ":")) + "\n")
     recording, decided, bans, other = compared(log, policy_text())
     assert recording.reader.bad == 0 and decided > 15 and bans >= 2

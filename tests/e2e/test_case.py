@@ -28,7 +28,7 @@ def test_eaglesip_update_in_a_register_is_rejected_and_named(server: Server) -> 
     record = server.record_of("eagle")
     assert record["event"]["action"] == "reject"
     assert "sql-update-set" in record["rule"]["id"]
-    assert record["sip"]["field"] == "from.display_name"
+    assert record["sipsieve"]["field"] == "from.display_name"
     assert record["source"]["ip"] == "127.0.1.1"
 
 

@@ -112,7 +112,7 @@ def test_a_refresh_inside_a_call_that_was_seen_answered_passes(server: Server, b
         headers=(f"Route: <sip:127.0.0.1:{server.port};lr>",),
     )
     exchange(server, from_callee, source="127.2.1.2", seconds=0.3)
-    record = server.wait_record(lambda r: r.get("sip", {}).get("cseq") == "7")
+    record = server.wait_record(lambda r: r.get("sip", {}).get("cseq") == {"code": 7})
     assert record["event"]["action"] == "allow"
 
 

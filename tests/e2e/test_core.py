@@ -51,7 +51,7 @@ def test_ordinary_messages_take_it_and_are_accounted_for(tmp_path: Path, allow: 
         if allow == "each":
             record = server.record_of("fast000042")
             assert record["counters"] == {"other": 43}
-            assert record["sip"]["from"] == "sip:a@example.com"
+            assert record["sip"]["from"]["uri"]["original"] == "sip:a@example.com"
 
 
 def test_what_is_odd_does_not_take_it(tmp_path: Path) -> None:

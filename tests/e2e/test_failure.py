@@ -134,7 +134,7 @@ def test_an_ack_is_never_answered(tmp_path: Path, transport: str) -> None:
         for call_id in ("ack-1", "ack-2", "ack-3"):
             record = server.record_of(call_id)
             assert record["event"]["action"] == "drop"
-            assert "status" not in record["sip"]
+            assert "answer" not in record["sipsieve"]
         server.assert_healthy()
 
 

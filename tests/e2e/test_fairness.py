@@ -150,9 +150,9 @@ def test_observing_blocks_nothing_and_records_what_would_have_been(tmp_path: Pat
         for call_id in ("would", "zero", "scan"):
             record = server.record_of(call_id)
             assert record["event"]["action"] == "reject"
-            assert record["policy"] == {**record["policy"], "mode": "observe", "enforced": False}
+            assert (record["policy"]["mode"], record["event"]["outcome"]) == ("observe", "unknown")
         assert [status(exchange(server, request("OPTIONS"), source="127.6.2.2")) for _ in range(40)] == [200] * 40
-        assert any("limit-other" in r["rule"]["id"] for r in server.records())
+        assert any("limit-other" in r["rule"].get("id", ()) for r in server.records())
         assert not [r for r in server.records("") if "ban" in r or r["event"]["action"] == "banned"]
 
 

@@ -101,7 +101,7 @@ def test_a_real_server_reports_and_a_flood_reaches_fail2ban(tmp_path: Path, key:
     assert by_call["clean"]["event"]["action"] == "allow"
     assert by_call["clean"]["source"]["ip"] == "127.8.0.1"
     assert by_call["attack"]["event"]["action"] == "reject"
-    assert by_call["attack"]["sip"]["field"] == "from.display_name"
+    assert by_call["attack"]["sipsieve"]["field"] == "from.display_name"
     assert by_call["stream"]["network"]["transport"] == "tcp"
     assert {record["sip"]["type"] for record in records(log)} == {"request"}, "the server's own answers are left out"
     (ban,) = records(log, "state")

@@ -42,9 +42,9 @@ def test_the_cases_attack_is_answered_and_its_record_holds_the_message(server: S
     assert len(answer or b"") <= 1.5 * len(sent)
     record = server.record_of("eagle")
     assert "sql-update-set" in record["rule"]["id"]
-    assert record["policy"]["enforced"] is False
-    assert record["sip"]["raw"].startswith("REGISTER sip:bob@example.com SIP/2.0\r\n")
-    assert "WHERE username='admin'" in record["sip"]["raw"]
+    assert record["event"]["outcome"] == "unknown"
+    assert record["sipsieve"]["raw"].startswith("REGISTER sip:bob@example.com SIP/2.0\r\n")
+    assert "WHERE username='admin'" in record["sipsieve"]["raw"]
 
 
 def test_the_copy_is_capped_and_holds_no_digest_secret(server: Server) -> None:
@@ -53,7 +53,7 @@ def test_the_copy_is_capped_and_holds_no_digest_secret(server: Server) -> None:
     )
     sent = request("REGISTER", call_id="capped", headers=(credentials, "X-Long: " + "y" * 5000))
     exchange(server, sent, source="127.0.2.2", seconds=0.1)
-    raw = server.record_of("capped")["sip"]["raw"]
+    raw = server.record_of("capped")["sipsieve"]["raw"]
     assert len(raw) <= 2049
     assert "feedface" not in raw
     assert "abcdef" not in raw

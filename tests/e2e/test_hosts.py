@@ -272,7 +272,7 @@ cfgengine "python"
         refuses_attacks(server)
         reply = b"SIP/2.0 200 OK\r\n" + request("OPTIONS", call_id="pure-reply").split(b"\r\n", 1)[1]
         exchange(server, reply, source="127.7.0.2", seconds=0.2)
-        assert server.record_of("pure-reply")["sip"]["type"] == "reply"
+        assert server.record_of("pure-reply")["sip"]["type"] == "response"
         # One message, one record.
         wait_for(lambda: len(server.records()) >= 3, "records")
         assert len(server.records()) == 3

@@ -59,10 +59,11 @@ def test_a_hostile_answer_is_scrubbed_and_reaches_the_caller(server: Server, nam
     assert b"sip:bob@127.0.0.1" in reply
     assert reply.endswith(SDP)
     record = server.wait_record(
-        lambda r: r.get("sip", {}).get("call_id") == call_id and r["sip"]["type"] == "reply", "the reply's record"
+        lambda r: r.get("sip", {}).get("call_id") == call_id and r["sip"].get("type") == "response",
+        "the reply's record",
     )
     assert record["event"]["action"] == "scrub"
-    assert record["sip"]["status"] == 200
+    assert record["sip"]["code"] == 200
     server.assert_healthy()
 
 
@@ -72,7 +73,7 @@ def test_an_attack_in_a_contact_s_user_part_is_taken_out_of_an_answer(server: Se
     assert b"$(reboot)" not in reply
     assert b"@127.0.0.1" in reply
     record = server.wait_record(
-        lambda r: r.get("sip", {}).get("call_id") == "reply-routed" and r["sip"]["type"] == "reply"
+        lambda r: r.get("sip", {}).get("call_id") == "reply-routed" and r["sip"].get("type") == "response"
     )
     assert record["event"]["action"] == "scrub"
     assert "shell-substitution" in record["rule"]["id"]
@@ -115,7 +116,7 @@ def test_a_large_hostile_answer_is_not_lost(server: Server) -> None:
     reply = final(server, invite(call_id="reply-large"), source="127.3.0.6")
     assert status(reply) == 200
     record = server.wait_record(
-        lambda r: r.get("sip", {}).get("call_id") == "reply-large" and r["sip"]["type"] == "reply"
+        lambda r: r.get("sip", {}).get("call_id") == "reply-large" and r["sip"].get("type") == "response"
     )
     if record["event"]["action"] == "allow":
         assert "could not be scrubbed" in record["event"]["reason"]

@@ -114,7 +114,7 @@ def test_a_scrubbed_call_is_set_up_and_ended(server: Server, backend: Backend) -
         assert final(caller).startswith(b"SIP/2.0 200")
     record = server.record_of("scrubbed")
     assert record["event"]["action"] == "scrub"
-    assert record["sip"]["field"] in ("from.display_name", "user-agent")
+    assert record["sipsieve"]["field"] in ("from.display_name", "user-agent")
 
 
 @pytest.mark.parametrize(

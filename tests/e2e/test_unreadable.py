@@ -93,7 +93,7 @@ def test_what_only_pre_routing_sees_is_refused_and_recorded(server: Server, name
     assert record["event"]["action"] in ("reject", "drop"), record
     assert record["rule"]["id"], record
     # What the log says about an answer is what was sent.
-    assert record["sip"].get("status", 0) == status(answer), record
+    assert record["sipsieve"].get("answer", 0) == status(answer), record
     server.assert_healthy()
 
 
@@ -117,7 +117,7 @@ def test_a_message_of_the_largest_datagram_is_decided(server: Server) -> None:
         sock.send(big)
         sock.settimeout(5)
         assert status(sock.recv(65535)) == 200
-    assert server.record_of("big")["sip"]["bytes"] == len(big)
+    assert server.record_of("big")["sipsieve"]["bytes"] == len(big)
     hostile = request("OPTIONS", headers=("X-Fill: " + "a" * 3 * thirds, "X-End: $(reboot)"), call_id="big-hostile")
     exchange(server, hostile, source="127.1.3.2", seconds=1)
     assert server.record_of("big-hostile")["event"]["action"] in ("reject", "scrub")
@@ -159,7 +159,7 @@ def test_an_attack_beside_bytes_that_are_not_utf8_is_seen(server: Server, transp
     assert status(exchange(server, sent, source="127.1.4.2", transport=transport)) == 403
     record = server.record_of(f"hidden-{transport}")
     assert "sql-tautology" in record["rule"]["id"]
-    assert "\\xff\\xfe" in record["sip"]["excerpt"]
+    assert "\\xff\\xfe" in record["sipsieve"]["excerpt"]
     server.assert_healthy()
 
 

@@ -252,7 +252,7 @@ def test_a_scrub_that_nobody_asked_about_again_is_on_record_with_the_next_messag
     kamailio.raw = invite()
     assert guard.sipsieve_message(None, WHERE) == 1
     assert [one["event"]["action"] for one in records(tmp_path)] == ["allow", "allow"]
-    assert records(tmp_path)[0]["sip"]["type"] == "reply"
+    assert records(tmp_path)[0]["sip"]["type"] == "response"
 
 
 def test_an_error_that_repeats_is_said_once_a_minute(kamailio: Kamailio) -> None:

@@ -23,7 +23,7 @@ Examples:
   sipsieve tail
   sipsieve tail --source 203.0.113.0/24 --decision reject --decision drop
   sipsieve tail --rule 'sql-*' -n 100 --no-follow
-  sipsieve tail --family shell --json | jq .sip.excerpt
+  sipsieve tail --family shell --json | jq .sipsieve.excerpt
 
 Exit codes: 0 done, 1 the log can't be read, 2 the call was wrong, 130 interrupted.
 """

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from ..operate.decisions import Record, source_of
+from ..operate.decisions import Record, is_observed, source_of
 from ..operate.harmless import harmless
 
 #: What is told together: whoever owns an address mostly owns these.
@@ -78,8 +78,7 @@ def _add(case: Case, record: Record, address: str, transport: str) -> None:
     case.first = min(case.first or moment, moment)
     case.last = max(case.last, moment)
     case.addresses[address] += 1
-    policy = record.get("policy")
-    case.observed += isinstance(policy, dict) and policy.get("enforced") is False
+    case.observed += is_observed(record)
     rule = record.get("rule")
     names = rule.get("id") if isinstance(rule, dict) else None
     fired = [harmless(str(name), 48) for name in names[:8]] if isinstance(names, list) else []

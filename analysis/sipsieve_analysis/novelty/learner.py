@@ -56,16 +56,16 @@ class Sources:
         self.registered: set[str] = set()
         self._messages: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
-        self._asked: OrderedDict[tuple[str, str, str], str] = OrderedDict()
+        self._asked: OrderedDict[tuple[str, int, str], str] = OrderedDict()
         self.answers = 0
 
     def add(self, record: Told) -> None:
         """Looks at one record, in the order of time."""
         if not record.is_message:
             return
-        if record.sip.type == "reply":
+        if record.sip.type == "response":
             self.answers += 1
-            if 200 <= record.sip.status < 300 and (ip := self._asked.pop(record.transaction, None)) is not None:
+            if 200 <= record.sip.code < 300 and (ip := self._asked.pop(record.transaction, None)) is not None:
                 self.accepted.add(ip)
                 if record.sip.method == "REGISTER":
                     self.registered.add(ip)
@@ -90,7 +90,7 @@ class Accepted:
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
-        self._waiting: OrderedDict[tuple[str, str, str], Told] = OrderedDict()
+        self._waiting: OrderedDict[tuple[str, int, str], Told] = OrderedDict()
         self._dialogs: OrderedDict[str, int] = OrderedDict()
         self.left_out: Counter[str] = Counter()
 
@@ -98,10 +98,10 @@ class Accepted:
         """The requests that this record makes accepted."""
         if not record.is_message:
             return
-        if record.sip.type == "reply":
-            request = self._waiting.pop(record.transaction, None) if record.sip.status >= 200 else None
+        if record.sip.type == "response":
+            request = self._waiting.pop(record.transaction, None) if record.sip.code >= 200 else None
             if request is not None:
-                if record.sip.status < 300:
+                if record.sip.code < 300:
                     self._remember(request)
                     yield request
                 else:

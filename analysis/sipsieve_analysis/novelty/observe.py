@@ -12,6 +12,7 @@ from msgspec import Meta, Struct, field
 
 from sipsieve import _core
 
+from ..operate.forms import CSeq, Party, Uri, decode
 from ..tuning.records import as_sent
 
 #: Values of one message, header fields first: nothing that is normal has more.
@@ -44,12 +45,15 @@ class _Agent(Struct, frozen=True, gc=False):
 class _Sip(Struct, frozen=True, gc=False):
     type: str = ""
     method: str = ""
-    status: Annotated[int, Meta(ge=0, le=999)] = 0
-    uri: str = ""
+    code: Annotated[int, Meta(ge=0, le=999)] = 0
+    uri: Uri = Uri()
     call_id: str = ""
-    cseq: str = ""
-    from_: str = field(default="", name="from")
-    to: str = ""
+    cseq: CSeq = CSeq()
+    from_: Party = field(default=Party(), name="from")
+    to: Party = Party()
+
+
+class _Ours(Struct, frozen=True, gc=False):
     client: str = ""
     raw: str | None = None
 
@@ -61,6 +65,7 @@ class Told(Struct):
     event: _Event
     source: _Source | str = _Source()
     sip: _Sip = _Sip()
+    sipsieve: _Ours = _Ours()
     findings: list[_Found] = []
     user_agent: _Agent = _Agent()
 
@@ -70,9 +75,9 @@ class Told(Struct):
         return self.source.ip if isinstance(self.source, _Source) else ""
 
     @property
-    def transaction(self) -> tuple[str, str, str]:
+    def transaction(self) -> tuple[str, int, str]:
         """What a request and its answers share."""
-        return self.sip.call_id, self.sip.cseq, self.sip.method
+        return self.sip.call_id, self.sip.cseq.code, self.sip.method
 
     @property
     def is_message(self) -> bool:
@@ -123,32 +128,32 @@ class Observed(Struct):
 def told(line: bytes) -> Told | None:
     """A line of the decision log; None where it is none."""
     try:
-        return _DECODER.decode(line)
+        return decode(line, _DECODER, Told)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
 
 
 def observed(record: Told) -> Observed:
     """Takes a request's record apart; where the message was not kept, what the record tells of it."""
-    sip = record.sip
-    whole = sip.raw is not None and not sip.raw.endswith("…")
-    raw = as_sent(sip.raw) if whole and sip.raw is not None else _stand_in(record)
+    sip, kept = record.sip, record.sipsieve.raw
+    whole = kept is not None and not kept.endswith("…")
+    raw = as_sent(kept) if whole and kept is not None else _stand_in(record)
     headers = [header[0] for header in _core.parse(raw)[6]] if whole else []
     values = [
         # As it is meant (RFC 3261 25.1): a quote inside quotes is a quote.
         Value(kind, name, header, _PAIR.sub(rb"\1", text) if stood == "quoted" and b"\\" in text else text)
         for kind, name, header, _, _, text, stood in _core.parts(raw, True, False)
     ]
-    match = _AOR.match(sip.uri)
+    match = _AOR.match(sip.uri.original)
     return Observed(
         int(record.time.timestamp() * 1e6),
         record.ip,
         record.event.id,
         sip.method,
         record.user_agent.original,
-        sip.client,
+        record.sipsieve.client,
         sip.call_id,
-        aor(sip.from_),
+        aor(sip.from_.uri.original),
         (match[1] or "") if match else "",
         headers,
         values[:_VALUES],
@@ -164,12 +169,13 @@ def aor(uri: str) -> str:
 
 def _stand_in(record: Told) -> bytes:
     sip = record.sip
-    lines = [f"{_safe(sip.method) or 'X'} {_safe(sip.uri) or 'sip:x'} SIP/2.0"]
+    sender, receiver = sip.from_.uri.original, sip.to.uri.original
+    lines = [f"{_safe(sip.method) or 'X'} {_safe(sip.uri.original) or 'sip:x'} SIP/2.0"]
     lines += [
         f"{name}: {value}"
         for name, value in (
-            ("From", f"<{_safe(sip.from_)}>" if sip.from_ else ""),
-            ("To", f"<{_safe(sip.to)}>" if sip.to else ""),
+            ("From", f"<{_safe(sender)}>" if sender else ""),
+            ("To", f"<{_safe(receiver)}>" if receiver else ""),
             ("Call-ID", _safe(sip.call_id)),
             ("User-Agent", _safe(record.user_agent.original)),
         )

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-Record = dict[str, Any]
+from .forms import Record as Record
+from .forms import upgrade
 
 #: A record is at most some 20 KB; whatever is longer is not one of ours.
 MAX_LINE: Final = 262_144
@@ -23,14 +24,14 @@ class Reader:
         self.lines = 0
 
     def decode(self, line: bytes) -> Record | None:
-        """One line as a record; None (and counted) where it is none."""
+        """One line as a record of today's form; None (and counted) where it is none."""
         self.lines += 1
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):
             record = None
         if isinstance(record, dict) and isinstance(record.get("event"), dict) and "@timestamp" in record:
-            return record
+            return upgrade(record)
         self.bad += 1
         return None
 
@@ -133,11 +134,27 @@ def is_message(record: Record) -> bool:
     return bool(record["event"].get("kind") == "event")
 
 
+def is_observed(record: Record) -> bool:
+    """Whether what was decided was not carried out."""
+    return bool(record["event"].get("outcome") == "unknown")
+
+
+def ours_of(record: Record) -> dict[str, Any]:
+    """What the record says in fields of its own, `sipsieve.*`; {} where it has none."""
+    ours = record.get("sipsieve")
+    return ours if isinstance(ours, dict) else {}
+
+
+def text_at(value: object, *path: str) -> str:
+    """The text at the end of a path of names, as of `sip.from.uri.original`; "" where there is none."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return "" if value is None else str(value)
+
+
 def would_block(record: Record) -> bool:
     """Whether the message was let through only because of observe mode."""
-    policy = record.get("policy")
-    observed = isinstance(policy, dict) and policy.get("enforced") is False
-    return bool(observed and is_message(record) and action_of(record) in ("reject", "drop", "scrub"))
+    return is_observed(record) and is_message(record) and action_of(record) in ("reject", "drop", "scrub")
 
 
 def source_of(record: Record) -> str:

@@ -1,4 +1,8 @@
-"""Decision records in the words of the Elastic Common Schema 8.11 and of Packetbeat's `sip.*`, and back."""
+"""Decision records with all that the Elastic Common Schema 8.11 and Packetbeat's `sip.*` have a field for, and back.
+
+A record itself holds nothing that contradicts these; here it gets what they ask for beyond that: categories, the parts of
+URIs, one rule, and everything of our own under `sipsieve.*`.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,10 @@ import ipaddress
 import re
 from typing import Any, Final
 
-from .decisions import Record, weightiest
+from .decisions import Record, is_observed, ours_of, weightiest
+from .forms import VERSION as FORM
 
 VERSION: Final = "8.11.0"
-
-#: The version of what stands under `sipsieve.*`.
-FORMAT: Final = 1
 
 #: `scheme:user@host:port` with what may follow. What does not look like it stays whole, in `original`.
 _URI: Final = re.compile(
@@ -24,17 +26,20 @@ _DENIED: Final = frozenset({"reject", "drop", "banned"})
 #: What ECS calls the transport of these; ours stays in `sipsieve.transport`.
 _TRANSPORTS: Final = {"udp": "udp", "tcp": "tcp", "tls": "tcp", "ws": "tcp", "wss": "tcp", "sctp": "sctp"}
 
-#: Whose names differ: what we have in `sip` that Packetbeat has no field for.
-_OURS: Final = ("field", "excerpt", "authorization", "client", "raw")
+#: Of the record's own sets of fields, what goes under `sipsieve.*`.
+_SETS: Final = ("policy", "counters", "ban", "findings", "indicators")
+
+#: What `to_ecs` adds to `sipsieve.*`, or puts there from elsewhere.
+_MADE: Final = frozenset({"version", "kind", "rules", "transport", *_SETS})
 
 #: Of `event` in a `state` record what ECS has a field for.
-_STATE: Final = frozenset({"kind", "action", "reason", "user"})
+_STATE: Final = frozenset({"kind", "action", "outcome", "reason", "user"})
 
 
 def to_ecs(record: Record) -> dict[str, Any]:
     """The record in ECS. What is no decision record of ours raises `ValueError`."""
     event = record.get("event")
-    if not isinstance(event, dict) or "ecs" in record:
+    if not isinstance(event, dict) or "kind" in ours_of(record):
         raise ValueError("is no decision record")
     kind = event.get("kind")
     made: dict[str, Any] = {"@timestamp": record["@timestamp"], "ecs": {"version": VERSION}}
@@ -52,7 +57,7 @@ def to_ecs(record: Record) -> dict[str, Any]:
 
 
 def _decision(made: dict[str, Any], record: Record, event: dict[str, Any]) -> None:
-    action, enforced = str(event.get("action")), record.get("policy", {}).get("enforced", True)
+    action, enforced = str(event.get("action")), not is_observed(record)
     findings, sip = record.get("findings") or [], record.get("sip") or {}
     denied = action in _DENIED and enforced
     made["event"] = {
@@ -60,11 +65,10 @@ def _decision(made: dict[str, Any], record: Record, event: dict[str, Any]) -> No
         "kind": "alert" if action in ("reject", "drop", "scrub") else "event",
         "category": ["network", "intrusion_detection"] if record.get("rule", {}).get("id") else ["network"],
         "type": ["info"] if action == "error" else ["denied"] if denied else ["allowed"],
-        # ECS: whether what was to be done was done. What is only observed was not tried.
-        "outcome": "failure" if action == "error" else "success" if enforced else "unknown",
-        **{name: event[name] for name in ("action", "id", "reason") if name in event},
+        **{name: event[name] for name in ("action", "outcome", "id", "reason") if name in event},
     }
-    ours: dict[str, Any] = {"version": FORMAT, "kind": "event", "rules": record.get("rule", {}).get("id", [])}
+    ours: dict[str, Any] = {"version": FORM, "kind": "event", "rules": record.get("rule", {}).get("id", [])}
+    ours |= {name: value for name, value in ours_of(record).items() if name not in ("version", "bytes")}
     _source(made, record, ours)
     if findings:
         worst = weightiest(record)
@@ -74,14 +78,14 @@ def _decision(made: dict[str, Any], record: Record, event: dict[str, Any]) -> No
         made["rule"] = {"id": ours["rules"][0]}
     _rule(made, record)
     if sip:
-        made["sip"] = _sip(sip, ours)
-        if "bytes" in sip:
-            made["network"]["bytes"] = made.setdefault("source", {})["bytes"] = sip["bytes"]
+        made["sip"] = _sip(sip)
+    if (size := ours_of(record).get("bytes")) is not None:
+        made["network"]["bytes"] = made.setdefault("source", {})["bytes"] = size
     agent = record.get("user_agent")
     if isinstance(agent, dict) and "original" in agent:
         made["user_agent"] = {"original": agent["original"]}
         made.setdefault("sip", {})["user_agent"] = agent["original"]
-    ours |= {name: record[name] for name in ("policy", "counters", "ban", "findings", "indicators") if name in record}
+    ours |= {name: record[name] for name in _SETS if name in record}
     made["sipsieve"] = ours
 
 
@@ -118,36 +122,15 @@ def _rule(made: dict[str, Any], record: Record) -> None:
         made.setdefault("rule", {}).update({"version": version, "ruleset": "sipsieve"})
 
 
-def _sip(sip: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
-    made: dict[str, Any] = {}
-    kind = sip.get("type")
-    if kind in ("request", "reply"):
-        made["type"] = "request" if kind == "request" else "response"
-    elif kind is not None:
-        ours["type"] = kind
-    if "method" in sip:
-        made["method"] = sip["method"]
-    if "status" in sip:
-        # A reply's own code; of all else what we answered, which is nothing that the message has.
-        if kind == "reply":
-            made["code"] = sip["status"]
-        else:
-            ours["answer"] = sip["status"]
+def _sip(sip: dict[str, Any]) -> dict[str, Any]:
+    made = dict(sip)
     if "uri" in sip:
-        made["uri"] = _uri(sip["uri"])
-    if "call_id" in sip:
-        made["call_id"] = sip["call_id"]
-    if "cseq" in sip:
-        text = str(sip["cseq"])
-        # Packetbeat has a number there; what is none, or is written with zeros before it, is ours.
-        if text.isascii() and text.isdigit() and str(int(text)) == text and int(text) < 2**32:
-            made["cseq"] = {"code": int(text), **({"method": sip["method"]} if sip.get("method") else {})}
-        else:
-            ours["cseq"] = sip["cseq"]
+        made["uri"] = _uri(sip["uri"]["original"])
+    if "cseq" in sip and sip.get("method"):
+        made["cseq"] = {**sip["cseq"], "method": sip["method"]}
     for name in ("from", "to"):
         if name in sip:
-            made[name] = {"uri": _uri(sip[name])}
-    ours |= {name: sip[name] for name in _OURS if name in sip}
+            made[name] = {"uri": _uri(sip[name]["uri"]["original"])}
     return made
 
 
@@ -174,7 +157,7 @@ def _count(made: dict[str, Any], record: Record, event: dict[str, Any]) -> None:
         "outcome": "success",
         **{name: event[name] for name in ("action", "start", "end") if name in event},
     }
-    ours: dict[str, Any] = {"version": FORMAT, "kind": "metric", "count": event.get("count")}
+    ours: dict[str, Any] = {"version": FORM, "kind": "metric", "count": event.get("count")}
     rules = (record.get("rule") or {}).get("id")
     if rules is not None:
         ours["rules"] = rules
@@ -194,15 +177,14 @@ def _state(made: dict[str, Any], record: Record, event: dict[str, Any]) -> None:
     action = str(event.get("action"))
     changed = action in ("reload", "set", "unset", "off", "on")
     banned = action in ("ban", "unban")
-    refused = event.get("outcome") == "refused"
     made["event"] = {
         "kind": "state",
         "category": ["configuration"] if changed else ["intrusion_detection"] if banned else ["process"],
         "type": ["change"] if changed else ["denied" if action == "ban" else "allowed"] if banned else ["info"],
-        "outcome": "failure" if refused else "success",
+        "outcome": event.get("outcome", "success"),
         **{name: event[name] for name in ("action", "reason") if name in event},
     }
-    ours: dict[str, Any] = {"version": FORMAT, "kind": "state"}
+    ours: dict[str, Any] = {"version": FORM, "kind": "state"}
     if "user" in event:
         made["user"] = {"name": event["user"]}
     source = event.get("source")
@@ -223,36 +205,42 @@ def _state(made: dict[str, Any], record: Record, event: dict[str, Any]) -> None:
 
 
 def from_ecs(made: dict[str, Any]) -> Record:
-    """The record that `to_ecs` was given. Raises `ValueError` on what it did not make."""
+    """The record that `to_ecs` was given, in today's form. Raises `ValueError` on what it did not make."""
     ours = made.get("sipsieve")
     event = made.get("event")
-    if not isinstance(ours, dict) or not isinstance(event, dict) or ours.get("version") != FORMAT:
-        raise ValueError(f"is no record in ECS of the form {FORMAT}")
-    kind = ours.get("kind")
-    record: dict[str, Any] = {"@timestamp": made["@timestamp"]}
+    if not isinstance(ours, dict) or not isinstance(event, dict) or ours.get("version") != FORM or "kind" not in ours:
+        raise ValueError(f"is no record in ECS of the form {FORM}")
+    kind = ours["kind"]
+    record: dict[str, Any] = {"@timestamp": made["@timestamp"], "ecs": {"version": VERSION}}
+    record["sipsieve"] = {"version": FORM}
     rule: dict[str, Any] = {}
     if kind == "state":
         record["event"] = {"kind": "state", **{name: event[name] for name in ("action", "reason") if name in event}}
         record["event"] |= ours.get("detail", {})
+        if event.get("outcome") == "failure":
+            record["event"]["outcome"] = "failure"
         if "user" in made:
             record["event"]["user"] = made["user"]["name"]
         rule = dict(ours.get("rule", {}))
     else:
         source = made.get("source", {})
         record["source"] = {"ip": source.get("address")} | ({"port": source["port"]} if "port" in source else {})
-        if "rules" in ours:
+        if ours.get("rules"):
             rule["id"] = ours["rules"]
         if kind == "event":
             transport = ours.get("transport") or made.get("network", {}).get("transport")
             if transport is not None:
                 record["network"] = {"transport": transport}
-            record["event"] = {"kind": "event", **{n: event[n] for n in ("action", "id", "reason") if n in event}}
+            names: tuple[str, ...] = ("action", "outcome", "id", "reason")
+            record["event"] = {"kind": "event", **{name: event[name] for name in names if name in event}}
             if "sip" in made:
-                record["sip"] = _sip_back(made["sip"], ours, made.get("network", {}))
+                record["sip"] = _sip_back(made["sip"])
+            record["sipsieve"] |= {name: value for name, value in ours.items() if name not in _MADE}
+            if "bytes" in made.get("network", {}):
+                record["sipsieve"]["bytes"] = made["network"]["bytes"]
             if "user_agent" in made:
                 record["user_agent"] = {"original": made["user_agent"]["original"]}
-            names = ("counters", "ban", "findings", "indicators")
-            record |= {name: ours[name] for name in names if name in ours}
+            record |= {name: ours[name] for name in _SETS if name in ours}
         else:
             record["event"] = {"kind": "metric", "count": ours.get("count")}
             record["event"] |= {name: event[name] for name in ("action", "start", "end") if name in event}
@@ -267,24 +255,14 @@ def from_ecs(made: dict[str, Any]) -> Record:
     return record
 
 
-def _sip_back(made: dict[str, Any], ours: dict[str, Any], network: dict[str, Any]) -> dict[str, Any]:
-    kind = ours.get("type") or {"request": "request", "response": "reply"}.get(str(made.get("type")))
-    sip: dict[str, Any] = {} if kind is None else {"type": kind}
-    if "method" in made:
-        sip["method"] = made["method"]
-    if "code" in made or "answer" in ours:
-        sip["status"] = made["code"] if "code" in made else ours["answer"]
-    if "bytes" in network:
-        sip["bytes"] = network["bytes"]
+def _sip_back(made: dict[str, Any]) -> dict[str, Any]:
+    # What a request says of itself there is the guard's `user_agent` here.
+    sip = {name: value for name, value in made.items() if name != "user_agent"}
     if "uri" in made:
-        sip["uri"] = made["uri"]["original"]
-    if "call_id" in made:
-        sip["call_id"] = made["call_id"]
+        sip["uri"] = {"original": made["uri"]["original"]}
     if "cseq" in made:
-        sip["cseq"] = str(made["cseq"]["code"])
-    elif "cseq" in ours:
-        sip["cseq"] = ours["cseq"]
+        sip["cseq"] = {"code": made["cseq"]["code"]}
     for name in ("from", "to"):
         if name in made:
-            sip[name] = made[name]["uri"]["original"]
-    return sip | {name: ours[name] for name in _OURS if name in ours}
+            sip[name] = {"uri": {"original": made[name]["uri"]["original"]}}
+    return sip

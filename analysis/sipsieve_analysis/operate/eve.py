@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import Any, Final
 
-from .decisions import Record, weightiest
+from .decisions import Record, is_observed, ours_of, text_at, weightiest
 
 #: Suricata's severities, 1 the gravest; and the range of signature ids that Suricata leaves to local rules.
 _SEVERITIES: Final = ((10, 1), (5, 2))
@@ -16,7 +16,11 @@ def to_eve(record: Record) -> dict[str, Any]:
     """The record as an EVE event: `alert` where a rule fired or the message was refused, else `sip`; `stats` are counts and
     changes, in `sipsieve`. Raises `ValueError` on what is no decision record."""
     event = record.get("event")
-    if not isinstance(event, dict) or "ecs" in record or event.get("kind") not in ("event", "metric", "state"):
+    if (
+        not isinstance(event, dict)
+        or "kind" in ours_of(record)
+        or event.get("kind") not in ("event", "metric", "state")
+    ):
         raise ValueError("is no decision record")
     made: dict[str, Any] = {"timestamp": record["@timestamp"].replace("Z", "+0000")}
     kind = event.get("kind")
@@ -27,7 +31,7 @@ def to_eve(record: Record) -> dict[str, Any]:
         if address is not None:
             made["src_ip"] = address
         return made | {"sipsieve": event}
-    action, enforced = event.get("action"), record.get("policy", {}).get("enforced", True)
+    action, enforced = event.get("action"), not is_observed(record)
     rules, findings = record.get("rule", {}).get("id") or [], record.get("findings") or []
     alert = bool(rules) or action in ("reject", "drop", "scrub")
     made |= {
@@ -54,8 +58,8 @@ def to_eve(record: Record) -> dict[str, Any]:
     sip = record.get("sip") or {}
     seen = {
         "method": sip.get("method"),
-        "uri": sip.get("uri"),
-        "code": sip.get("status") if sip.get("type") == "reply" else None,
+        "uri": text_at(sip, "uri", "original") or None,
+        "code": sip.get("code"),
     }
     made["sip"] = {name: str(value) for name, value in seen.items() if value is not None}
     return made | {"sipsieve": {"action": action, "id": event.get("id"), "reason": event.get("reason"), "rules": rules}}

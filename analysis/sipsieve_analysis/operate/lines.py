@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from .decisions import Record, action_of, findings_of
+from .decisions import Record, action_of, findings_of, is_observed, ours_of
 from .harmless import harmless
 from .pointers import defang, pointers_of
 
@@ -29,7 +29,7 @@ _STYLES: Final = {
 def line_of(record: Record) -> Text:
     """One line: time, decision, who, what, why. Everything in it is harmless to a terminal."""
     action = action_of(record)
-    event, sip = record["event"], _table(record, "sip")
+    event, sip, ours = record["event"], _table(record, "sip"), ours_of(record)
     line = Text(no_wrap=True)
     line.append(harmless(str(record["@timestamp"])[:23]) + " ", style="dim")
     if event.get("kind") == "state":
@@ -39,7 +39,7 @@ def line_of(record: Record) -> Text:
         detail = "  ".join(f"{key}={value}" for key, value in plain.items())
         return line.append(f"{harmless(action, 16)}  ", style="bold cyan").append(harmless(detail, 160))
     line.append(f"{harmless(action, 8):<7}", style=_STYLES.get(action, ""))
-    if _table(record, "policy").get("enforced") is False and action != "allow":
+    if is_observed(record) and action != "allow":
         line.append("(observed) ", style="dim")
     source = _table(record, "source")
     port = f":{source['port']}" if "port" in source else ""
@@ -51,14 +51,14 @@ def line_of(record: Record) -> Text:
         line.append(f"{harmless(' '.join(part for part in (country, asn) if part), 16)} ", style="dim")
     if event.get("kind") == "metric":
         return line.append(f"{harmless(str(sip.get('method', '')), 20)} x {harmless(str(event.get('count', '?')), 20)}")
-    what = " ".join(str(sip[key]) for key in ("method", "status") if sip.get(key))
+    what = " ".join(str(told) for told in (sip.get("method"), sip.get("code") or ours.get("answer")) if told)
     line.append(f"{harmless(what, 24)} ")
     found = findings_of(record)
     if found:
         line.append(harmless(",".join(dict.fromkeys(str(f.get("rule", "")) for f in found)), 80), style="cyan")
-        line.append(f" {harmless(str(sip.get('field', '')), 40)}")
-        if sip.get("excerpt"):
-            excerpt = defang(str(sip["excerpt"]), record)
+        line.append(f" {harmless(str(ours.get('field', '')), 40)}")
+        if ours.get("excerpt"):
+            excerpt = defang(str(ours["excerpt"]), record)
             line.append(f" “{harmless(excerpt, _EXCERPT)}”", style="dim")
         if named := pointers_of(record):
             line.append(f" -> {harmless(', '.join(item.defanged for item in named), _NAMED)}", style="yellow")

@@ -10,7 +10,7 @@ from sipsieve import _core
 from sipsieve.decision.explain import chains
 from sipsieve.detection.ruleset import Ruleset
 
-from .decisions import Reader, Record, findings_of
+from .decisions import Reader, Record, findings_of, is_observed, ours_of, text_at
 from .frames import NoMessage, Taken
 from .harmless import harmless, harmless_bytes
 from .pointers import defang, pointers_of
@@ -47,11 +47,11 @@ def as_kept(text: str) -> bytes:
 def message_of(record: Record) -> Taken | None:
     """The message itself, where the record has the whole of it. With `log.raw_bytes` bytes that are not UTF-8 stand in it as
     they were written, `\\xNN`; with `log.record = "replay"` they are themselves."""
-    sip, source = record.get("sip"), record.get("source")
-    if not isinstance(sip, dict) or not isinstance(source, dict):
+    ours, source = ours_of(record), record.get("source")
+    if not isinstance(source, dict):
         return None
-    text = sip.get("raw")
-    kept = sip.get("kept")
+    text = ours.get("raw")
+    kept = ours.get("kept")
     if not isinstance(text, str) or not text or (kept == "cut" if kept else text.endswith("…")):
         return None
     network = record.get("network")
@@ -72,14 +72,17 @@ def _forms(excerpt: str) -> list[str]:
 def text_of_record(record: Record, rules: Ruleset) -> list[str]:
     """The record as lines: what was decided, by what, and whether today's rules say the same."""
     event, policy, sip = record["event"], record.get("policy", {}), record.get("sip", {})
+    ours = ours_of(record)
+    shown = str(ours.get("excerpt", ""))
+    answer = sip.get("code") or ours.get("answer")
     source = record.get("source", {})
     known = {rule.id: rule for rule in rules.rules}
-    observed = "" if policy.get("enforced", True) else " (observed only: the message passed)"
-    status = f" {sip['status']}" if sip.get("status") else ""
+    observed = " (observed only: the message passed)" if is_observed(record) else ""
+    status = f" {answer}" if answer else ""
     lines = [
         f"{record['@timestamp']}  {harmless(str(source.get('ip')), 45)}:{source.get('port')}",
-        f"{harmless(str(sip.get('method')), 32)} {harmless(str(sip.get('uri', '')), 100)}",
-        f"  From {harmless(str(sip.get('from', '')), 80)}  To {harmless(str(sip.get('to', '')), 80)}",
+        f"{harmless(str(sip.get('method')), 32)} {harmless(text_at(sip, 'uri', 'original'), 100)}",
+        f"  From {harmless(text_at(sip, 'from', 'uri', 'original'), 80)}  To {harmless(text_at(sip, 'to', 'uri', 'original'), 80)}",
         "",
         "Findings",
     ]
@@ -87,8 +90,8 @@ def text_of_record(record: Record, rules: Ruleset) -> list[str]:
     for entry in found:
         name = str(entry.get("rule"))
         lines.append(f"  + {entry.get('score')}  {harmless(name, 64)}  {harmless(str(entry.get('field')), 40)}")
-        lines.append(f"        {harmless(defang(str(entry.get('excerpt', sip.get('excerpt', ''))), record), 120)}")
-        lines += [f"        {form}" for form in _forms(str(entry.get("excerpt", sip.get("excerpt", ""))))]
+        lines.append(f"        {harmless(defang(str(entry.get('excerpt', shown)), record), 120)}")
+        lines += [f"        {form}" for form in _forms(str(entry.get("excerpt", shown)))]
         rule = known.get(name)
         if rule is not None and str(rule.score) != str(entry.get("score")):
             lines.append(f"        (with today's rules it adds {rule.score})")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from .decisions import Record, action_of, findings_of, is_message, source_of, would_block
+from .decisions import Record, action_of, findings_of, is_message, ours_of, source_of, text_at, would_block
 
 #: Sources and transactions remembered; a flood of forged sources must not fill the memory. What is
 #: beyond goes to one row and is counted.
@@ -114,13 +114,13 @@ class Sum:
         if not isinstance(sip, dict):
             return
         method, action = str(sip.get("method", "")), action_of(record)
-        transaction = (str(sip.get("call_id", "")), str(sip.get("cseq", "")), method)
-        if sip.get("type") == "reply":
-            self._answered(transaction, sip.get("status"))
+        transaction = (str(sip.get("call_id", "")), text_at(sip, "cseq", "code"), method)
+        if sip.get("type") == "response":
+            self._answered(transaction, sip.get("code"))
             return
         row = self._row(source_of(record))
         if would_block(record) if self._observed else self._was_blocked(record):
-            self._blocked(row, record, sip)
+            self._blocked(row, record)
         elif action == "allow":
             row.allowed += 1
             if method == "BYE":
@@ -146,7 +146,7 @@ class Sum:
             else:
                 row.registered += 1
 
-    def _blocked(self, row: Row, record: Record, sip: dict[str, Any]) -> None:
+    def _blocked(self, row: Row, record: Record) -> None:
         self.blocked += 1
         row.blocked += 1
         row.decisions[action_of(record)] += 1
@@ -154,7 +154,7 @@ class Sum:
         for name in dict.fromkeys(str(entry.get("rule")) for entry in findings_of(record)):
             row.rules[name] += 1
             self.rules[name] += 1
-        place = str(sip.get("field", ""))
+        place = str(ours_of(record).get("field", ""))
         if place:
             row.fields[place] += 1
             self.fields[place] += 1

@@ -87,9 +87,9 @@ def _record(time: float, ip: str, what: str, jail: str) -> dict[str, Any]:
     return {
         "@timestamp": datetime.fromtimestamp(time, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "source": {"ip": ip},
-        "event": {"kind": "event", "action": "reject"},
-        "policy": {"enforced": True},
+        "event": {"kind": "event", "action": "reject", "outcome": "success"},
         "sip": {"type": "request", "method": "REGISTER"},
+        "sipsieve": {"version": 2},
         "findings": [_finding(what, jail)],
     }
 

@@ -16,6 +16,7 @@ from sipsieve.detection.ruleset import Ruleset
 from sipsieve.detection.structure import CHECKS
 from sipsieve.model import STRUCTURE
 
+from ..operate.forms import CSeq, Party, Uri, decode
 from ..operate.recorded import as_kept
 from .clock import Clock
 
@@ -60,9 +61,10 @@ class _Network(Struct, frozen=True, gc=False):
 class _Event(Struct, frozen=True, gc=False):
     kind: str = ""
     action: str = ""
+    outcome: str = ""
     id: str = ""
     count: Annotated[int, Meta(ge=0)] = 0
-    #: Seconds of the guard's steady clock: of a notice, and of each message in a recording to be replayed.
+    #: Of a notice: seconds of the guard's steady clock.
     steady: Annotated[float, Meta(ge=0, le=1e12)] | None = None
     #: Of a start: the server's own addresses.
     own: tuple[str, ...] = ()
@@ -71,7 +73,6 @@ class _Event(Struct, frozen=True, gc=False):
 class _Policy(Struct, frozen=True, gc=False):
     version: str = ""
     mode: str = "enforce"
-    enforced: bool = True
 
 
 class _Ban(Struct, frozen=True, gc=False):
@@ -90,15 +91,21 @@ class _Found(Struct, frozen=True, gc=False):
 class _Sip(Struct, frozen=True, gc=False):
     type: str = ""
     method: str = ""
-    status: int = 0
+    code: int = 0
+    uri: Uri = Uri()
+    call_id: str = ""
+    cseq: CSeq = CSeq()
+    from_: Party = field(default=Party(), name="from")
+    to: Party = Party()
+
+
+class _Ours(Struct, frozen=True, gc=False):
+    #: Of a recording to be replayed: seconds of the guard's steady clock.
+    steady: Annotated[float, Meta(ge=0, le=1e12)] | None = None
+    malformed: bool = False
+    bytes: int = 0
     field: str = ""
     excerpt: str = ""
-    bytes: int = 0
-    uri: str = ""
-    call_id: str = ""
-    cseq: str = ""
-    from_: str = msgspec.field(default="", name="from")
-    to: str = ""
     authorization: bool = False
     raw: str | None = None
     #: Of a recording to be replayed: whether `raw` is judged as the message was.
@@ -116,6 +123,7 @@ class Record(Struct):
     counters: dict[str, int] = {}
     ban: _Ban | None = None
     sip: _Sip = _Sip()
+    sipsieve: _Ours = _Ours()
     findings: list[_Found] = []
 
 
@@ -156,7 +164,7 @@ class Reader:
         self._rules = {rule.id: rule.paranoia <= paranoia for rule in ruleset.rules}
         self._exceptions = [(entry.rule, entry.field) for entry in ruleset.exceptions]
         self._exempt: dict[tuple[str, str], bool] = {}
-        self._asked: dict[tuple[str, str, str], tuple[str, int]] = {}
+        self._asked: dict[tuple[str, int, str], tuple[str, int]] = {}
         self._counted: set[str] = set()
         self._bans: dict[str, float] = {}
 
@@ -165,10 +173,10 @@ class Reader:
         records: list[Record] = []
         for line in lines:
             try:
-                records.append(_DECODER.decode(line))
+                records.append(decode(line, _DECODER, Record))
             except (msgspec.MsgspecError, ValueError, RecursionError):
                 self.bad += 1
-        if self.clock.offset is None and not any(record.event.steady is not None for record in records):
+        if self.clock.offset is None and not any(_steady(record) is not None for record in records):
             self.clock.find(_counts(records))
         found: list[tuple[Known, TrialRecord]] = []
         for record in records:
@@ -192,21 +200,21 @@ class Reader:
         self.thin[name] += record.event.count
 
     def _message(self, record: Record) -> tuple[Known, TrialRecord]:
-        sip, source, time = record.sip, _source(record), record.time.timestamp()
+        ours, sip, source, time = record.sipsieve, record.sip, _source(record), record.time.timestamp()
         transport = record.network.transport if isinstance(record.network, _Network) else "udp"
         limit = next((name for name in _CLASSES if name in record.counters), "")
         whose = (source.ip, transport, limit) if limit else None
-        if record.event.steady is None:
+        if ours.steady is None:
             now = self.clock.seconds(time, whose, record.counters.get(limit, 0))
         else:
-            now = self.clock.exact(time, record.event.steady)
+            now = self.clock.exact(time, ours.steady)
         bits = self._told(record, limit, transport, time)
-        kept = sip.raw is not None and sip.kept
-        if sip.raw is not None and (kept == "exact" or (not kept and not sip.raw.endswith("…"))):
-            raw, bits = as_kept(sip.raw) if kept else as_sent(sip.raw), bits | _WHOLE
-        elif sip.raw is not None and kept == "changed":
+        kept = ours.raw is not None and ours.kept
+        if ours.raw is not None and (kept == "exact" or (not kept and not ours.raw.endswith("…"))):
+            raw, bits = as_kept(ours.raw) if kept else as_sent(ours.raw), bits | _WHOLE
+        elif ours.raw is not None and kept == "changed":
             self.thin["changed message"] += 1
-            raw = as_kept(sip.raw)
+            raw = as_kept(ours.raw)
         else:
             self.thin["cut message" if kept else "no message"] += 1
             raw = self._stand_in(record, bool(bits & _IN_DIALOG))
@@ -214,19 +222,19 @@ class Reader:
         findings = [] if bits & _WHOLE else self._findings(record)
         self.versions[record.policy.version] += 1
         registers = sip.method == "REGISTER" and sip.type == "request"
-        as_if = record.policy.enforced or record.policy.mode == "observe"
+        as_if = record.event.outcome != "unknown" or record.policy.mode == "observe"
         known = Known(
             time,
             source.ip,
             record.event.id,
             record.event.action if as_if else "allow",
             tuple(entry.rule for entry in record.findings),
-            sip.field,
+            ours.field,
             0 if record.ban is None else record.ban.seconds,
-            sip.to if registers else "",
+            sip.to.uri.original if registers else "",
             sip.call_id if registers else "",
-            sip.authorization,
-            sip.uri if sip.method == "INVITE" and sip.type == "request" else "",
+            ours.authorization,
+            sip.uri.original if sip.method == "INVITE" and sip.type == "request" else "",
         )
         seconds = (min(max(now, 0), _LATEST), min(max(int(time), 0), _LATEST))
         return known, (*seconds, source.ip, source.port, transport, raw, bits, findings)
@@ -267,7 +275,7 @@ class Reader:
                 entry.rule, entry.field
             ):
                 continue
-            excerpt = record.sip.excerpt if entry.excerpt is None else entry.excerpt
+            excerpt = record.sipsieve.excerpt if entry.excerpt is None else entry.excerpt
             shown = record.sip.type == "request" and (entry.field.endswith(".display_name") or "." not in entry.field)
             removable = entry.family != STRUCTURE and (scrubbed or shown)
             found.append((entry.rule, entry.family, entry.score, entry.field, excerpt.encode(), removable))
@@ -288,41 +296,45 @@ class Reader:
 
     def _stand_in(self, record: Record, in_dialog: bool) -> bytes:
         """A message that the core reads as it read the recorded one: same class, dialog, transaction, target, credentials."""
-        sip = record.sip
+        sip, size = record.sip, record.sipsieve.bytes
         method, call_id = _safe(sip.method) or "X", _safe(sip.call_id)
-        transaction = (sip.call_id, sip.cseq, sip.method)
-        if sip.type == "malformed":
-            return f"{call_id} {sip.bytes}".encode()
-        common = f"Call-ID: {call_id}\r\nCSeq: {_safe(sip.cseq)} {method}\r\n"
-        if sip.type == "reply":
+        transaction = (sip.call_id, sip.cseq.code, sip.method)
+        if record.sipsieve.malformed:
+            return f"{call_id} {size}".encode()
+        common = f"Call-ID: {call_id}\r\nCSeq: {sip.cseq.code} {method}\r\n"
+        if sip.type == "response":
             asked = self._asked.get(transaction)
             via = ""
             if asked is not None:
                 host = f"[{asked[0]}]" if ":" in asked[0] else asked[0]
                 via = f"Via: SIP/2.0/UDP x\r\nVia: SIP/2.0/UDP {host};received={asked[0]};rport={asked[1]}\r\n"
-            challenge = 'WWW-Authenticate: Digest nonce="x"\r\n' if sip.status in (401, 407) else ""
-            if asked is not None and sip.status in (401, 407):
+            challenge = 'WWW-Authenticate: Digest nonce="x"\r\n' if sip.code in (401, 407) else ""
+            if asked is not None and sip.code in (401, 407):
                 self.thin["challenges"] += 1
-            head = f"SIP/2.0 {sip.status} X\r\n{via}{common}{challenge}"
+            head = f"SIP/2.0 {sip.code} X\r\n{via}{common}{challenge}"
             return f"{head}From: <sip:x@x>;tag=a\r\nTo: <sip:x@x>;tag=b\r\n\r\n".encode()
         if len(self._asked) > _MOST:
             self._asked.clear()
         self._asked[transaction] = (_source(record).ip, _source(record).port)
         tag = ";tag=b" if in_dialog or sip.method not in ("INVITE", "REGISTER", "OPTIONS", "SUBSCRIBE") else ""
         credentials = ""
-        if sip.authorization:
+        if record.sipsieve.authorization:
             # Whose they are is not on record: their user is taken for that of From, as phones have it.
             self.thin["credentials"] += 1
-            user, _, host = _safe(sip.from_).partition(":")[2].replace('"', "_").replace("\\", "_").partition("@")
+            user, _, host = _safe(sip.from_.uri.original).partition(":")[2].replace('"', "_").replace("\\", "_").partition("@")
             credentials = f'Authorization: Digest username="{user}", realm="{host}", nonce="x"\r\n'
         if sip.method == "INVITE" and not in_dialog:
             self.thin["bodies"] += 1
         # Bytes tell apart what differs in nothing that is on record.
         body = "" if any(entry.rule == "content-length-zero" for entry in record.findings) else "x"
         return (
-            f"{method} {_safe(sip.uri) or 'sip:x'} SIP/2.0\r\nVia: SIP/2.0/UDP x\r\nFrom: <{_safe(sip.from_) or 'sip:x@x'}>;tag=a\r\n"
-            f"To: <{_safe(sip.to)}>{tag}\r\n{common}{credentials}X: {sip.bytes}\r\n\r\n{body}"
+            f"{method} {_safe(sip.uri.original) or 'sip:x'} SIP/2.0\r\nVia: SIP/2.0/UDP x\r\nFrom: <{_safe(sip.from_.uri.original) or 'sip:x@x'}>;tag=a\r\n"
+            f"To: <{_safe(sip.to.uri.original)}>{tag}\r\n{common}{credentials}X: {size}\r\n\r\n{body}"
         ).encode()
+
+
+def _steady(record: Record) -> float | None:
+    return record.event.steady if record.sipsieve.steady is None else record.sipsieve.steady
 
 
 def _source(record: Record) -> _Source:

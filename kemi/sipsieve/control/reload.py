@@ -140,5 +140,5 @@ class Control:
         return Answer({"ok": True, "old": old.versions, "new": new.versions}, ((action, detail),))
 
     def _refused(self, action: str, user: str, reason: str) -> Answer:
-        detail = {"user": user, "outcome": "refused", "reason": reason[:500], "old": self.revision.versions}
+        detail = {"user": user, "outcome": "failure", "reason": reason[:500], "old": self.revision.versions}
         return Answer({"ok": False, "error": reason, "old": self.revision.versions}, ((action, detail),))

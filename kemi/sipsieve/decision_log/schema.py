@@ -49,7 +49,7 @@ def fields(record: str) -> list[Field]:
 def _type(kind: str) -> dict[str, Any]:
     name, *bounds = kind.split(":")
     if name.startswith("="):
-        return {"const": name[1:]}
+        return {"const": int(name[1:]) if name[1:].isdigit() else name[1:]}
     if "|" in name:
         return {"enum": name.split("|")}
     match name:

@@ -111,13 +111,13 @@ def test_a_recording_to_be_replayed_has_no_secret_and_is_judged_alike(tmp_path: 
     text = path.read_text()
     assert "5ec0e7a1" not in text and "2^20" not in text
     records = [json.loads(line) for line in text.splitlines()][1:]
-    kept = [record["sip"]["kept"] for record in records]
+    kept = [record["sipsieve"]["kept"] for record in records]
     # What is compressed, and the attack in credentials.
     assert kept == ["exact"] * 4 + ["changed"] * 2 + ["exact"] * 2
     schema = json.loads((ROOT / "docs/decision-log.schema.json").read_text())
     for record in records:
         Draft202012Validator(schema).validate(record)
-        assert record["sip"]["bytes"] == len(as_kept(record["sip"]["raw"]))
+        assert record["sipsieve"]["bytes"] == len(as_kept(record["sipsieve"]["raw"]))
     tried = trial(REPLAY)
     recording = Recording([path], tried)
     for batch in recording.batches():

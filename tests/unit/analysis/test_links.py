@@ -168,5 +168,5 @@ def test_a_public_tool_is_known_by_its_fingerprint_under_any_name() -> None:
     recorder = Recorder("0123456789ab", "0123456789ab", "enforce")
     for raw in (SVMAP, SVMAP.replace(b"friendly-scanner", b"eyeBeam")):
         line = recorder.core.decision(raw, START, "198.51.100.7", 5060, "udp", "1", "allow")
-        _, order, forms = json.loads(line)["sip"]["client"].split("_")
+        _, order, forms = json.loads(line)["sipsieve"]["client"].split("_")
         assert {order, forms} <= PUBLIC

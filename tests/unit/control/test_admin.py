@@ -136,7 +136,7 @@ def test_a_change_is_adopted_recorded_and_taken_back_in_time(desk: Desk) -> None
 def test_a_refused_change_is_recorded_and_not_adopted(desk: Desk) -> None:
     assert not desk.ask(do="set", key="no.such.key", value="1")["ok"]
     assert desk.adopted == []
-    assert [(action, detail["outcome"]) for action, _, detail in desk.written] == [("set", "refused")]
+    assert [(action, detail["outcome"]) for action, _, detail in desk.written] == [("set", "failure")]
 
 
 def test_a_record_that_could_not_be_written_comes_later_with_its_own_time(desk: Desk) -> None:

@@ -33,9 +33,10 @@ def record(raw: bytes, decision: Decision | None = None) -> dict[str, object]:
 def test_a_message_is_described() -> None:
     sip = record(invite(call_id="c1", headers=("User-Agent: Phone/1",)))["sip"]
     assert isinstance(sip, dict)
-    assert sip["uri"] == "sip:bob@example.com"
+    assert sip["uri"] == {"original": "sip:bob@example.com"}
     assert sip["call_id"] == "c1"
-    assert sip["from"] == "sip:alice@example.com"
+    assert sip["from"] == {"uri": {"original": "sip:alice@example.com"}}
+    assert sip["cseq"] == {"code": 1}
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_an_excerpt_stands_in_a_record_once() -> None:
     assert len({finding.excerpt for finding in decided.findings}) == 1 < len(decided.findings)
     line = Recorder("0" * 12, "1" * 12, "enforce").decision(decided, raw, SOURCE, 1.5, "a-b-1")
     assert line.count(b"xp_cmdshell") == 1
-    assert json.loads(line)["sip"]["excerpt"].startswith("1;exec")
+    assert json.loads(line)["sipsieve"]["excerpt"].startswith("1;exec")
 
 
 @pytest.mark.parametrize(

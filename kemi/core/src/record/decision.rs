@@ -21,6 +21,10 @@ pub const MAX_VALUE: usize = 256;
 /// Bytes of one finding's value that are looked through for indicators.
 const MAX_PAYLOAD: usize = 4096;
 
+/// Whose words the record's are (a version of the Elastic Common Schema), and the version of its own form; still open.
+/// `docs/decision-log.md` says what differs between the forms.
+pub(super) const FORM: &[u8] = b"\"ecs\":{\"version\":\"8.11.0\"},\"sipsieve\":{\"version\":2";
+
 /// Stands for what the log of another program did not print of a message.
 pub const UNKNOWN: &str = "unknown.invalid";
 
@@ -122,8 +126,7 @@ pub struct Recorder {
     measure: Measure,
     mask: Option<Mask>,
     clock: Clock,
-    /// What stands between the rules' names and whether the action was carried out:
-    /// `],"version":"…"},"policy":{"version":"…","mode":"…","enforced":`
+    /// What stands behind the rules' names: `"version":"…"},"policy":{"version":"…","mode":"…"}`
     after_rules: Vec<u8>,
     /// `"version":"…"` of the rules.
     pub(super) rules: Vec<u8>,
@@ -144,7 +147,7 @@ impl Recorder {
         json::string(&mut policy, settings.policy);
         policy.extend_from_slice(b",\"mode\":");
         json::string(&mut policy, settings.mode);
-        let after_rules = [b"],", &rules[..], b"},", &policy[..], b",\"enforced\":"].concat();
+        let after_rules = [&rules[..], b"},", &policy[..], b"}"].concat();
         Self {
             excerpt_bytes: settings.excerpt_bytes,
             raw_bytes: settings.raw_bytes,
@@ -218,40 +221,43 @@ impl Recorder {
         json::string(out, decision.transport);
         out.extend_from_slice(b"},\"event\":{\"kind\":\"event\",\"action\":");
         json::string(out, decision.action);
-        out.extend_from_slice(b",\"id\":\"");
+        out.extend_from_slice(match (decision.action, decision.enforced) {
+            ("error", _) => b",\"outcome\":\"failure\",\"id\":\"",
+            (_, true) => b",\"outcome\":\"success\",\"id\":\"",
+            (_, false) => b",\"outcome\":\"unknown\",\"id\":\"",
+        });
         json::text(out, decision.id);
         if let Some(number) = decision.number {
             json::hexadecimal(out, number);
         }
         out.push(b'"');
-        if let (Some(_), Some(steady)) = (&self.replay, decision.steady) {
-            out.extend_from_slice(b",\"steady\":");
-            json::number(out, steady);
+        if !decision.reason.is_empty() {
+            out.extend_from_slice(b",\"reason\":\"");
+            json::escaped(out, decision.reason, self.measure.value);
+            out.push(b'"');
         }
-        out.extend_from_slice(b",\"reason\":\"");
-        json::escaped(out, decision.reason, self.measure.value);
-        out.extend_from_slice(b"\"},\"rule\":{\"id\":[");
+        out.extend_from_slice(b"},\"rule\":{");
         let findings = decision
             .findings
             .get(..self.measure.findings)
             .unwrap_or(decision.findings);
         for (place, finding) in findings.iter().enumerate() {
-            comma(out, place);
+            out.extend_from_slice(if place == 0 { b"\"id\":[" } else { b"," });
             json::string(out, finding.rule);
         }
+        if !findings.is_empty() {
+            out.extend_from_slice(b"],");
+        }
         out.extend_from_slice(&self.after_rules);
-        out.extend_from_slice(if decision.enforced {
-            b"true},\"counters\":{"
-        } else {
-            b"false},\"counters\":{"
-        });
         for (place, (name, count)) in decision.counters.iter().enumerate() {
-            comma(out, place);
+            out.extend_from_slice(if place == 0 { b",\"counters\":{" } else { b"," });
             json::string(out, name);
             out.push(b':');
             json::number(out, *count);
         }
-        out.push(b'}');
+        if !decision.counters.is_empty() {
+            out.push(b'}');
+        }
         if let Some(ban) = &decision.ban {
             out.extend_from_slice(b",\"ban\":{\"source\":");
             json::string(out, ban.source);
@@ -261,7 +267,8 @@ impl Recorder {
             json::string(out, ban.rule);
             out.push(b'}');
         }
-        let raw = self.sip(out, decision);
+        let raw = self.ours(out, decision);
+        self.sip(out, message);
         if let Some(agent) = agent(message) {
             out.extend_from_slice(b",\"user_agent\":{\"original\":\"");
             json::escaped(out, agent, self.measure.value);
@@ -289,21 +296,39 @@ impl Recorder {
         out.push(b'"');
     }
 
-    fn sip(&mut self, out: &mut Vec<u8>, decision: &Decision) -> usize {
+    /// What neither ECS nor Packetbeat has a field for, what the guard knows by itself first; returns how many of its bytes
+    /// are the message as a whole.
+    fn ours(&mut self, out: &mut Vec<u8>, decision: &Decision) -> usize {
         let message = decision.message;
         let raw = message.raw;
-        out.extend_from_slice(match message.kind {
-            Kind::Request => b",\"sip\":{\"type\":\"request\",\"method\":\"",
-            Kind::Reply => b",\"sip\":{\"type\":\"reply\",\"method\":\"",
-            Kind::Malformed => b",\"sip\":{\"type\":\"malformed\",\"method\":\"",
-        });
-        json::escaped(out, message.method, 32);
-        out.push(b'"');
-        let own = if message.kind == Kind::Reply { message.status } else { 0 };
-        let status = if own > 0 { own } else { decision.status };
-        if status > 0 {
-            out.extend_from_slice(b",\"status\":");
-            json::number(out, status.into());
+        out.push(b',');
+        out.extend_from_slice(FORM);
+        if let (Some(_), Some(steady)) = (&self.replay, decision.steady) {
+            out.extend_from_slice(b",\"steady\":");
+            json::number(out, steady);
+        }
+        // A reply has a status of its own; it is answered by nobody.
+        if decision.status > 0 && (message.kind != Kind::Reply || message.status == 0) {
+            out.extend_from_slice(b",\"answer\":");
+            json::number(out, decision.status.into());
+        }
+        if message.kind == Kind::Malformed {
+            out.extend_from_slice(b",\"malformed\":true");
+        }
+        if !self.quoted {
+            out.extend_from_slice(b",\"bytes\":");
+            json::number(out, raw.len() as u64);
+        }
+        if (message.headers.iter())
+            .any(|header| matches!(header.name.id, names::AUTHORIZATION | names::PROXY_AUTHORIZATION))
+        {
+            out.extend_from_slice(b",\"authorization\":true");
+        }
+        // What was put together from a log has the header order of whoever put it together.
+        if let Some(client) = (!self.quoted).then(|| fingerprint::of(message)).flatten() {
+            out.extend_from_slice(b",\"client\":\"");
+            out.extend_from_slice(&client);
+            out.push(b'"');
         }
         if let Some(finding) = worst(decision.findings) {
             out.extend_from_slice(b",\"field\":");
@@ -312,20 +337,38 @@ impl Recorder {
             self.sent(out, finding.excerpt, self.measure.excerpt, Some(finding.field));
             out.push(b'"');
         }
+        let before = out.len();
+        if self.replay.is_some() {
+            self.kept(out, raw, decision.findings);
+        } else if self.raw_bytes > 0 {
+            out.extend_from_slice(b",\"raw\":\"");
+            self.sent(out, raw, self.raw_bytes, Some(""));
+            out.push(b'"');
+        }
+        let whole = out.len() - before;
+        out.push(b'}');
+        whole
+    }
+
+    /// The message in Packetbeat's words.
+    fn sip(&mut self, out: &mut Vec<u8>, message: &Message) {
+        out.extend_from_slice(match message.kind {
+            Kind::Request => b",\"sip\":{\"type\":\"request\",\"method\":\"",
+            Kind::Reply => b",\"sip\":{\"type\":\"response\",\"method\":\"",
+            Kind::Malformed => b",\"sip\":{\"method\":\"",
+        });
+        json::escaped(out, message.method, 32);
+        out.push(b'"');
+        if message.kind == Kind::Reply && message.status > 0 {
+            out.extend_from_slice(b",\"code\":");
+            json::number(out, message.status.into());
+        }
         let quoted = self.quoted;
         static UNKNOWN_VALUE: LazyLock<memchr::memmem::Finder<'static>> =
             LazyLock::new(|| memchr::memmem::Finder::new(UNKNOWN));
         let is_known = |value: &[u8]| !quoted || UNKNOWN_VALUE.find(value).is_none();
-        if !quoted {
-            out.extend_from_slice(b",\"bytes\":");
-            json::number(out, raw.len() as u64);
-        }
-        let uri = raw.get(message.uri.start..message.uri.end).unwrap_or_default();
-        if message.kind == Kind::Request && is_known(uri) {
-            out.extend_from_slice(b",\"uri\":\"");
-            self.sent(out, uri, self.measure.value, Some(""));
-            out.push(b'"');
-        }
+        let uri = message.raw.get(message.uri.start..message.uri.end).unwrap_or_default();
+        let uri = Some(uri).filter(|_| message.kind == Kind::Request);
         let (mut call_id, mut cseq, mut from, mut to) = (None, None, None, None);
         for header in &message.headers {
             // Where a header field is there twice, it is the first that counts.
@@ -342,40 +385,34 @@ impl Recorder {
             }
         }
         let values = [
-            (&b",\"call_id\":\""[..], call_id, false),
-            (b",\"cseq\":\"", cseq.and_then(sequence), false),
-            (b",\"from\":\"", from.and_then(address), true),
-            (b",\"to\":\"", to.and_then(address), true),
+            (&b",\"uri\":{\"original\":\""[..], uri, &b"\"}"[..], true),
+            (b",\"call_id\":\"", call_id, b"\"", false),
+            (
+                b",\"from\":{\"uri\":{\"original\":\"",
+                from.and_then(address),
+                b"\"}}",
+                true,
+            ),
+            (
+                b",\"to\":{\"uri\":{\"original\":\"",
+                to.and_then(address),
+                b"\"}}",
+                true,
+            ),
         ];
-        for (name, value, maskable) in values {
+        for (name, value, end, maskable) in values {
             if let Some(value) = value.filter(|value| is_known(value)) {
                 out.extend_from_slice(name);
                 self.sent(out, value, self.measure.value, maskable.then_some(""));
-                out.push(b'"');
+                out.extend_from_slice(end);
             }
         }
-        if (message.headers.iter())
-            .any(|header| matches!(header.name.id, names::AUTHORIZATION | names::PROXY_AUTHORIZATION))
-        {
-            out.extend_from_slice(b",\"authorization\":true");
+        if let Some(number) = cseq.and_then(sequence) {
+            out.extend_from_slice(b",\"cseq\":{\"code\":");
+            json::number(out, number);
+            out.push(b'}');
         }
-        // What was put together from a log has the header order of whoever put it together.
-        if let Some(client) = (!quoted).then(|| fingerprint::of(message)).flatten() {
-            out.extend_from_slice(b",\"client\":\"");
-            out.extend_from_slice(&client);
-            out.push(b'"');
-        }
-        let before = out.len();
-        if self.replay.is_some() {
-            self.kept(out, raw, decision.findings);
-        } else if self.raw_bytes > 0 {
-            out.extend_from_slice(b",\"raw\":\"");
-            self.sent(out, raw, self.raw_bytes, Some(""));
-            out.push(b'"');
-        }
-        let whole = out.len() - before;
         out.push(b'}');
-        whole
     }
 
     /// The message without its secrets, and whether it would be judged as it was.
@@ -519,9 +556,11 @@ fn agent<'m>(message: &'m Message) -> Option<&'m [u8]> {
 }
 
 /// The number of a CSeq (RFC 3261 20.16), at most ten digits.
-fn sequence(value: &[u8]) -> Option<&[u8]> {
-    let digits = value.iter().take(10).take_while(|byte| byte.is_ascii_digit()).count();
-    value.get(..digits).filter(|digits| !digits.is_empty())
+fn sequence(value: &[u8]) -> Option<u64> {
+    let digits = value.iter().take(10).take_while(|byte| byte.is_ascii_digit());
+    digits.fold(None, |number, digit| {
+        Some(number.unwrap_or(0) * 10 + u64::from(digit - b'0'))
+    })
 }
 
 /// The URI of a From or To, if it has one.
@@ -655,11 +694,13 @@ mod tests {
             String::from_utf8(out).unwrap(),
             concat!(
                 r#"{"@timestamp":"2025-11-28T03:04:05.250000Z","source":{"ip":"192.0.2.7","port":5060},"#,
-                r#""network":{"transport":"udp"},"event":{"kind":"event","action":"allow","id":"6928f3a1-2f-1c","#,
-                r#""reason":""},"rule":{"id":[],"version":"0123456789ab"},"policy":{"version":"ba9876543210","#,
-                r#""mode":"enforce","enforced":true},"counters":{"invite":1},"sip":{"type":"request","#,
-                r#""method":"INVITE","bytes":700,"uri":"sip:b@example.nl","call_id":"a84b4c76e66710@192.0.2.7","#,
-                r#""cseq":"314159","from":"sip:alice@example.com","to":"sip:bob@example.com;user=phone","client":"1i07_f3fca6a5f0_e0a59f1131"},"#,
+                r#""network":{"transport":"udp"},"event":{"kind":"event","action":"allow","outcome":"success","#,
+                r#""id":"6928f3a1-2f-1c"},"rule":{"version":"0123456789ab"},"policy":{"version":"ba9876543210","#,
+                r#""mode":"enforce"},"counters":{"invite":1},"ecs":{"version":"8.11.0"},"#,
+                r#""sipsieve":{"version":2,"bytes":700,"client":"1i07_f3fca6a5f0_e0a59f1131"},"#,
+                r#""sip":{"type":"request","method":"INVITE","uri":{"original":"sip:b@example.nl"},"#,
+                r#""call_id":"a84b4c76e66710@192.0.2.7","from":{"uri":{"original":"sip:alice@example.com"}},"#,
+                r#""to":{"uri":{"original":"sip:bob@example.com;user=phone"}},"cseq":{"code":314159}},"#,
                 r#""user_agent":{"original":"Example/1.0"}}"#,
                 "\n"
             )

@@ -1,6 +1,6 @@
 //! Formats counts of messages that have no record of their own, and notices about the guard itself.
 
-use super::decision::Recorder;
+use super::decision::{FORM, Recorder};
 use super::json;
 
 /// A count of messages. Times are seconds since the epoch.
@@ -40,6 +40,8 @@ impl Recorder {
         out.extend_from_slice(&self.rules);
         out.extend_from_slice(b"},");
         out.extend_from_slice(&self.policy);
+        out.extend_from_slice(b"},");
+        out.extend_from_slice(FORM);
         out.extend_from_slice(b"},\"sip\":{\"method\":");
         json::string(out, summary.method);
         out.extend_from_slice(b"}}\n");
@@ -60,6 +62,8 @@ impl Recorder {
         out.extend_from_slice(&self.rules);
         out.extend_from_slice(b"},");
         out.extend_from_slice(&self.policy);
+        out.extend_from_slice(b"},");
+        out.extend_from_slice(FORM);
         out.extend_from_slice(b"}}\n");
     }
 }

@@ -76,6 +76,7 @@ def command(policy_option: str | None, folders: tuple[Path, ...], config: Path |
         loaded = policy.load(path)
         facts["policy"] |= {"version": loaded.version, "mode": loaded.mode}
         facts["rules"]["count"] = sum(len(ruleset.load(folder).rules) for folder in checked)
+        facts["rules"]["products"] = list(loaded.detection.products)
         facts["model"] = {"use": loaded.detection.model}
         if loaded.detection.model != "off":
             facts["model"]["weights"] = opinion.version()
@@ -103,7 +104,9 @@ def command(policy_option: str | None, folders: tuple[Path, ...], config: Path |
     else:
         click.echo(
             f"{path}: good, policy {facts['policy']['version']}, mode {facts['policy']['mode']}; "
-            f"{facts['rules']['count']} rules: good; second opinion: {facts['model']['use']}"
+            f"{facts['rules']['count']} rules: good; "
+            + (f"packs: {', '.join(facts['rules']['products'])}; " if facts["rules"]["products"] else "")
+            + f"second opinion: {facts['model']['use']}"
             + (f", weights {facts['model']['weights']}" if "weights" in facts["model"] else "")
         )
         if config is not None:

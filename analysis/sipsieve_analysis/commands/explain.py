@@ -22,10 +22,12 @@ from ..operate.decisions import Reader
 from ..operate.effective import effective, text_of_address
 from ..operate.explained import facts_of, text_of
 from ..operate.frames import NoMessage, Taken, take
+from ..operate.let_pass import let_pass
 from ..operate.places import log_path, policy_path
 from ..operate.recorded import find, message_of, text_of_record
 from ..operate.rpc import RpcError
 from ..operate.running import Refused, Running
+from ..tuning.trials import ruleset_of
 
 _EXAMPLES = """\b
 Examples:
@@ -125,7 +127,7 @@ def _live(address: str, rpc: str) -> dict[str, Any] | None:
 
 def _decision(policy: policies.Policy, log: Path, identity: str, every_part: bool, as_json: bool) -> None:
     record = find(Reader(), log, identity)
-    rules = ruleset.load(own=policy.detection.rules, exceptions=policy.detection.exceptions)
+    rules = ruleset_of(policy)
     taken = message_of(record)
     today = _facts(policy, rules, taken) if taken else None
     if as_json:
@@ -152,7 +154,7 @@ def _message(
 ) -> None:
     taken = take(name, frame)
     taken = taken._replace(ip=sender or taken.ip, transport=transport or taken.transport)
-    rules = ruleset.load(own=policy.detection.rules, exceptions=policy.detection.exceptions)
+    rules = ruleset_of(policy)
     facts = _facts(policy, rules, taken)
     click.echo(json.dumps(facts) if as_json else "\n".join(text_of(facts, every_part)))
 
@@ -167,4 +169,6 @@ def _facts(policy: policies.Policy, rules: ruleset.Ruleset, taken: Taken) -> dic
     for level in (1, 2, 3):
         other = Engine(changed(policy, {"detection.paranoia": level}), rules, networks)
         levels[level] = explain(other, taken.raw, source, now).decision
-    return facts_of(explain(engine, taken.raw, source, now), levels)
+    facts = facts_of(explain(engine, taken.raw, source, now), levels)
+    facts["let_pass"] = [one._asdict() for one in let_pass(policy, rules, taken.raw, source, now)]
+    return facts

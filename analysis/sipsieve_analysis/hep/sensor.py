@@ -42,7 +42,9 @@ class Sensor:
     ) -> None:
         """`servers`: the watched servers' addresses, never banned, whose own messages are left out. `key`: what packets
         must carry, b"" for nothing. Raises `PolicyError`, `RuleError`."""
-        rules = ruleset.load(own=policy.detection.rules, exceptions=policy.detection.exceptions)
+        rules = ruleset.load(
+            own=policy.detection.rules, exceptions=policy.detection.exceptions, products=policy.detection.products
+        )
         built = revision.build(1, policy, rules, geo=geo_files.offline(policy.geo))
         mask = privacy.mask_of(policy.privacy, built.mask_key)
         # What a server lets pass is its own affair: the records say what would have been done.

@@ -103,6 +103,12 @@ def text_of(facts: Facts, every_part: bool) -> list[str]:
         for f in facts["findings"]
     ] or ["  none"]
     lines.append(f"  = {facts['score']}")
+    if facts.get("let_pass"):
+        lines += ["", "Let pass by a product's pack (detection.products)"]
+        lines += [
+            f"  {one['pack']}: {harmless(one['rule'], 64)} in {harmless(one['field'], 40)}: {one['reason']}"
+            for one in facts["let_pass"]
+        ]
     named = [Indicator(item["type"], item["value"]) for item in facts["indicators"]]
     if named:
         lines += ["", "Points at", *(f"  {item.kind}: {harmless(item.defanged, _VALUE)}" for item in named)]

@@ -62,7 +62,9 @@ def exposures(policy: Policy, software: Iterable[str]) -> list[Exposure]:
     A patch covers where a stranger's triggering message is refused, whichever rule does that. Raises `RuleError`, `PolicyError`.
     """
     detection = policy.detection
-    engine = Engine(policy, ruleset.load(own=detection.rules, exceptions=detection.exceptions))
+    engine = Engine(
+        policy, ruleset.load(own=detection.rules, exceptions=detection.exceptions, products=detection.products)
+    )
     done = set(policy.backend.fixed)
     return [one for text in software for one in _of(engine, patches.software_of(text), done)]
 

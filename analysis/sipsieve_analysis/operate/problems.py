@@ -33,7 +33,9 @@ def problems_together(path: Path) -> list[Problem]:
     """What is wrong with the rules that a good policy brings: its own files, exceptions, names of rules."""
     try:
         loaded = policy.load(path)
-        rules = ruleset.load(own=loaded.detection.rules, exceptions=loaded.detection.exceptions)
+        rules = ruleset.load(
+            own=loaded.detection.rules, exceptions=loaded.detection.exceptions, products=loaded.detection.products
+        )
         observed(loaded, rules)
         patches.active(loaded.backend.programs, loaded.backend.fixed)
         if loaded.detection.model != "off":

@@ -105,7 +105,7 @@ def ruleset_of(policy: Policy, rules: Sequence[Path] = ()) -> Ruleset:
     """The rules and exceptions of a policy. Raises `PolicyError`."""
     try:
         own = (*policy.detection.rules, *map(str, rules))
-        return rulesets.load(own=own, exceptions=policy.detection.exceptions)
+        return rulesets.load(own=own, exceptions=policy.detection.exceptions, products=policy.detection.products)
     except RuleError as error:
         raise PolicyError(str(error)) from error
 

@@ -87,6 +87,8 @@ class Detection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     model: Literal["off", "note", "scrub"] = "note"
     #: Files of own rules, read after ours, in the order given.
     rules: tuple[str, ...] = ()
+    #: Products whose peculiar header fields are no attacks: teams, 3cx, freepbx, asterisk, freeswitch, cisco, audiocodes, ims.
+    products: tuple[str, ...] = ()
     #: Files of own exceptions.
     exceptions: tuple[str, ...] = ()
 

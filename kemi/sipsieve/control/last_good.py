@@ -56,7 +56,10 @@ class Loaded(NamedTuple):
 def load(path: str) -> Loaded:
     """Policy and rules as they are written now. Raises `PolicyError` and `RuleError`."""
     loaded = policy.load(path)
-    return Loaded(loaded, ruleset.load(own=loaded.detection.rules, exceptions=loaded.detection.exceptions))
+    detection = loaded.detection
+    return Loaded(
+        loaded, ruleset.load(own=detection.rules, exceptions=detection.exceptions, products=detection.products)
+    )
 
 
 def start(path: str, kept: str, strict: bool, say: Callable[[str], object]) -> Loaded:
@@ -83,7 +86,8 @@ def keep(path: str, loaded: policy.Policy, kept: str) -> bool:
                 Path(path).read_text(),
                 [file.read_text() for file in sorted(ruleset.RULES_FOLDER.glob("*.toml"))],
                 [Path(name).read_text() for name in loaded.detection.rules],
-                [Path(name).read_text() for name in (str(ruleset.EXCEPTIONS), *loaded.detection.exceptions)],
+                [file.read_text() for file in (ruleset.EXCEPTIONS, *ruleset.pack_files(loaded.detection.products))]
+                + [Path(name).read_text() for name in loaded.detection.exceptions],
             )
         ).decode()
         whole = msgspec.json.encode(_File(_FORMAT, hashlib.sha256(content.encode()).hexdigest(), content))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from .._core import Model
-from .ruleset import RuleError
+from .rule import RuleError
 
 #: The family and rule of its findings.
 FAMILY: Final = "model"
@@ -30,6 +30,7 @@ def load(folder: Path = FOLDER) -> Model:
         raise RuleError(f"{path}: {error}. {_MEND}") from None
 
 
+@functools.cache
 def version(folder: Path = FOLDER) -> str:
     """Twelve hex digits of the weights' digest. Raises `OSError`."""
     return hashlib.sha256((folder / "weights.bin").read_bytes()).hexdigest()[:12]

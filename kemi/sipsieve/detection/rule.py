@@ -8,6 +8,10 @@ from typing import Any
 from ..model import PartKind
 
 
+class RuleError(ValueError):
+    """A rule, exception or set of weights that can't be used: names file and id, and what is wrong."""
+
+
 @dataclass(slots=True, frozen=True)
 class Rule:
     """One detection. `parts` empty: any part but `NAME` and `METHOD`; `headers` empty: any header.

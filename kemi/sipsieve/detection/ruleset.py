@@ -9,24 +9,34 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from .. import _core
 from ..model import PartKind
+from . import opinion
 from .lint import lint_rule
-from .rule import Rule
+from .rule import Rule, RuleError
 
-__all__ = ["RULES_FOLDER", "Exempt", "Rule", "RuleError", "Ruleset", "load", "load_file"]
+__all__ = [
+    "PRODUCTS_FOLDER",
+    "RULES_FOLDER",
+    "Exempt",
+    "Rule",
+    "RuleError",
+    "Ruleset",
+    "load",
+    "load_file",
+    "pack_files",
+    "products",
+]
 
 RULES_FOLDER: Final = Path(__file__).with_name("rules")
-#: Where the rules of that folder do not count.
+#: What products send that rules would take for an attack: one file of exceptions each, named like the product.
+PRODUCTS_FOLDER: Final = Path(__file__).with_name("products")
+#: Where the rules of the rules' folder do not count.
 EXCEPTIONS: Final = Path(__file__).with_name("exceptions.toml")
 #: The release of the built-in rules, apart from the engine's: it changes with them.
 RELEASE: Final[str] = msgspec.toml.decode(Path(__file__).with_name("release.toml").read_bytes())["release"]
-
-
-class RuleError(ValueError):
-    """A rule that can't be used: names file and id, and what is wrong."""
 
 
 _Cwe = Annotated[str, Meta(pattern=r"^CWE-[1-9][0-9]{0,4}$")]
@@ -71,10 +81,15 @@ class Exempt(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     reason: Annotated[str, Meta(min_length=3, max_length=200)]
     #: As in the log: `from.display_name`, `x-customer`; empty for every field.
     field: Annotated[str, Meta(max_length=128)] = ""
+    #: The product of whose pack it is; empty for the others.
+    pack: Annotated[str, Meta(pattern=r"^([a-z0-9][a-z0-9-]{0,31})?$")] = ""
 
 
 class _Exceptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     exception: tuple[Exempt, ...]
+    #: A pack's: the name for which a policy asks, and what it is for.
+    product: Annotated[str, Meta(pattern=r"^([a-z0-9][a-z0-9-]{0,31})?$")] = ""
+    about: Annotated[str, Meta(max_length=200)] = ""
 
 
 class Ruleset:
@@ -89,7 +104,8 @@ class Ruleset:
             raise RuleError("no rules")
         self.exceptions: tuple[Exempt, ...] = tuple(exceptions)
         # The same in every process: sets have another order in each.
-        content = msgspec.json.encode((self.rules, self.exceptions), order="deterministic")
+        content = msgspec.json.encode((self.rules, self.exceptions, _weights()), order="deterministic")
+        #: Of rules, exceptions and the second opinion's weights: what records carry.
         self.version: str = hashlib.sha256(content).hexdigest()[:12]
         try:
             self.core = _core.Ruleset(
@@ -102,6 +118,14 @@ class Ruleset:
     def match(self, text: bytes) -> list[Rule]:
         """The rules whose pattern is in `text`, whatever their parts; in linear time."""
         return [self.rules[index] for index in self.core.match(text)]
+
+
+def _weights() -> str:
+    # A guard that asks for no second opinion runs without the file.
+    try:
+        return opinion.version()
+    except OSError:
+        return ""
 
 
 def load_file(path: Path) -> list[Rule]:
@@ -139,15 +163,42 @@ def load_file(path: Path) -> list[Rule]:
 def load_exceptions(path: Path) -> list[Exempt]:
     """Reads one file of exceptions. Raises `RuleError`."""
     try:
-        return list(msgspec.toml.decode(path.read_bytes(), type=_Exceptions).exception)
+        decoded = msgspec.toml.decode(path.read_bytes(), type=_Exceptions)
     except OSError as error:
         raise RuleError(f"{path}: cannot be read: {error.strerror}") from error
     except (msgspec.MsgspecError, ValueError) as error:
         raise RuleError(f"{path}: {error}") from error
+    return [structs.replace(entry, pack=decoded.product) if decoded.product else entry for entry in decoded.exception]
 
 
-def load(folder: Path = RULES_FOLDER, own: Iterable[str] = (), exceptions: Iterable[str] = ()) -> Ruleset:
-    """All rule files of a folder in the order of their names, then an operator's own files and exceptions.
+def products() -> dict[str, str]:
+    """The products that have a pack, each with what its pack is for."""
+    return {
+        path.stem: msgspec.toml.decode(path.read_bytes(), type=_Exceptions).about
+        for path in sorted(PRODUCTS_FOLDER.glob("*.toml"))
+    }
+
+
+def pack_files(named: Iterable[str]) -> list[Path]:
+    """The files of these products' packs. Raises `RuleError` for a product that has none."""
+    found = []
+    for product in dict.fromkeys(named):
+        path = PRODUCTS_FOLDER / f"{product}.toml"
+        if path.parent != PRODUCTS_FOLDER or not path.is_file():
+            known = ", ".join(sorted(path.stem for path in PRODUCTS_FOLDER.glob("*.toml")))
+            raise RuleError(f"detection.products: there is no pack for {product!r}; there are: {known}")
+        found.append(path)
+    return found
+
+
+def load(
+    folder: Path = RULES_FOLDER,
+    own: Iterable[str] = (),
+    exceptions: Iterable[str] = (),
+    products: Iterable[str] = (),
+) -> Ruleset:
+    """All rule files of a folder in the order of their names, then an operator's own files and exceptions, and the packs of
+    `products`.
 
     Raises `RuleError` with the file, the rule's id and the reason.
     """
@@ -164,7 +215,7 @@ def load(folder: Path = RULES_FOLDER, own: Iterable[str] = (), exceptions: Itera
             owner[rule.id] = path
             rules.append(rule)
     exempt: list[Exempt] = []
-    for path in (*((EXCEPTIONS,) if folder == RULES_FOLDER else ()), *map(Path, exceptions)):
+    for path in (*((EXCEPTIONS,) if folder == RULES_FOLDER else ()), *pack_files(products), *map(Path, exceptions)):
         for entry in load_exceptions(path):
             if not any(fnmatchcase(rule_id, entry.rule) for rule_id in owner):
                 raise RuleError(f"{path}: {entry.rule}: no rule has this id")

@@ -1,0 +1,197 @@
+"""What 24 makes send passes at every level of paranoia, whichever packs of exceptions are on; each exception of a pack is needed."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from harness import ROOT
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "detection"))
+
+from evaluate import decide
+
+from sipsieve.config import policy
+from sipsieve.control import last_good
+from sipsieve.decision.engine import Engine
+from sipsieve.detection import opinion, ruleset
+from sipsieve.detection.ruleset import Ruleset
+from sipsieve.model import Decision, Verdict
+from sipsieve_analysis.cli import main
+
+MAKES: dict[str, dict[str, Any]] = tomllib.loads((ROOT / "tests/detection/cases/products.toml").read_text())
+PRODUCTS = ("teams", "3cx", "freepbx", "asterisk", "freeswitch", "cisco", "audiocodes", "ims")
+METHODS = [
+    "INVITE",
+    "ACK",
+    "BYE",
+    "CANCEL",
+    "REGISTER",
+    "OPTIONS",
+    "PRACK",
+    "SUBSCRIBE",
+    "NOTIFY",
+    "PUBLISH",
+    "INFO",
+    "REFER",
+    "MESSAGE",
+    "UPDATE",
+]
+BASE = ruleset.load()
+
+
+def message(make: str, method: str = "INVITE", more: Iterable[str] = (), body: tuple[str, str] | None = None) -> bytes:
+    """A request of a make, with `more` header fields; `body` is its type and text, else a session description where one is due."""
+    of = MAKES[make]
+    if body is None and method in ("INVITE", "UPDATE"):
+        lines = f"v=0|o={make} 1 1 IN IP4 192.0.2.1|s=-|c=IN IP4 192.0.2.1|t=0 0|m=audio 4000 RTP/AVP 8 101|a=rtpmap:8 PCMA/8000"
+        body = ("application/sdp", "".join(f"{line}\r\n" for line in [*lines.split("|"), *of.get("sdp", [])]))
+    kind, text = body or ("", "")
+    head = [
+        f"{method} {of['uri']} SIP/2.0",
+        "Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK0a1b2c3d;rport",
+        "Max-Forwards: 70",
+        f"From: {of['from']}",
+        f"To: {of['to']}",
+        "Call-ID: 0a1b2c3d4e5f@192.0.2.1",
+        f"CSeq: 1 {method}",
+        f"Contact: {of['contact']}",
+        *of["headers"],
+        *more,
+        *([f"Content-Type: {kind}"] if kind else []),
+        f"Content-Length: {len(text.encode())}",
+    ]
+    return ("\r\n".join(head) + "\r\n\r\n" + text).encode()
+
+
+def special(make: str) -> Iterator[bytes]:
+    """The messages of a make that need its pack."""
+    for line in MAKES[make].get("with_pack", []):
+        yield message(make, more=[line])
+    if "body_with_pack" in MAKES[make]:
+        yield message(make, "MESSAGE", body=tuple(MAKES[make]["body_with_pack"]))
+
+
+@cache
+def rules(products: tuple[str, ...]) -> Ruleset:
+    return ruleset.load(products=products)
+
+
+def touched(rules: Ruleset, paranoia: int, raw: bytes) -> Decision | None:
+    decision = decide(_engine(rules, paranoia), raw)
+    return None if decision.verdict is Verdict.ALLOW else decision
+
+
+@cache
+def _engine(rules: Ruleset, paranoia: int) -> Engine:
+    text = f"[limits]\nenabled = false\n[detection]\nparanoia = {paranoia}\ntext_bodies = true\n"
+    return Engine(policy.loads(text), rules)
+
+
+def test_there_is_a_pack_for_each_product_and_cases_of_24_makes() -> None:
+    assert set(ruleset.products()) == set(PRODUCTS)
+    assert len(MAKES) == 24
+    assert {of["pack"] for of in MAKES.values() if "pack" in of} == set(PRODUCTS)
+
+
+@pytest.mark.parametrize("products", [(), *((product,) for product in PRODUCTS), PRODUCTS], ids="+".join)
+def test_what_a_make_sends_by_itself_passes_with_each_pack_on_and_off(products: tuple[str, ...]) -> None:
+    for paranoia in (1, 3) if len(products) != 1 else (1,):
+        for make in MAKES:
+            for method in METHODS:
+                found = touched(rules(products), paranoia, message(make, method))
+                assert found is None, (make, method, paranoia, found.findings)
+
+
+@pytest.mark.parametrize("make", [make for make in MAKES if list(special(make))])
+def test_what_needs_a_pack_passes_with_it_alone(make: str) -> None:
+    pack = MAKES[make]["pack"]
+    for raw in special(make):
+        for paranoia in (1, 2, 3):
+            assert touched(BASE, paranoia, raw) is not None, raw
+            found = touched(rules((pack,)), paranoia, raw)
+            assert found is None, (paranoia, found.findings, raw)
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_each_exception_of_a_pack_is_needed(product: str) -> None:
+    whole = rules((product,))
+    raws = [raw for make, of in MAKES.items() if of.get("pack") == product for raw in special(make)]
+    for entry in whole.exceptions:
+        if entry.pack:
+            without = Ruleset(whole.rules, [other for other in whole.exceptions if other != entry])
+            assert any(touched(without, 1, raw) for raw in raws), (product, entry)
+
+
+@pytest.mark.parametrize(
+    ("product", "line"),
+    [
+        ("3cx", "Call-Info: <http://127.0.0.1:8088/ari/channels?app=x>;answer-after=0"),
+        ("freepbx", "Call-Info: <http://169.254.169.254/latest/meta-data>"),
+        ("asterisk", "X-Asterisk-Channel: $(reboot)"),
+        ("asterisk", "X-Channel: Local/200@from-internal"),
+        ("freeswitch", "X-FS-Channel: ' or 1=1--"),
+        ("freeswitch", "X-FS-Channel: {api_hangup_hook='system reboot'}100"),
+        ("teams", 'ms-diagnostics: 1;reason="\' or 1=1--"'),
+        ("audiocodes", 'ms-diagnostics: 1;reason="$(reboot)"'),
+    ],
+)
+def test_a_pack_hides_no_other_attack(product: str, line: str) -> None:
+    raw = message("cisco-phone", more=[line])
+    assert touched(BASE, 1, raw) is not None
+    assert touched(rules((product,)), 1, raw) is not None
+
+
+def test_a_product_without_a_pack_is_refused_with_the_place(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text('[detection]\nproducts = ["teems"]\n')
+    done = CliRunner().invoke(main, ["check", "--policy", str(path)])
+    assert done.exit_code == 1
+    assert f"{path}:2: detection.products: there is no pack for 'teems'; there are: 3cx, asterisk," in done.output
+    for odd in ("../rules/sql", "", "teams.toml"):
+        with pytest.raises(ruleset.RuleError, match="there is no pack for"):
+            ruleset.load(products=[odd])
+
+
+def test_check_names_the_packs_and_explain_what_one_let_pass(tmp_path: Path) -> None:
+    path, raw = tmp_path / "policy.toml", tmp_path / "message.sip"
+    path.write_text('[detection]\nproducts = ["asterisk", "teams"]\n')
+    raw.write_bytes(next(special("asterisk")))
+    done = CliRunner().invoke(main, ["check", "--policy", str(path)])
+    assert done.exit_code == 0, done.output
+    assert "packs: asterisk, teams;" in done.output
+    done = CliRunner().invoke(main, ["explain", "--policy", str(path), "--message", str(raw)])
+    assert done.exit_code == 0, done.output
+    assert "Let pass by a product's pack" in done.output
+    assert "asterisk: sip-dialplan in x-asterisk-channel[1]: names of channels" in done.output
+    assert "teams:" not in done.output
+    raw.write_bytes(message("yealink"))
+    done = CliRunner().invoke(main, ["explain", "--policy", str(path), "--message", str(raw)])
+    assert "Let pass" not in done.output
+
+
+def test_the_last_good_rules_keep_their_packs(tmp_path: Path) -> None:
+    path, kept = tmp_path / "policy.toml", tmp_path / "kept.json"
+    path.write_text('[detection]\nproducts = ["ims", "teams"]\n')
+    before = last_good.start(str(path), str(kept), False, print)
+    path.write_text("[detection]\nproducts = [1]\n")
+    after = last_good.start(str(path), str(kept), False, print)
+    assert after.broken
+    assert after.rules.version == before.rules.version
+    assert {entry.pack for entry in after.rules.exceptions} == {"", "ims", "teams"}
+
+
+def test_other_weights_or_packs_are_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = BASE.rules[:3]
+    before = Ruleset(few).version
+    assert Ruleset(few).version == before
+    assert rules(("teams",)).version != BASE.version
+    monkeypatch.setattr(opinion, "version", lambda: "0123456789ab")
+    assert Ruleset(few).version != before

@@ -195,3 +195,16 @@ def test_other_weights_or_packs_are_another_version(monkeypatch: pytest.MonkeyPa
     assert rules(("teams",)).version != BASE.version
     monkeypatch.setattr(opinion, "version", lambda: "0123456789ab")
     assert Ruleset(few).version != before
+
+
+def test_documents_of_xml_in_info_pass_where_texts_are_read_and_what_they_say_is() -> None:
+    shown = '<?xml version="1.0" encoding="utf-8"?><media_control><vc_primitive>{}</vc_primitive></media_control>'
+    kind = "application/media_control+xml"
+    said = "<to_encoder><picture_fast_update/></to_encoder>"
+    assert touched(BASE, 3, message("cisco-cucm", "INFO", body=(kind, shown.format(said)))) is None
+    for bad in ("' or 1=1--", "$(reboot)", '<x a="\' or 1=1--"/>'):
+        assert touched(BASE, 1, message("cisco-cucm", "INFO", body=(kind, shown.format(bad)))) is not None
+    page = "<script>alert(document.cookie)</script>"
+    for pretended in ("text/plain; a=/xml", "application/xhtml+xml", "text/html", "message/xml-x"):
+        assert touched(BASE, 1, message("cisco-cucm", "MESSAGE", body=(pretended, page))) is not None, pretended
+    assert touched(BASE, 1, message("cisco-cucm", "MESSAGE", body=("application/xml", "x;touch pwn`id`"))) is not None

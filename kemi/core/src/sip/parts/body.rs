@@ -45,7 +45,8 @@ impl<'a, S: Sink<'a>> Splitter<'a, S> {
             });
             return flow;
         }
-        if bodies.text && !begins && (matches!(message.method, b"MESSAGE" | b"INFO") || is_text(kind)) {
+        let of_text = matches!(message.method, b"MESSAGE" | b"INFO") && !is_markup(kind, message.body()) || is_text(kind);
+        if bodies.text && !begins && of_text {
             let field = Field {
                 header,
                 index: 0,
@@ -120,6 +121,15 @@ fn is_named(kind: &[u8], word: &[u8]) -> bool {
 fn is_multipart(kind: &[u8]) -> bool {
     kind.get(..10)
         .is_some_and(|start| start.eq_ignore_ascii_case(b"multipart/"))
+}
+
+/// Whether a body is a document of XML that nobody is shown as it stands: its media type ends so, and it begins with a tag.
+fn is_markup(kind: &[u8], body: &[u8]) -> bool {
+    let kind = kind.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+    let ends = |end: &[u8]| {
+        kind.len() > end.len() && kind[kind.len() - end.len()..].eq_ignore_ascii_case(end) && !is_named(kind, b"html")
+    };
+    (ends(b"/xml") || ends(b"+xml")) && body.trim_ascii_start().first() == Some(&b'<')
 }
 
 /// Whether a body of that content type is text for people or programs, of whatever method.

@@ -411,6 +411,9 @@ class Memory:
     def forget(self) -> None:
         """All counters begin anew."""
 
+    def sweep(self, minute: int, hour: int) -> int:
+        """Frees the counters whose window is over, and returns how many there were. `minute`, `hour`: the running windows."""
+
 # Writing; times are seconds since the epoch.
 
 @final

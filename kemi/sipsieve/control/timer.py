@@ -27,6 +27,10 @@ _EXPORT_EVERY: Final = 5
 _LOOK_EVERY: Final = 5.0
 _KEEP_EVERY: Final = 15.0
 
+#: Seconds between sweeps of the counters, and length of their longer window. Their tables tell 4,096 windows apart: without a
+#: sweep in 68 hours an old counter of a minute would be taken for one of now, and tell against whoever has its name.
+_HOUR: Final = 3600
+
 #: The htables of sipsieve.cfg in which the native ban check counts what it dropped, and reads who was seen.
 BANNED: Final = "sipsieve_banned"
 SEEN: Final = "sipsieve_seen"
@@ -84,6 +88,7 @@ class Housekeeping:
         self._banned: dict[str, int] = {}
         self._overflow = (0, 0)
         self._step = 0
+        self._swept = -1
 
     def round(self, revision: Revision, now: float, steady: float) -> None:
         """One second's work, but for the metrics. `steady`: the time of a clock that is never set."""
@@ -93,6 +98,7 @@ class Housekeeping:
         self._watch_bans(now, steady)
         self._watch_standing(revision, now, steady)
         self._watch_counts()
+        self._sweep(steady)
         self._watch_step(now, steady)
         self._take(self._switch.look(now, revision.policy.log.summary_seconds))
         self._board.journal(self._journal.written, self._journal.lost)
@@ -160,6 +166,13 @@ class Housekeeping:
         if not self._counter(KEPT):
             self._shared.memory.forget()
         self._tables.put(COUNTS, KEPT, 1)
+
+    def _sweep(self, steady: float) -> None:
+        """Frees, once an hour, the counters whose window is over."""
+        hour = int(steady) // _HOUR
+        if hour != self._swept:
+            self._shared.memory.sweep(int(steady) // WINDOW, hour)
+            self._swept = hour
 
     def _watch_step(self, now: float, steady: float) -> None:
         """Says what is left undone for strangers, and when that is over."""

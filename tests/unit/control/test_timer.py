@@ -196,7 +196,10 @@ class House:
     def shares(self, counts: dict[int, int]) -> None:
         """By window, how often sources found no counter of their own."""
         memory = SimpleNamespace(
-            shared_by=lambda window: counts.get(window, 0), forget=lambda: None, earned=self.shared.memory.earned
+            shared_by=lambda window: counts.get(window, 0),
+            forget=lambda: None,
+            earned=self.shared.memory.earned,
+            sweep=lambda minute, hour: 0,
         )
         self.shared.memory = memory  # type: ignore[assignment]
 
@@ -253,13 +256,37 @@ def test_bans_are_counted_and_a_set_clock_empties_the_counters(house: House) -> 
     house.bans["192.0.2.1"] = bans.Entry("192.0.2.1", "limit-invite", int(NOW), int(NOW) + 60).value
     house.table(COUNTS)["old"] = 9
     house.table(COUNTS)[KEPT] = 1
-    house.shared.counts.increase("old", 100)
+    house.shared.counts.increase("old", 1)
     house.round(NOW, 100)
     assert house.table(COUNTS) == {"old": 9, LIVE_BANS: 1, KEPT: 1, earned_standing.LIVE: 0}
-    assert house.shared.counts.get("old", 100) == 1
+    assert house.shared.counts.get("old", 1) == 1
     house.round(NOW + 7200, 101)
     assert house.table(COUNTS) == {LIVE_BANS: 1, KEPT: 1}
-    assert house.shared.counts.get("old", 100) == 0, "as after `htable.flush sipsieve_counts`"
+    assert house.shared.counts.get("old", 1) == 0, "as after `htable.flush sipsieve_counts`"
+
+
+def test_a_counter_of_a_minute_does_not_come_back_when_its_number_comes_round(house: House) -> None:
+    # The tables tell 4,096 windows apart: without sweeps, the same name's place would be live again 68 hours later.
+    minutes, name = 4096, "192.0.2.1:u:invite"
+    house.table(COUNTS)[KEPT] = 1
+    house.round(NOW, 6000)
+    house.shared.counts.increase(name, 100, 7)
+    assert house.shared.counts.get(name, 100 + minutes) == 7, "what the sweeps are for"
+    house.round(NOW + 60, 6060)
+    assert house.shared.counts.get(name, 101) == 7, "the window before is kept"
+    for hour in range(1, 69):
+        house.round(NOW + hour * 3600, 6000 + hour * 3600)
+    assert house.shared.counts.get(name, 100 + minutes) == 0
+    assert house.shared.counts.increase(name, 100 + minutes) == 1
+
+
+def test_the_counters_are_swept_once_an_hour(house: House) -> None:
+    swept: list[tuple[int, int]] = []
+    house.shares({})
+    house.shared.memory.sweep = lambda minute, hour: swept.append((minute, hour)) or 0  # type: ignore[method-assign,func-returns-value]
+    for steady in (3600, 3601, 7199, 7200, 7201):
+        house.round(NOW + steady, steady)
+    assert swept == [(60, 1), (120, 2)]
 
 
 def test_shared_counters_are_told_of_by_what_came_since(house: House) -> None:

@@ -13,6 +13,7 @@ use crate::engine::Seen;
 use crate::judge::counters::{Counters, Name, Shared, WINDOW};
 use crate::judge::limits::{self, Counts};
 use crate::judge::offences::Offences;
+use crate::judge::tally::HOUR;
 use crate::judge::{Ban, Judge, Scope, Verdict};
 use crate::sip::{self, Defect, Kind, dialog};
 use crate::sources::Source;
@@ -234,8 +235,7 @@ impl Trial {
         let now = entry.now;
         let window = now / WINDOW;
         if window >= self.swept + SWEEP {
-            self.tables.counters.sweep(window);
-            self.tables.together.sweep(window);
+            self.tables.sweep(window, now / HOUR);
             self.swept = window;
         }
         let place = format!("{}|{}|{}", entry.transport, entry.port, entry.ip);

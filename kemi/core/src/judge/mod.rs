@@ -10,7 +10,7 @@ pub mod policy;
 pub mod pressure;
 pub mod scoring;
 mod standing;
-mod tally;
+pub mod tally;
 pub mod unproven;
 
 use std::borrow::Cow;

@@ -479,6 +479,11 @@ impl Memory {
         self.tables.hours.forget();
     }
 
+    /// sweep(minute, hour): frees the counters whose window is over, and returns how many there were.
+    fn sweep(&self, minute: u64, hour: u64) -> usize {
+        self.tables.sweep(minute, hour)
+    }
+
     /// How many ledgers were damaged, and set aside, when this was made.
     #[getter]
     fn damaged(&self) -> usize {

@@ -60,4 +60,10 @@ impl Memory {
             }),
         })
     }
+
+    /// Frees the counters whose window is over, and returns how many there were; for the timer process. `minute` and `hour`
+    /// are the running windows of what is counted by either.
+    pub fn sweep(&self, minute: u64, hour: u64) -> usize {
+        self.counters.sweep(minute) + self.together.sweep(minute) + self.hours.sweep(hour)
+    }
 }

@@ -32,3 +32,8 @@ bench-hep: venv core ## messages a second of `sipsieve hep`, from HEP packets to
 	@$(PYTHON) bench/hep.py
 
 .PHONY: bench-hep
+
+bench-feeds: venv ## lists and countries: memory, look-ups, and messages while a million prefixes are replaced (BENCH_ARGS)
+	@$(PYTHON) bench/lists.py --json $(BENCH_OUT)/lists.json $(BENCH_ARGS)
+
+.PHONY: bench-feeds

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from sipsieve.detection import ruleset
 from sipsieve.model import Decision
 from sipsieve_analysis.operate.effective import effective, text_of_address
 from sipsieve_analysis.operate.lines import line_of
+from sipsieve_analysis.watch import words
 
 NOW = 1_800_000_000.0
 RULES = ruleset.load()
@@ -261,6 +264,33 @@ def test_record_and_tail_show_where_a_source_is_at_home(geo: Geo) -> None:
     unknown = own.networks.source("10.0.0.1", 5060, "udp")
     plain = json.loads(Recorder("0" * 12, "0" * 12, "enforce").decision(decision, request(), unknown, NOW, "1-1"))
     assert plain["source"] == {"ip": "10.0.0.1", "port": 5060}
+
+
+def test_report_and_alert_name_countries_and_operators_of_an_actor(geo: Geo, tmp_path: Path) -> None:
+    own = engine(geo, "")
+    recorder = Recorder("0" * 12, "0" * 12, "enforce")
+    lines = []
+    for number, ip in enumerate(("192.0.2.1", "192.0.2.2", "192.0.2.200", "10.9.8.7") * 5):
+        source = own.networks.source(ip, 5060, "udp")
+        raw = request("INVITE", from_='"\' or 1=1--" <sip:a@example.com>;tag=a', body=SDP)
+        decision = own.decide(raw, source, NOW, NoCounters())
+        lines.append(recorder.decision(decision, raw, source, NOW + number, f"1-{number}"))
+    log = tmp_path / "decisions.jsonl"
+    log.write_bytes(b"".join(lines))
+    told = subprocess.run(
+        [sys.executable, "-m", "sipsieve_analysis.cli", "analyze", "--json", "-q", str(log)],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert told.stdout, told.stderr
+    actors = json.loads(told.stdout)["actors"]
+    by_address = {ip: actor["homes"] for actor in actors for ip in actor["addresses"]}
+    assert "DE, AS64500 Example Networks" in by_address["192.0.2.1"]
+    assert all(home.startswith(("DE", "NL")) for homes in by_address.values() for home in homes)
+    alert = {
+        "kind": "actor", "tier": "high", "addresses": ["192.0.2.1"], "address_count": 1, "homes": by_address["192.0.2.1"],
+        "new_addresses": [], "spoofed": False, "intents": [], "why": [], "action": "", "first_seen": "", "last_seen": "", "id": "1",
+    }  # fmt: skip
+    assert "\nWhere from: DE, AS64500 Example Networks" in words.message([alert])[1]
 
 
 @pytest.mark.parametrize(

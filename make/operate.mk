@@ -1,4 +1,4 @@
-APT_PACKAGES += prometheus groff-base
+APT_PACKAGES += prometheus groff-base rsyslog
 
 man: venv ## write the man page from the commands' help
 	@$(PYTHON) -m sipsieve_analysis.manual > packaging/sipsieve.1

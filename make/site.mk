@@ -5,6 +5,12 @@ site: venv ## the documentation as a site with search, in build/site; ends with 
 
 .PHONY: site
 
+pictures: venv ## the pictures of docs/pictures anew, by Chromium, from the honeypot's week
+	@command -v chromium >/dev/null || $(MAKE) --no-print-directory deps APT_PACKAGES=chromium
+	@$(PYTHON) packaging/site/pictures.py
+
+.PHONY: pictures
+
 tour: venv ## what the commands of docs/tour.md print, put into the page anew
 	@$(PYTHON) tests/tour.py --write
 

@@ -61,6 +61,12 @@ class Page:
         """The whole page as PNG."""
         return base64.b64decode(self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"])
 
+    def window(self, height: int) -> bytes:
+        """The window as PNG, `height` pixels from where the page is scrolled to."""
+        view = self.call("Page.getLayoutMetrics")["cssVisualViewport"]
+        clip = {"x": 0, "y": view["pageY"], "width": view["clientWidth"], "height": height, "scale": 1}
+        return base64.b64decode(self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)["data"])
+
     def pdf(self) -> bytes:
         """The page as it is printed."""
         return base64.b64decode(self.call("Page.printToPDF", preferCSSPageSize=True, printBackground=False)["data"])

@@ -64,7 +64,7 @@ def _names(markdown: str, folder: Path) -> str:
         target = (folder / match[1]).resolve()
         if not target.exists():
             raise PluginError(f"{folder.name}: the link to {match[1]} leads nowhere")
-        if target.suffix == ".md" and target.is_relative_to(ROOT / "docs"):
+        if target.suffix in (".md", ".png") and target.is_relative_to(ROOT / "docs"):
             if folder == ROOT:
                 return f"]({target.relative_to(ROOT / 'docs')}{match[2] or ''})"
             return match[0]

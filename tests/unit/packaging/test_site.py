@@ -97,3 +97,14 @@ def test_the_tour_shows_what_its_commands_print() -> None:
     assert len(steps) >= 6
     for command, shown in steps:
         assert tour.output(command) == shown, f"{command}\nto show what it prints: make tour"
+
+
+def test_the_pictures_are_small_and_shown_on_the_site(site: Path) -> None:
+    pictures = sorted((ROOT / "docs/pictures").iterdir())
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in site.glob("*.html"))
+    assert pictures
+    for picture in pictures:
+        assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size < 150_000, picture
+        assert f"pictures/{picture.name}" in pages and (site / "pictures" / picture.name).exists(), picture
+    made = (ROOT / "packaging/site/pictures.py").read_text()
+    assert all(f'"{picture.name}"' in made for picture in pictures)

@@ -100,7 +100,16 @@ fn line(data: &[u8], choice: u32, excerpt_bytes: usize, raw_bytes: usize, replay
         let mut recorder = recorder(masked, excerpt_bytes, raw_bytes, replay);
         let (line, fields) = written(&mut recorder, data, choice);
         let value = read(&line);
-        for name in ["@timestamp", "source", "event", "rule", "policy", "ecs", "sipsieve", "sip"] {
+        for name in [
+            "@timestamp",
+            "source",
+            "event",
+            "rule",
+            "policy",
+            "ecs",
+            "sipsieve",
+            "sip",
+        ] {
             assert!(value.get(name).is_some(), "{name} is missing");
         }
         assert_eq!(value["sipsieve"]["bytes"], data.len());

@@ -321,7 +321,9 @@ class Reader:
         if record.sipsieve.authorization:
             # Whose they are is not on record: their user is taken for that of From, as phones have it.
             self.thin["credentials"] += 1
-            user, _, host = _safe(sip.from_.uri.original).partition(":")[2].replace('"', "_").replace("\\", "_").partition("@")
+            user, _, host = (
+                _safe(sip.from_.uri.original).partition(":")[2].replace('"', "_").replace("\\", "_").partition("@")
+            )
             credentials = f'Authorization: Digest username="{user}", realm="{host}", nonce="x"\r\n'
         if sip.method == "INVITE" and not in_dialog:
             self.thin["bodies"] += 1

@@ -45,7 +45,8 @@ class Host:
             "ansible-playbook", "-i", "localhost,", "-c", "local", "-e", f"sipsieve_package=/deb/{package}",
             *(part for value in values for part in ("-e", value)), "/ansible/site.yml", code=code,
         )  # fmt: skip
-        return {name: int(number) for name, number in re.findall(r"(\w+)=(\d+)", told.splitlines()[-2] + told)}
+        recap = told.split("PLAY RECAP", 1)[1]
+        return {name: int(number) for name, number in re.findall(r"(\w+)=(\d+)", recap)}
 
     def answer(self, call: str) -> str:
         """The status that an attack is answered with."""

@@ -13,7 +13,7 @@ use super::shape::{self, Shape};
 use super::transforms::{Stood, forms, has_openings, is_encoded, is_undecodable, names_base64};
 use super::xml;
 use crate::sip::grammar;
-use crate::sip::parts::{Bodies, MAX_SPLIT, Sink, Splitter, index_of, is_odd_inside, is_structured};
+use crate::sip::parts::{Bodies, MAX_SPLIT, Numbers, Sink, Splitter, is_odd_inside, is_structured};
 use crate::sip::{Header, Kind, Last, Message, Part, PartKind, Span, names};
 use crate::structure;
 
@@ -118,12 +118,14 @@ fn look<'a>(splitter: &mut Splitter<'a, Finder<'a, '_>>, message: &Message<'a>) 
     splitter.first_line(message)?;
     // So long that the splitter may have to leave fields whole: those in which nothing can be found are not to count then.
     let is_long = message.body_start > MAX_SPLIT;
+    let mut numbers = Numbers::default();
     for (at, header) in message.headers.iter().enumerate() {
+        let number = numbers.next(message, at);
         let odd = splitter.name(header)?;
         if is_long && !odd && splitter.sink.is_quiet(message.raw, header) {
             continue;
         }
-        splitter.value(header, index_of(message, at))?;
+        splitter.value(header, number)?;
     }
     if !message.body().is_empty() {
         splitter.sink.external(message);
@@ -357,7 +359,11 @@ impl<'a> Sink<'a> for Finder<'a, '_> {
         // Of what is longer than may still be matched only whether anything may be found is asked.
         let briefly = size + PART_COST > self.matchable;
         let search = &mut self.scratch.search;
-        let wanted = needed || self.ruleset.want(part.value, there, place, briefly, search);
+        // Held against all rules at the start.
+        let settled = (place.plain && part.header.id == names::VIA && part.kind == PartKind::Text)
+            .then(|| self.ruleset.settled.of(part.value, place.paranoia))
+            .flatten();
+        let wanted = settled.unwrap_or_else(|| needed || self.ruleset.want(part.value, there, place, briefly, search));
         let model = self.model.filter(|_| is_asked(&part, there, needed));
         if !wanted && model.is_none() {
             return ControlFlow::Continue(());
@@ -393,7 +399,7 @@ impl<'a> Sink<'a> for Finder<'a, '_> {
                 }
             }
         } else {
-            if wanted {
+            if wanted && settled.is_none() {
                 self.matched(&part, part.value, false);
             }
             alarm = model.and_then(|model| Some((model.alarm(part.value)?, Cow::Borrowed(part.value))));

@@ -13,6 +13,7 @@ pub mod register;
 pub mod rules;
 pub mod scrub;
 pub mod set;
+pub mod settled;
 pub mod shape;
 #[cfg(test)]
 mod soundness;

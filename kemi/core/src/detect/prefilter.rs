@@ -78,12 +78,14 @@ pub struct Prefilter {
 }
 
 /// Bytes that values of one form are made of: of a token or host, of lists and parameters, any; and whether those values are
-/// plain, so that no rule for code matters.
-const FORMS: [(&[u8], bool); 5] = [
+/// plain, so that no rule for code matters. Of plain lists those without digits, such as Allow, are told apart: a comma means
+/// something to a rule behind a number alone.
+const FORMS: [(&[u8], bool); 6] = [
     (b"a0.-_:@", false),
     (b"a0.-_:@ ,/;=<>[]", false),
     (b"", false),
     (b"a0.-_:@=~[]", true),
+    (b"a.-_:@=~[]/, ", true),
     (b"", true),
 ];
 

@@ -11,6 +11,7 @@ use super::pattern::Pattern;
 pub use super::prefilter::Hit;
 use super::prefilter::Prefilter;
 use super::set::Set;
+use super::settled::Settled;
 use super::shape;
 use crate::sip::{HeaderName, Part, PartKind, names};
 
@@ -93,6 +94,8 @@ pub struct Ruleset {
     groups: usize,
     /// By header field: its group.
     headers: Vec<u8>,
+    /// What every Via begins with.
+    pub settled: Settled,
     /// What no other set of rules has.
     identity: u64,
 }
@@ -296,7 +299,7 @@ impl Ruleset {
                 codeless.add(number);
             }
         }
-        Ok(Self {
+        let mut made = Self {
             literals: Prefilter::new(owned, able, |rule| codeless.has(rule)),
             forms,
             always,
@@ -305,9 +308,12 @@ impl Ruleset {
             levels,
             groups: groups.len(),
             headers,
+            settled: Settled::default(),
             identity: MADE.fetch_add(1, Ordering::Relaxed),
             rules,
-        })
+        };
+        made.settled = Settled::new(&made, levels);
+        Ok(made)
     }
 
     /// The rules that values with these kinds of bytes can be matched by, a set as long as `Set::of` makes it.
@@ -368,13 +374,15 @@ impl Ruleset {
         let known = self.able(kinds, known);
         let scope = self.scope(place.kind, place.header.id, place.paranoia);
         // Rules that are not wanted yet.
-        let mut open = 0;
-        let rules = known.iter().zip(scope).zip(&self.codeless.0).zip(&self.always.0);
-        for ((able, wanted), (((known, scope), codeless), always)) in able.0.iter_mut().zip(&mut wanted.0).zip(rules) {
-            let code = if place.plain { *codeless } else { u64::MAX };
-            *able = known & scope & code;
-            *wanted = *able & always;
-            open |= *able & !always;
+        let (mut open, code) = (0, if place.plain { 0 } else { u64::MAX });
+        // All are as long as the set of rules.
+        let (able_words, wanted_words) = (&mut able.0[..words], &mut wanted.0[..words]);
+        let (scope, codeless, always) = (&scope[..words], &self.codeless.0[..words], &self.always.0[..words]);
+        for word in 0..words {
+            let fits = known[word] & scope[word] & (codeless[word] | code);
+            able_words[word] = fits;
+            wanted_words[word] = fits & always[word];
+            open |= fits & !always[word];
         }
         if open != 0 && (!briefly || wanted.is_empty()) {
             // A plain value is searched for what matters there alone.

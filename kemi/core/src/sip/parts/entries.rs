@@ -1,6 +1,6 @@
 //! The entries of one header value.
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 use crate::sip::grammar::trimmed;
 use crate::sip::model::Span;
@@ -16,12 +16,15 @@ pub(super) struct Entries<'a> {
     separator: u8,
     count: usize,
     whole: bool,
+    /// Nothing in it could hide a separator.
+    bare: bool,
     done: bool,
 }
 
 impl<'a> Entries<'a> {
     pub(super) fn of(raw: &'a [u8], span: Span, separator: u8) -> Self {
         let whole = memchr(separator, span.of(raw)).is_none();
+        let bare = !whole && memchr2(b'"', b'<', span.of(raw)).is_none();
         Self {
             raw,
             at: span.start,
@@ -29,6 +32,7 @@ impl<'a> Entries<'a> {
             separator,
             count: 0,
             whole,
+            bare,
             done: false,
         }
     }
@@ -37,6 +41,11 @@ impl<'a> Entries<'a> {
     fn entry(&self) -> (usize, bool) {
         if self.count + 1 >= MAX_ENTRIES {
             return (self.end, false);
+        }
+        if self.bare {
+            // Behind a last separator nothing is left.
+            let rest = self.raw.get(self.at..self.end).unwrap_or_default();
+            return memchr(self.separator, rest).map_or((self.end, false), |length| (self.at + length, true));
         }
         let (mut quoted, mut angle) = (false, false);
         let mut at = self.at;

@@ -293,20 +293,36 @@ pub fn each<'a>(message: &Message<'a>, bodies: Bodies, part: impl FnMut(Part<'a>
 
 fn all<'a>(splitter: &mut Splitter<'a, impl Sink<'a>>, message: &Message<'a>, bodies: Bodies) -> Flow {
     splitter.first_line(message)?;
+    let mut numbers = Numbers::default();
     for (at, header) in message.headers.iter().enumerate() {
+        let number = numbers.next(message, at);
         splitter.name(header)?;
-        splitter.value(header, index_of(message, at))?;
+        splitter.value(header, number)?;
     }
     splitter.body(message, bodies)
 }
 
-/// Which of the header fields of its name a field is, from 0; there are 128 at the most.
-pub fn index_of(message: &Message<'_>, at: usize) -> u16 {
-    let name = message.headers[at].name;
-    message.headers[..at]
-        .iter()
-        .filter(|header| header.name.same(name))
-        .count() as u16
+/// Numbers header fields of one name, from 0; there are 128 fields at the most.
+pub struct Numbers([u16; names::COUNT]);
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self([0; names::COUNT])
+    }
+}
+
+impl Numbers {
+    /// Which of the header fields of its name the one at that place is; to be asked of each in turn.
+    pub fn next(&mut self, message: &Message<'_>, at: usize) -> u16 {
+        let name = message.headers[at].name;
+        if name.id == names::OTHER {
+            let before = message.headers[..at].iter();
+            return before.filter(|header| header.name.same(name)).count() as u16;
+        }
+        let known = &mut self.0[usize::from(name.id)];
+        *known += 1;
+        *known - 1
+    }
 }
 
 #[cfg(test)]

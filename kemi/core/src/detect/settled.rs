@@ -1,0 +1,85 @@
+//! Values that stand in nearly every message, held against all rules once, at the start.
+
+use super::kinds;
+use super::rules::{Place, Ruleset, Search};
+use crate::sip::{HeaderName, PartKind, names};
+
+/// sent-protocol as clients write it (RFC 3261 25.1, RFC 4168, RFC 7118).
+const PROTOCOLS: [&[u8]; 7] = [
+    b"SIP/2.0/UDP",
+    b"SIP/2.0/TCP",
+    b"SIP/2.0/TLS",
+    b"SIP/2.0/WS",
+    b"SIP/2.0/WSS",
+    b"SIP/2.0/SCTP",
+    b"SIP/2.0/TLS-SCTP",
+];
+
+/// Those of `PROTOCOLS` that no rule matches, wherever it is for; each with whether a search would find a rule worth a try, by
+/// level of paranoia.
+#[derive(Debug, Default)]
+pub struct Settled(Vec<(&'static [u8], Vec<bool>)>);
+
+impl Settled {
+    /// `levels`: how many levels of paranoia the rules have.
+    pub fn new(rules: &Ruleset, levels: usize) -> Self {
+        let mut search = Search::default();
+        let mut wanted = |value: &[u8], paranoia| {
+            let place = Place {
+                kind: Some(PartKind::Text),
+                header: HeaderName::known(names::VIA),
+                paranoia,
+                plain: true,
+            };
+            rules.want(value, kinds::of(value), place, false, &mut search)
+        };
+        let untouched = PROTOCOLS
+            .iter()
+            .filter(|value| !rules.rules.iter().any(|rule| rule.is_match(value)));
+        // A level has eight bits.
+        Self(
+            untouched
+                .map(|value| (*value, (0..levels).map(|level| wanted(value, level as u8)).collect()))
+                .collect(),
+        )
+    }
+
+    /// Of a plain text in a Via, where it is certain that no rule matches it: whether a search would find one worth a try, which
+    /// is what such a text counts by.
+    pub fn of(&self, value: &[u8], paranoia: u8) -> Option<bool> {
+        let (_, wanted) = self.0.iter().find(|(known, _)| *known == value)?;
+        wanted.get(usize::from(paranoia)).or(wanted.last()).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::RuleSpec;
+
+    fn ruleset(pattern: &str) -> Ruleset {
+        let spec = RuleSpec {
+            id: "a".to_owned(),
+            family: "sip".to_owned(),
+            pattern: pattern.to_owned(),
+            ..RuleSpec::default()
+        };
+        Ruleset::new(vec![spec], &[]).expect("a pattern")
+    }
+
+    #[test]
+    fn what_a_rule_matches_is_never_settled() {
+        for (pattern, udp, tcp) in [
+            ("nothing", Some(false), Some(false)),
+            ("udp!", Some(false), Some(false)),
+            ("2.0/udp$", None, Some(false)),
+            ("udpx?", None, Some(false)),
+            ("sip/.{50}", Some(true), Some(true)),
+        ] {
+            let settled = ruleset(pattern).settled;
+            let found = [b"SIP/2.0/UDP", b"SIP/2.0/TCP"].map(|value| settled.of(value, 9));
+            assert_eq!(found, [udp, tcp], "{pattern}");
+            assert_eq!(settled.of(b"SIP/2.0/udp", 1), None);
+        }
+    }
+}

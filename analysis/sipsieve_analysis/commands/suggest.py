@@ -53,8 +53,9 @@ def command(
 
     The guard's own core counts what each source had in its busiest minute. Limits are proposed that leave sources that look
     legitimate (their calls or registrations are accepted) twice the room that they needed, with entries of their own for those
-    that need more, and proven by a backtest over the same traffic: none of these is newly blocked. Where the data is too thin,
-    nothing is proposed.
+    that need more, and proven by a backtest over the same traffic: none of these is newly blocked. A switch that sends an old
+    password gets an entry too, with what to confirm first. From their calls [[destinations]] are proposed. Where the data is
+    too thin, nothing is proposed.
     """
     try:
         policy = policies.load(policy_path(policy_option))

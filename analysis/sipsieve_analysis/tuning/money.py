@@ -43,6 +43,9 @@ _RULES: Final = {
     "destination-not-allowed": ("allowed",),
 }
 
+#: Legitimate-looking sources that call out, below which nothing is known of what is usual.
+_CALLERS: Final = 5
+
 #: Calls abroad in the last third of the time that tell whether the countries of the first two thirds are all.
 _TELLING: Final = 20
 
@@ -73,8 +76,8 @@ def propose(policy: Policy, peaks: Peaks, confidence: str) -> Money:
     if confidence == "low":
         return Money("the data is too thin")
     calling = {source.ip: source.calls for source in peaks.legitimate() if source.calls}
-    if not calling:
-        return Money("no legitimate-looking source called a number out")
+    if len(calling) < _CALLERS:
+        return Money(f"{len(calling)} legitimate-looking sources called numbers out: too few, {_CALLERS} are the least")
     had = {ip: measured(calls) for ip, calls in calling.items()}
     entry, far = _common(had)
     allowed, said = _allowed([call for ip, calls in calling.items() if ip not in far for call in calls])
@@ -156,7 +159,7 @@ def applied(policy: Policy, money: Money) -> Policy:
     return msgspec.structs.replace(policy, destinations=(*policy.destinations, *entries))
 
 
-def relaxed(money: Money, refused: dict[str, set[str]], peaks: Peaks, *, whole: bool) -> None:
+def relaxed(money: Money, refused: dict[str, set[str]], *, whole: bool) -> None:
     """Takes back what refuses calls of these sources, by rule: counts get twice the room, in the end none is left."""
     for one in money.entries:
         rules = {rule for ip, mine in refused.items() if _holds(one.entry, ip, money) for rule in mine}

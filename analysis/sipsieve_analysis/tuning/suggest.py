@@ -130,22 +130,23 @@ def suggest(policy: Policy, ruleset: Ruleset, open_: Open) -> Suggestion:
     already = {ip: sorted(rules) for ip, rules in _blocked_legitimate(base).items()}
     own = {} if confidence == "low" else _own(policy, peaks, proposals, already)
     spared = {source.ip for source in peaks.forgotten() if _cidr(source.ip, policy) in own}
+    money = money_.propose(policy, peaks, confidence)
     result = base
-    proposed = policy
     for round_ in range(_ROUNDS):
-        proposed = _applied(policy, proposals, own)
-        tried = Trial(proposed, ruleset)
+        tried = Trial(money_.applied(_applied(policy, proposals, own), money), ruleset)
         result = Backtest(tried)
         result.run(open_(tried))
         worse = {ip: rules for ip, rules in _blocked_legitimate(result, spared).items() if ip not in already}
-        if not worse:
+        refused = money_.refused(result) if money.entries else {}
+        if not worse and not refused:
             break
-        for rules in worse.values():
-            _take_back(proposals, rules, whole=round_ == _ROUNDS - 2)
+        for ip, rules in worse.items():
+            # Who is only refused for where it calls needs no more of the limits.
+            if not rules or rules - refused.get(ip, set()):
+                _take_back(proposals, rules, whole=round_ == _ROUNDS - 2)
+        money_.relaxed(money, refused, whole=round_ >= _ROUNDS - 2)
     _told(proposals, result)
-    money = money_.propose(policy, peaks, confidence)
-    if money.entries:
-        proposed, result = _with_destinations(proposed, money, peaks, ruleset, open_)
+    money_.told(money, result)
     return Suggestion(
         confidence,
         why,
@@ -153,28 +154,13 @@ def suggest(policy: Policy, ruleset: Ruleset, open_: Open) -> Suggestion:
         list(own.values()),
         _exceptions(peaks),
         sorted(already.items()),
-        proposed,
+        tried.policy,
         money,
         policy.network.trusted if isinstance(policy.network, NetworkPolicy) else (),
         peaks,
         base.figures(Counter()),
         result.figures(Counter()),
     )
-
-
-def _with_destinations(
-    policy: Policy, money: Money, peaks: Peaks, ruleset: Ruleset, open_: Open
-) -> tuple[Policy, Backtest]:
-    """Proves the entries for destinations, enforced beside the limits; none refuses a legitimate-looking source in the end."""
-    for round_ in range(_ROUNDS):
-        tried = Trial(money_.applied(policy, money), ruleset)
-        result = Backtest(tried)
-        result.run(open_(tried))
-        if not (refused := money_.refused(result)):
-            break
-        money_.relaxed(money, refused, peaks, whole=round_ >= _ROUNDS - 2)
-    money_.told(money, result)
-    return tried.policy, result
 
 
 def _confidence(peaks: Peaks, thin: Counter[str]) -> tuple[str, str]:

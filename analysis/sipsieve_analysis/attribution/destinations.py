@@ -97,6 +97,21 @@ def _numbers(dear: tuple[str, ...]) -> Numbers:
     return destinations.numbers(destinations.ANYWHERE, dear)
 
 
+@functools.cache
+def dear_pattern() -> str:
+    """What matches the beginning of a dear number, written internationally without a plus: for engines that count by expressions."""
+    known = destinations.numbering()
+    prefixes = {
+        prefix
+        for name in _DEAR
+        for prefix in (
+            *known.classes[name].prefixes,
+            *(own for country in known.classes[name].countries for own in known.countries[country]),
+        )
+    }
+    return f"^(?:{'|'.join(sorted(prefixes))})"
+
+
 def dialled(asked: Table, exchanged: Table | None) -> list[Dialled]:
     """Numbers by caller; `exchanged` has the answers, where the log holds any."""
     q = asked.filter(

@@ -11,7 +11,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -77,8 +77,10 @@ class _Spent:
 class Endpoint:
     """One endpoint by its settings. Raises `SettingsError` where the key is missing."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, decode: Callable[[str], Any] = answer_.decode) -> None:
+        """`decode` makes an answer of a model's text and raises `msgspec.DecodeError` where it has another form."""
         self._settings = settings
+        self._decode = decode
         self._client: openai.OpenAI | None = None
         if not settings.offline:
             self._client = openai.OpenAI(
@@ -97,7 +99,7 @@ class Endpoint:
             self._client.close()
 
     def ask(self, conversation: list[dict[str, str]], schema: dict[str, Any], digest: str) -> Reply:
-        """The answer to a prompt in the form of `schema`; `digest` stands for both. Raises `NarrationError`."""
+        """The answer to a prompt in the form of `schema`; `digest` stands for both, "" where no answer is kept. Raises `NarrationError`."""
         kept = self._kept(digest)
         if kept is not None and (found := _load(kept)) is not None:
             return found
@@ -199,14 +201,14 @@ class Endpoint:
         if choice.finish_reason == "length":
             raise _Again(f"the answer did not fit into max_answer_tokens = {self._settings.max_answer_tokens}")
         try:
-            found = answer_.decode(choice.message.content or "")
+            found = self._decode(choice.message.content or "")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _Again(f"the answer has another form: {harmless(str(error), 120)}") from error
         cost = self._settings.cost.of(spent.asked, spent.answered)
         return Reply(found, completion.model[:120], spent.asked, spent.answered, cost)
 
     def _kept(self, digest: str) -> Path | None:
-        if not self._settings.cache:
+        if not self._settings.cache or not digest:
             return None
         what = json.dumps([self._settings.url, self._settings.model, digest, self._settings.max_answer_tokens])
         return Path(self._settings.cache) / f"{hashlib.sha256(what.encode()).hexdigest()[:32]}.json"

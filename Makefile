@@ -10,7 +10,7 @@ APT_PACKAGES := kamailio kamailio-python3-modules kamailio-extra-modules kamaili
 	kamailio-websocket-modules openssl sipsak sip-tester python3-venv
 
 # What only some commands of the analysis need; each list leaves out what the one before it pins.
-EXTRAS := $(patsubst %,analysis/requirements-%.txt,analyze narrate alerts)
+EXTRAS := $(patsubst %,analysis/requirements-%.txt,analyze narrate alerts mcp)
 
 help: ## this list
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  %-16s %s\n", $$1, $$2 }'

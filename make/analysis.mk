@@ -1,5 +1,5 @@
 # The offline analysis: what it needs beside the guard.
-APT_PACKAGES += tshark chromium kamailio-sqlite-modules iproute2 openjdk-17-jre-headless
+APT_PACKAGES += tshark chromium kamailio-sqlite-modules iproute2 default-jre-headless
 
 bench-analysis: venv ## analysis of 10^4 to 10^7 decision records beside a bare scan
 	@$(PYTHON) bench/analysis.py $(BENCH_ARGS)

@@ -30,7 +30,7 @@ INLINE: Final = ("msgspec",)
 
 
 #: Lists that are installed without each other: what two of them need stands in both, at one version.
-SIDE_BY_SIDE: Final = ("requirements-narrate", "requirements-alerts")
+SIDE_BY_SIDE: Final = ("requirements-narrate", "requirements-alerts", "requirements-mcp")
 
 #: What builds the wheels of the compiled core, for this machine and for others.
 BUILDERS: Final = ("maturin>=1.9", "ziglang>=0.13")
@@ -58,6 +58,10 @@ def needs() -> dict[Path, tuple[str, list[str]]]:
         ROOT / "analysis" / "requirements-alerts.txt": (
             "What `sipsieve watch --notify` needs beside the others.",
             project["optional-dependencies"]["alerts"],
+        ),
+        ROOT / "analysis" / "requirements-mcp.txt": (
+            "What `sipsieve mcp` needs beside the others.",
+            project["optional-dependencies"]["mcp"],
         ),
         ROOT / "packaging" / "requirements-wheels.txt": ("What `make wheels` builds with.", list(BUILDERS)),
     }

@@ -39,7 +39,10 @@ class SparkStore:
         self._events: Table | None = None
         # Spark warns of each version of pandas that it has not met.
         warnings.filterwarnings("ignore", message="PySpark does not yet", category=FutureWarning)
-        from pyspark.sql import SparkSession
+        try:
+            from pyspark.sql import SparkSession
+        except ModuleNotFoundError as error:
+            raise InputError("--engine spark needs pyspark, which is not installed; docs/fleet.md says how") from error
 
         maker = SparkSession.builder.master(master)
         for key, value in _SETTINGS.items():

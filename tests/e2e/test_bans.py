@@ -349,3 +349,38 @@ def test_a_running_servers_bans_are_a_block_list(tmp_path: Path) -> None:
     rows = {row["network"]: row for row in written["bans"]}
     assert rows["203.0.113.66/32"]["rule"] == "manual"
     assert rows["127.3.9.66/32"]["udp_only"] is True
+
+
+def test_an_agent_bans_and_lifts_where_that_is_allowed(server: Server) -> None:
+    import asyncio
+
+    from mcp import Client, StdioServerParameters
+
+    async def session() -> None:
+        started = StdioServerParameters(
+            command=str(Path(sys.executable).with_name("sipsieve")),
+            args=[
+                "mcp",
+                "--allow-changes",
+                "--rpc",
+                str(server.folder / "sipsieve_rpc.fifo"),
+                "--policy",
+                str(server.policy),
+            ],
+        )
+        async with Client(started, read_timeout_seconds=120) as client:
+
+            async def call(name: str, **arguments: str) -> Any:
+                result = await client.call_tool(name, arguments)
+                assert not result.is_error, result.content
+                return json.loads(result.content[0].text)["data"]  # type: ignore[union-attr]
+
+            await call("ban", source="203.0.113.88", time="10m", reason="ticket 4711")
+            assert [ban["source"] for ban in await call("bans") if ban["source"] == "203.0.113.88"] == ["203.0.113.88"]
+            refused = await client.call_tool("ban", {"source": "127.9.0.1"})
+            assert refused.is_error, "a trusted network"
+            assert (await call("status"))["workers"]
+            await call("unban", source="203.0.113.88")
+            assert all(ban["source"] != "203.0.113.88" for ban in await call("bans"))
+
+    asyncio.run(session())

@@ -9,7 +9,7 @@ from harness import ROOT
 
 INLINE = ROOT / "kemi" / "requirements.txt"
 TOOLS = ROOT / "analysis" / "requirements.txt"
-EXTRAS = {name: ROOT / "analysis" / f"requirements-{name}.txt" for name in ("analyze", "narrate", "alerts")}
+EXTRAS = {name: ROOT / "analysis" / f"requirements-{name}.txt" for name in ("analyze", "narrate", "alerts", "mcp")}
 WHEELS = ROOT / "packaging" / "requirements-wheels.txt"
 
 
@@ -37,6 +37,7 @@ def test_what_has_c_code_is_there_for_each_python_and_machine() -> None:
 #: Extras that `sipsieve-packages` does not install, and why there is no wheel to pin.
 OF_THE_SYSTEM = {
     "templates": "drain3 is published as source only",
+    "spark": "pyspark is published as source only, and needs the system's Java; it is pinned by hand",
     "pdf": "WeasyPrint draws with the system's Pango, which no wheel has",
 }
 

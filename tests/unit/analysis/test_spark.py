@@ -17,6 +17,9 @@ import pytest
 from harness import SITE, free_port, wait_for
 from worlds.score import make
 
+# Java is Debian's.
+pytestmark = pytest.mark.debian
+
 SIPSIEVE = SITE / "bin" / "sipsieve"
 SPARK = Path(pyspark.__file__).parent
 

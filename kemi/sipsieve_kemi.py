@@ -370,6 +370,7 @@ class Sipsieve:
             "shed_fold": live.policy.shedding.fold_percent,
             "shed_silent": live.policy.shedding.silent_percent,
             "shed_unproven": live.policy.shedding.unproven_percent,
+            "shed_strangers": live.policy.shedding.strangers_per_second,
             "prefix": f"{self._accounting.prefix}-",
             **self._board.plan,
             "get": self._get,

@@ -13,3 +13,10 @@ bench-forged: venv ## a million forged sources: shared memory and answer times
 	@$(PYTHON) bench/forged.py
 
 .PHONY: bench-forged
+
+STANDING_SECONDS ?= 20
+
+bench-standing: venv ## calls of an office, a call centre and a carrier through each flood, one try each (STANDING_SECONDS=20)
+	@$(PYTHON) bench/standing.py --seconds $(STANDING_SECONDS) --json $(FLOOD_OUT)/standing.json
+
+.PHONY: bench-standing

@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from harness import Server, exchange, free_port, peer, request, status, wait_for
+from proofs import calls, registrar
+from sipsieve_analysis.operate.running import Running
 
-POLICY = "[bans]\nseconds = [60]\n"
+POLICY = "[bans]\nseconds = [60]\nearned_minutes = 1\n"
 
 #: Each node's own address, so that the list of nodes can tell them from strangers.
 ADDRESSES = ("127.0.0.11", "127.0.0.12", "127.0.0.13")
@@ -24,13 +26,14 @@ ADDRESSES = ("127.0.0.11", "127.0.0.12", "127.0.0.13")
 class Node:
     """One server of the cluster: SIP on a port of loopback, DMQ on its own address."""
 
-    def __init__(self, folder: Path, index: int, port: int) -> None:
+    def __init__(self, folder: Path, index: int, port: int, backend: str) -> None:
         self.address = ADDRESSES[index]
         self.port = port
         others = [address for address in ADDRESSES if address != self.address]
         self.server = Server(
             folder / self.address,
             POLICY,
+            backend=backend,
             workers=2,
             environment={
                 "SIPSIEVE_DMQ": f"sip:{self.address}:{port}",
@@ -62,10 +65,16 @@ class Node:
 
 
 @pytest.fixture(scope="module")
-def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Node]]:
+def backend() -> Iterator[str]:
+    with registrar() as running:
+        yield running.uri
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory, backend: str) -> Iterator[list[Node]]:
     folder = tmp_path_factory.mktemp("cluster")
     port = free_port(ADDRESSES[0])
-    started = [Node(folder, index, port) for index in range(3)]
+    started = [Node(folder, index, port, backend) for index in range(3)]
     try:
         for node in started:
             node.server.start()
@@ -111,6 +120,23 @@ def test_a_ban_for_an_offence_spreads(nodes: list[Node]) -> None:
     for _ in range(30):
         exchange(nodes[0].server, b"INVITE sip:x SIP/2.0\r\nVia: ?\r\nX\r\n\r\n" + b"." * 40, source="127.4.3.1", seconds=0.01)  # fmt: skip
     assert everywhere(nodes, "127.4.3.1", True) < 2
+
+
+def test_standing_that_is_earned_or_lost_at_one_node_is_so_at_all(nodes: list[Node]) -> None:
+    def credit(node: Node, source: str) -> int:
+        answered = Running(str(node.server.folder / "sipsieve_rpc.fifo")).ask("source", ip=source)
+        return int(answered["standing"]["credit"])
+
+    calls(nodes[0].server, "127.4.6.1")
+    wait_for(lambda: all(credit(node, "127.4.6.1") for node in nodes), "the others heard of it", 15)
+    # Datagrams in its name ban it nowhere; over connections nobody else can have sent them.
+    garbage = b"INVITE sip:x SIP/2.0\r\nVia: ?\r\nContent-Length: 0\r\n\r\n" + b"." * 40
+    for _ in range(30):
+        exchange(nodes[1].server, garbage, source="127.4.6.1", seconds=0.01)
+    assert all(node.answers("127.4.6.1") for node in nodes)
+    for _ in range(30):
+        exchange(nodes[2].server, garbage, source="127.4.6.1", transport="tcp", seconds=0.01)
+    wait_for(lambda: not any(credit(node, "127.4.6.1") for node in nodes), "the others heard that it is lost", 15)
 
 
 def kdmq(node: Node, body: bytes, source: str, source_port: int = 0) -> None:

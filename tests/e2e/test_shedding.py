@@ -20,7 +20,8 @@ TRUSTED = "127.14.0.1"
 #: Dear to look at, so that a flood of the test's size takes its share of a second on any machine.
 DEAR = tuple(f"X-Note-{number}: ' or 1=1-- {number}; $(reboot) <script>{number}</script>" for number in range(60))
 
-#: As little as one hundredth of a second, so that a flood of the test's size is one on any machine.
+#: As little as hundredths of a second, so that a flood of the test's size is one on any machine. A message counts for two of them
+#: at the most, so on the way to four there is one in the first step, however slow the machine.
 POLICY = f"""[log]
 summary_seconds = 1
 [bans]
@@ -31,7 +32,7 @@ enabled = false
 trusted = ["{TRUSTED}"]
 [shedding]
 fold_percent = 1
-silent_percent = 2
+silent_percent = 4
 """
 
 
@@ -81,9 +82,7 @@ def test_strangers_are_counted_only_and_at_last_not_answered_and_it_ends_with_th
     own = [r for r in server.records("event") if r["source"]["ip"].startswith("127.15.")]
     assert len(own) < sent / 2, "most have no record of their own"
     counted = [r for r in server.records("metric") if r.get("source", {}).get("ip", "") != TRUSTED]
-    # A slow machine may be in the second step with its first dear message.
-    actions = {r["event"]["action"] for r in counted}
-    assert "drop" in actions and actions <= {"reject", "drop"}
+    assert {r["event"]["action"] for r in counted} == {"reject", "drop"}
 
     wait_for(lambda: shed(server)[-1]["event"]["reason"].startswith("over"), "its end is said")
     answer = exchange(server, invite(from_=HOSTILE, call_id="after-the-flood"), source="127.15.9.9")

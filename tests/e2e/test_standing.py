@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from backend import Backend
-from harness import Server, exchange, free_port, invite, request, status, wait_for
+from harness import ROOT, Server, exchange, free_port, invite, request, status, wait_for
 from proofs import calls, registers, registrar
 from sipsieve.abuse import earned_standing
 from sipsieve.posix import kept_text
@@ -152,3 +152,19 @@ def test_what_is_damaged_is_set_aside_and_stops_nothing(tmp_path: Path) -> None:
         assert standing(server, "127.21.2.1")["credit"] == standing(server, "127.21.2.0")["credit"] == 0
         assert "standing could not be restored (its checksum is wrong)" in server.text()
     assert kept.with_name("standing.json.damaged").read_bytes() == content
+
+
+def test_calls_of_who_has_standing_succeed_at_their_one_try_through_floods(tmp_path: Path) -> None:
+    """The short form of `make bench-standing`: an office of 30 phones, a call centre and a carrier."""
+    figures = tmp_path / "standing.json"
+    done = subprocess.run(
+        [sys.executable, "bench/standing.py", "--seconds", "3", "--rate", "3000", "--json", str(figures),
+         "--only", "garbage", "--only", "forged", "--only", "in their name"],
+        cwd=ROOT, capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(figures.read_text())
+    assert list(found) == ["none", "garbage", "forged", "in their name"]
+    for kind, ends in found.items():
+        assert {who: set(codes) for who, codes in ends.items()} == {who: {"200"} for who in ends}, kind
+        assert len(ends) == 3 and sum(ends["office of 30 phones"].values()) >= 30

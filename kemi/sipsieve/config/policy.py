@@ -234,6 +234,7 @@ class Shedding(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     fold_percent: Annotated[int, Meta(ge=0, le=100)] = 25
     silent_percent: Annotated[int, Meta(ge=0, le=100)] = 50
     unproven_percent: Annotated[int, Meta(ge=0, le=100)] = 0
+    strangers_per_second: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
 
 
 class Failure(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

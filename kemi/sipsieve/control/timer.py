@@ -41,7 +41,7 @@ _SHEDDING: Final = (
     "over: every refused message has its record and its answer again",
     "refusing strangers takes much of a worker's time: what is refused of them is only counted",
     "refusing strangers takes most of a worker's time: what is refused of them is only counted, and not answered",
-    "refusing strangers takes nearly all of a worker's time: what they start unproven is neither looked at nor let through",
+    "too many strangers, or refusing them takes nearly all of a worker's time: what they start unproven is neither looked at nor let through",
 )
 
 

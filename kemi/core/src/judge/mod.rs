@@ -548,11 +548,15 @@ impl Judge {
         let mut excess = None;
         if seen.message.kind == Kind::Request {
             credentials::offered(seen, source, now, counters);
-            let (limit, count, over) = limits.request(seen, in_dialog, source, now, counters);
-            if count > 0 {
-                decision.counts.push((limit, count));
+            // What is refused for itself uses up no calls of a customer in whose name somebody else may have sent it.
+            let uses_none = decision.verdict.ends() && decision.enforced && self.is_spared(source, now, counters);
+            if !uses_none {
+                let (limit, count, over) = limits.request(seen, in_dialog, source, now, counters);
+                if count > 0 {
+                    decision.counts.push((limit, count));
+                }
+                excess = over;
             }
-            excess = over;
         }
         // A rule that is only watched counts for nothing; a policy or network that is only watched counts as it would, so
         // that the log shows what would have followed.

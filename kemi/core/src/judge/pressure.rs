@@ -20,6 +20,8 @@ pub struct Thresholds {
     pub fold: u8,
     pub silent: u8,
     pub unproven: u8,
+    /// Messages of strangers in a second from which on the last step holds; 0: any number.
+    pub strangers: u32,
 }
 
 /// One process's time, by the second.
@@ -30,6 +32,9 @@ pub struct Pressure {
     /// Seconds spent in that one, and in the one before it.
     spent: f64,
     before: f64,
+    /// Messages of strangers in that second, and in the one before it.
+    met: u32,
+    met_before: u32,
 }
 
 /// The longest that one message is taken for: whoever stops a process, or sets its clock, does not make it shed.
@@ -42,12 +47,19 @@ impl Pressure {
         self.spent += seconds.clamp(0.0, MOST);
     }
 
+    /// Counts a message of a stranger.
+    pub fn meet(&mut self, second: u64) {
+        self.turn(second);
+        self.met = self.met.saturating_add(1);
+    }
+
     /// What holds now. It goes up within a second, and down with the first quiet one.
     pub fn step(&mut self, second: u64, thresholds: Thresholds) -> Step {
         self.turn(second);
         let share = self.spent.max(self.before) * 100.0;
         let over = |percent: u8| percent > 0 && share >= f64::from(percent);
-        if over(thresholds.unproven) {
+        let crowded = thresholds.strangers > 0 && self.met.max(self.met_before) > thresholds.strangers;
+        if crowded || over(thresholds.unproven) {
             Step::Unproven
         } else if over(thresholds.silent) {
             Step::Silent
@@ -60,8 +72,10 @@ impl Pressure {
 
     fn turn(&mut self, second: u64) {
         if second != self.second {
-            self.before = if second == self.second + 1 { self.spent } else { 0.0 };
-            self.spent = 0.0;
+            let follows = second == self.second + 1;
+            self.before = if follows { self.spent } else { 0.0 };
+            self.met_before = if follows { self.met } else { 0 };
+            (self.spent, self.met) = (0.0, 0);
             self.second = second;
         }
     }
@@ -75,6 +89,7 @@ mod tests {
         fold: 25,
         silent: 50,
         unproven: 80,
+        strangers: 0,
     };
 
     #[test]
@@ -102,7 +117,24 @@ mod tests {
         fold: 0,
         silent: 0,
         unproven: 0,
+        strangers: 0,
     };
+
+    #[test]
+    fn too_many_strangers_are_turned_away_until_a_second_with_fewer() {
+        let at = Thresholds { strangers: 10, ..NEVER };
+        let mut pressure = Pressure::default();
+        (0..10).for_each(|_| pressure.meet(7));
+        assert_eq!(
+            (pressure.step(7, at), pressure.step(7, NEVER)),
+            (Step::Full, Step::Full)
+        );
+        pressure.meet(7);
+        assert_eq!(
+            [7, 8, 9].map(|second| pressure.step(second, at)),
+            [Step::Unproven, Step::Unproven, Step::Full]
+        );
+    }
 
     #[test]
     fn a_clock_that_is_set_and_a_threshold_of_zero_shed_nothing() {

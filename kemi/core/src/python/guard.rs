@@ -161,6 +161,7 @@ impl Guard {
                 fold: of("shed_fold")?.extract()?,
                 silent: of("shed_silent")?.extract()?,
                 unproven: of("shed_unproven")?.extract()?,
+                strangers: of("shed_strangers")?.extract()?,
             },
             work: RefCell::default(),
         })
@@ -380,7 +381,11 @@ impl Guard {
             },
         };
         // Asked before the look, which is what this step saves.
-        if self.shed.unproven > 0 && !unparsable && pressure.step(now, self.shed) == Step::Unproven {
+        if self.shed.strangers > 0 && !source.trusted && !self.judge.has_earned(source, now, &counters) {
+            pressure.meet(now);
+        }
+        let may_turn_away = self.shed.unproven > 0 || self.shed.strangers > 0;
+        if may_turn_away && !unparsable && pressure.step(now, self.shed) == Step::Unproven {
             let message = crate::sip::parse(raw);
             if let Some(decision) = self.judge.unproven(&message, source, now, &counters) {
                 *odd += 1;

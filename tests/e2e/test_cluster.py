@@ -127,16 +127,16 @@ def test_standing_that_is_earned_or_lost_at_one_node_is_so_at_all(nodes: list[No
         answered = Running(str(node.server.folder / "sipsieve_rpc.fifo")).ask("source", ip=source)
         return int(answered["standing"]["credit"])
 
-    calls(nodes[0].server, "127.4.6.1")
-    wait_for(lambda: all(credit(node, "127.4.6.1") for node in nodes), "the others heard of it", 15)
+    calls(nodes[0].server, "127.4.8.1")
+    wait_for(lambda: all(credit(node, "127.4.8.1") for node in nodes), "the others heard of it", 15)
     # Datagrams in its name ban it nowhere; over connections nobody else can have sent them.
     garbage = b"INVITE sip:x SIP/2.0\r\nVia: ?\r\nContent-Length: 0\r\n\r\n" + b"." * 40
     for _ in range(30):
-        exchange(nodes[1].server, garbage, source="127.4.6.1", seconds=0.01)
-    assert all(node.answers("127.4.6.1") for node in nodes)
+        exchange(nodes[1].server, garbage, source="127.4.8.1", seconds=0.01)
+    assert all(node.answers("127.4.8.1") for node in nodes)
     for _ in range(30):
-        exchange(nodes[2].server, garbage, source="127.4.6.1", transport="tcp", seconds=0.01)
-    wait_for(lambda: not any(credit(node, "127.4.6.1") for node in nodes), "the others heard that it is lost", 15)
+        exchange(nodes[2].server, garbage, source="127.4.8.1", transport="tcp", seconds=0.01)
+    wait_for(lambda: not any(credit(node, "127.4.8.1") for node in nodes), "the others heard that it is lost", 15)
 
 
 def kdmq(node: Node, body: bytes, source: str, source_port: int = 0) -> None:

@@ -101,6 +101,9 @@ def _source(made: dict[str, Any], record: Record, ours: dict[str, Any]) -> None:
             made["related"] = {"ip": [ip]}
     if "port" in source:
         made.setdefault("source", {})["port"] = source["port"]
+    # The record's own names are ECS's.
+    if home := {name: source[name] for name in ("geo", "as") if name in source}:
+        made.setdefault("source", {}).update(home)
     transport = (record.get("network") or {}).get("transport")
     if transport is not None:
         network["transport"] = _TRANSPORTS.get(transport, "tcp")
@@ -224,7 +227,7 @@ def from_ecs(made: dict[str, Any]) -> Record:
         rule = dict(ours.get("rule", {}))
     else:
         source = made.get("source", {})
-        record["source"] = {"ip": source.get("address")} | ({"port": source["port"]} if "port" in source else {})
+        record["source"] = {"ip": source.get("address")} | {n: source[n] for n in ("port", "geo", "as") if n in source}
         if ours.get("rules"):
             rule["id"] = ours["rules"]
         if kind == "event":

@@ -266,6 +266,16 @@ def test_the_way_back_gives_the_same_record() -> None:
         assert ecs.from_ecs(json.loads(json.dumps(ecs.to_ecs(record)))) == record
 
 
+def test_country_and_operator_stand_where_ecs_has_them() -> None:
+    home = {"geo": {"country_iso_code": "NL"}, "as": {"number": 64500, "organization": {"name": "Example Networks"}}}
+    record = one(source=home)
+    made = ecs.to_ecs(record)
+    assert refused(made) == [] and {name: made["source"][name] for name in home} == home
+    published = dict(flat({"source": made["source"]}))
+    assert set(published) <= set(PUBLISHED["ecs"]), published
+    assert ecs.from_ecs(json.loads(json.dumps(made))) == record
+
+
 def one(**changes: Any) -> dict[str, Any]:
     record = next(
         forms.upgrade(json.loads(line)) for line in CASE if b'"findings"' in line and b'"type":"request"' in line

@@ -129,15 +129,14 @@ impl<'a, S: Sink<'a>> Splitter<'a, S> {
                 return GO_ON;
             }
             let bracketed = start > 0 && raw[start - 1] == b'<' && end < raw.len();
-            // No URI, so the brackets may belong to it: markup.
-            let span = if bracketed && !begins_uri(&raw[start..end]) {
-                Span {
+            if bracketed && !begins_uri(&raw[start..end]) {
+                // No URI, so the brackets may belong to it: markup. Who takes a URI out of them is shown the rest.
+                let markup = Span {
                     start: start - 1,
                     end: end + 1,
-                }
-            } else {
-                span
-            };
+                };
+                self.give(PartKind::Text, field, header, markup, false)?;
+            }
             return self.give(PartKind::Text, field, header, span, false);
         };
         let mut position = colon + 1;

@@ -45,7 +45,8 @@ impl<'a, S: Sink<'a>> Splitter<'a, S> {
             });
             return flow;
         }
-        let of_text = matches!(message.method, b"MESSAGE" | b"INFO") && !is_markup(kind, message.body()) || is_text(kind);
+        let of_text =
+            matches!(message.method, b"MESSAGE" | b"INFO") && !is_markup(kind, message.body()) || is_text(kind);
         if bodies.text && !begins && of_text {
             let field = Field {
                 header,

@@ -56,8 +56,9 @@ class Host:
 @pytest.fixture(scope="module")
 def host() -> Iterator[Host]:
     name = f"sipsieve-ansible-{os.getpid()}"
+    # Without systemd it is start-stop-daemon that stops Kamailio: it looks which program a process of another user runs.
     subprocess.run(
-        ["docker", "run", "-d", "--rm", "--name", name, "-v", f"{ROOT}/packaging/ansible:/ansible:ro", "-v", f"{ROOT}/build/deb:/deb:ro", IMAGE],
+        ["docker", "run", "-d", "--rm", "--cap-add", "SYS_PTRACE", "--name", name, "-v", f"{ROOT}/packaging/ansible:/ansible:ro", "-v", f"{ROOT}/build/deb:/deb:ro", IMAGE],
         check=True, capture_output=True,
     )  # fmt: skip
     try:

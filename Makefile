@@ -47,7 +47,7 @@ lint: venv core-lint ## ruff and mypy, and the like for Rust
 
 test: lint core-test ## everything, against the real thing
 	@mkdir -p build
-	@$(PYTHON) -m pytest --junitxml=build/junit-test.xml
+	@$(PYTHON) -m pytest -m "not fleet" --junitxml=build/junit-test.xml
 
 # Built, or fetched, they are there: a minute, and no Kamailio. What takes longer, or other compilers, is left to `test`.
 UNIT_LEFT_OUT := tests/unit/decision/test_fuzz.py tests/unit/core/test_mutations.py tests/unit/analysis/test_backtest.py \

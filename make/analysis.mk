@@ -13,4 +13,8 @@ worlds: venv ## grouping, intents and campaigns over 20 labelled worlds and 4 ne
 bench-fleet: venv ## an archive of 10^5 to 10^7 records on DuckDB and on Spark: cost per record, memory, the same report
 	@$(PYTHON) bench/fleet.py $(BENCH_ARGS)
 
-.PHONY: bench-fleet
+fleet-test: venv ## `analyze --engine spark` on a cluster of a master and two workers: byte for byte what DuckDB says
+	@mkdir -p build
+	@$(PYTHON) -m pytest -m fleet --junitxml=build/junit-fleet.xml tests/unit/analysis/test_spark.py
+
+.PHONY: bench-fleet fleet-test

@@ -17,8 +17,8 @@ import pytest
 from harness import SITE, free_port, wait_for
 from worlds.score import make
 
-# Java is Debian's.
-pytestmark = pytest.mark.debian
+# Java is Debian's, and a cluster takes a minute: `make fleet-test`.
+pytestmark = [pytest.mark.debian, pytest.mark.fleet]
 
 SIPSIEVE = SITE / "bin" / "sipsieve"
 SPARK = Path(pyspark.__file__).parent

@@ -1,6 +1,7 @@
 //! What holds for whatever a record is made of: one line of printable ASCII, JSON, bounded, no secret, no number unmasked.
 
 use sipsieve_core::detect::Scratch;
+use sipsieve_core::geo::Place;
 use sipsieve_core::record::{Ban, Decision, Finding, Mask, Recorder, Settings};
 
 use crate::detect::ENGINES;
@@ -58,6 +59,12 @@ fn written(recorder: &mut Recorder, data: &[u8], choice: u32) -> (Vec<u8>, usize
         .collect();
     let fields: usize = findings.iter().map(|finding| finding.field.len()).sum();
     let mut line = Vec::new();
+    // Of a source with a home now and then.
+    let place = Place {
+        country: (choice & 16 > 0).then_some(*b"NL"),
+        asn: choice,
+        organization: (choice & 8 > 0).then(|| "Example Networks".into()),
+    };
     recorder.decision(
         &mut line,
         &Decision {
@@ -66,6 +73,7 @@ fn written(recorder: &mut Recorder, data: &[u8], choice: u32) -> (Vec<u8>, usize
             ip: "192.0.2.7",
             port: 5060,
             transport: "udp",
+            place: &place,
             action: "reject",
             id: "start-1-",
             number: Some(choice.into()),

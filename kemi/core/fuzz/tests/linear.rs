@@ -3,6 +3,7 @@
 use std::hint::black_box;
 
 use sipsieve_core::detect::Scratch;
+use sipsieve_core::geo::Place;
 use sipsieve_core::record::{Decision, Recorder, Settings};
 use sipsieve_core_fuzz::detect::ENGINES;
 use sipsieve_core_fuzz::processor_time;
@@ -72,6 +73,7 @@ fn cost(raw: &[u8]) -> f64 {
         recorder.decision(
             &mut line,
             &Decision {
+                place: &Place::default(),
                 now: 1.0,
                 steady: Some(1),
                 ip: "192.0.2.7",

@@ -16,6 +16,7 @@ import pytest
 
 from browser import Page, chromium
 from harness import ROOT, SITE
+from sipsieve_analysis.operate.forms import upgrade
 
 SIPSIEVE = SITE / "bin" / "sipsieve"
 CASE = ROOT / "tests" / "fixtures" / "case"
@@ -154,7 +155,7 @@ def test_the_case_gets_the_cases_recommendations(report: dict[str, Any]) -> None
 def test_before_and_after_are_the_logs_own_decisions(report: dict[str, Any]) -> None:
     import bz2
 
-    records = [json.loads(line) for line in bz2.open(CASE / "decisions.jsonl.bz2")]
+    records = [upgrade(json.loads(line)) for line in bz2.open(CASE / "decisions.jsonl.bz2")]
     for actor in report["actors"][:4]:
         mine = [r for r in records if r["source"]["ip"] in actor["addresses"] and r["sip"].get("type") != "response"]
         through = [r for r in mine if r["event"]["action"] in ("allow", "scrub")]

@@ -26,7 +26,7 @@ ADDRESSES = ("127.0.0.11", "127.0.0.12", "127.0.0.13")
 class Node:
     """One server of the cluster: SIP on a port of loopback, DMQ on its own address."""
 
-    def __init__(self, folder: Path, index: int, port: int, backend: str) -> None:
+    def __init__(self, folder: Path, index: int, port: int, backend: str = "none") -> None:
         self.address = ADDRESSES[index]
         self.port = port
         others = [address for address in ADDRESSES if address != self.address]

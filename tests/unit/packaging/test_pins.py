@@ -57,7 +57,9 @@ def test_the_notices_name_each_package() -> None:
     notice = (ROOT / "NOTICE").read_text()
     # The table of crates is another test's.
     named = set(re.findall(r"^\| ([a-z0-9-]+) *\|[^|]*\|[^|]*\|$", notice, re.M)) - {"package"}
-    assert named == {name for path in (INLINE, TOOLS, *EXTRAS.values()) for name in pins(path.read_text())}
+    spark = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "analysis" / "requirements-spark.txt").read_text(), re.M))
+    assert spark
+    assert named == spark | {name for path in (INLINE, TOOLS, *EXTRAS.values()) for name in pins(path.read_text())}
 
 
 def test_the_notices_name_each_crate_at_its_version() -> None:

@@ -3,13 +3,16 @@ QUICK ?=
 BENCH_OUT ?= build/bench
 CHART ?= $(BENCH_OUT)/cost.svg
 
-bench: bench-mix bench-cost bench-worst ## what a message costs: realistic ones side by side, one client's, and the worst (QUICK=1 is shorter)
+bench: bench-mix bench-cost bench-worst bench-calls bench-feeds ## what a message costs: realistic ones side by side, one client's, the worst, accounts and destinations, lists (QUICK=1 is shorter)
 
 bench-cost: venv ## CPU per message, side by side with bare Kamailio and the C modules (QUICK=1 is shorter)
 	@$(PYTHON) bench/run.py $(if $(QUICK),--quick) --json $(BENCH_OUT)/cost.json --chart $(CHART)
 
 bench-mix: venv ## CPU per message of realistic and of hostile traffic, beside bare Kamailio and the C modules (QUICK=1, BENCH_ARGS)
 	@$(SUDO) $(PYTHON) bench/realistic.py $(if $(QUICK),--quick) --json $(BENCH_OUT)/mix.json $(BENCH_ARGS)
+
+bench-calls: toolchain ## what destinations, accounts and standing add to a decision, in turns in one run
+	@$(cargo) "$$cargo" bench --quiet --locked --bench calls -- all
 
 # Another machine may need another limit: LIMIT=2000.
 LIMIT ?= 1000
@@ -26,7 +29,7 @@ MESSAGES ?= 5000000
 soak: venv ## memory of a worker over MESSAGES messages: fails where it grows
 	@$(PYTHON) bench/soak.py --messages $(MESSAGES)
 
-.PHONY: bench bench-mix bench-cost bench-worst bench-search soak
+.PHONY: bench bench-mix bench-cost bench-worst bench-calls bench-search soak
 
 bench-hep: venv core ## messages a second of `sipsieve hep`, from HEP packets to records on disk
 	@$(PYTHON) bench/hep.py

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import re
@@ -62,11 +63,13 @@ DEAR = request("OPTIONS", headers=("a:b",) * 12_900)
 #: Megabytes of private memory, half of what is usual.
 PRIVATE = "4"
 
-#: Who has calls open that nobody answers, until shared memory is used up; and how long that may trouble others: Kamailio
-#: gives such a call up after ten seconds (kamailio.cfg's `fr_timer`), and what it held after five more.
+#: Who has calls open that nobody answers, until shared memory is used up, once in so many seconds. That troubles others until
+#: so many bytes are free again: Kamailio gives such a call up after ten seconds (kamailio.cfg's `fr_timer`), and what it held
+#: after five more.
 HOARDER = "127.12.0.4"
 HOARDED = tuple(f"X-Pad-{number}: {'x' * 400}" for number in range(100))
-SHORTAGE = 30.0
+HOARDS_EVERY = 60.0
+PLENTY = 16 << 20
 
 #: Ever new sources: more in a minute than the policy's `capacity` has places for.
 CROWD = "127.{}.{}.{}"
@@ -106,7 +109,8 @@ class Chaos:
         self.sent: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
         self.restarts: list[float] = []
-        self.shortages: list[float] = []
+        #: From when to when.
+        self.shortages: list[tuple[float, float]] = []
         self.began = time.monotonic()
         #: When each action was last done, the latest last.
         self.last: dict[str, float] = {}
@@ -121,8 +125,8 @@ class Chaos:
         #: Messages of each source on record in logs that were put away, so that hours fit on the disk.
         self.put_away: Counter[str] = Counter()
         self.clock_file = folder / "clock"
-        self.server: Server
-        self.neighbour: Server
+        self.server: Tolerant
+        self.neighbour: Tolerant
 
     def restart(self) -> None:
         """What systemd does where a process was killed."""
@@ -216,9 +220,9 @@ class Chaos:
     def hoard(self) -> None:
         """Uses up shared memory by calls that are left open; at most once in a while, so that it comes back between."""
         now = time.monotonic()
-        if self.shortages and now - self.shortages[-1] < SHORTAGE:
+        if self.shortages and now - self.shortages[-1][0] < HOARDS_EVERY:
             return
-        self.shortages.append(now)
+        self.shortages.append((now, math.inf))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock, suppress(RpcError, OSError):
             sock.bind((HOARDER, 0))
             sock.settimeout(0.2)
@@ -229,12 +233,21 @@ class Chaos:
                 # Not more at once than a socket holds, and until one can't be taken: Kamailio refuses that itself.
                 if not number % 20:
                     self.over.wait(0.01)
-                    free = int(rpc_of(self.server).call("core.shmmem")["free"])
-                    free = free if free < 1 << 63 else 0
-                    self.least = min(self.least, free)
-                    if free < 1 << 20:
+                    if self.free() < 1 << 20:
                         break
-        self.shortages.append(time.monotonic())
+
+    def free(self) -> int:
+        """Bytes of shared memory that are left. Kamailio 6.0 tells of a little less than nothing as of 2^64 less that."""
+        told = int(rpc_of(self.server).call("core.shmmem")["free"])
+        self.least = min(self.least, told if told < 1 << 63 else 0)
+        return told if told < 1 << 63 else 0
+
+    def look_at_memory(self) -> None:
+        """Ends the shortage once there is plenty again: from then on every call counts."""
+        if self.shortages and self.shortages[-1][1] == math.inf:
+            with suppress(RpcError):
+                if self.free() > PLENTY:
+                    self.shortages[-1] = (self.shortages[-1][0], time.monotonic())
 
     def crowd(self) -> None:
         """More sources than there are places to count them in."""
@@ -286,7 +299,7 @@ class Chaos:
             ended = time.monotonic()
             self.over.wait(PAUSE)
             near = any(began - AROUND < moment < ended + AROUND for moment in self.restarts)
-            short = any(moment < ended and began < moment + SHORTAGE for moment in self.shortages)
+            short = any(first < ended and began < last for first, last in list(self.shortages))
             if short and code in (0, 408, 500):
                 # Kamailio has no memory to forward it with, or to take the answer with.
                 self.short += 1
@@ -300,7 +313,7 @@ class Chaos:
     def lately(self, moment: float) -> str:
         """What was done before that moment, for whoever looks for a cause."""
         last = [
-            f"{name} {moment - at:.1f} s" for name, at in list(self.last.items()) if 0 <= moment - at < SHORTAGE * 2
+            f"{name} {moment - at:.1f} s" for name, at in list(self.last.items()) if 0 <= moment - at < HOARDS_EVERY
         ]
         return f"second {moment - self.began:.0f}, after {', '.join(last)}"
 
@@ -427,6 +440,7 @@ class Chaos:
         action()
         self.done[action.__name__] += 1
         self.over.wait(self.random.uniform(0.2, 1.5))
+        self.look_at_memory()
         if not self.server.alive():
             self.broken.append(f"the server ended by itself after {action.__name__}")
             self.restart()

@@ -1,6 +1,6 @@
 //! What looking at ordinary messages costs: `cargo bench --bench mix -- RULES MESSAGES [ROUNDS]`.
 //!
-//! RULES is what `python -m sipsieve.ruleset` prints, MESSAGES what `bench/messages.py` writes: each message behind its length,
+//! RULES and MESSAGES are what `bench/messages.py` writes: the rules, a line each, and each message behind its length,
 //! four bytes, the lowest first. Under `valgrind --tool=callgrind` the first round is what a worker's first messages cost.
 
 use std::hint::black_box;

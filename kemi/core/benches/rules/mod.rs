@@ -1,4 +1,4 @@
-//! Rules as `python -m sipsieve.ruleset` prints them.
+//! Rules as `bench/messages.py` writes them.
 
 use sipsieve_core::detect::RuleSpec;
 

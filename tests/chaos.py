@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from backend import Backend, answer
 from chaos_surroundings import Tolerant, hears, kept_bans, membership, rpc_of, severed
-from harness import SDP, Server, invite, request, status
+from harness import SDP, invite, request, status
 from sipsieve_analysis.operate.rpc import RpcError
 from sipsieve_analysis.operate.running import Running
 

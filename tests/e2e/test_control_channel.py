@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from harness import SITE, Server, exchange, invite, status
+from harness import Server, exchange, invite, sipsieve, status
 from sipsieve_analysis.operate.rpc import Rpc, RpcError
 
 HOSTILE = '"\' or 1=1--" <sip:mallory@example.com>;tag=1'
@@ -40,14 +39,6 @@ def poison(server: Server, half: bytes) -> None:
         os.write(descriptor, half)
     finally:
         os.close(descriptor)
-
-
-def sipsieve(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(SITE / "bin" / "sipsieve"), *arguments],
-        capture_output=True, text=True, timeout=30, check=False,
-        env={"PATH": "/usr/bin:/bin", "SIPSIEVE_RPC": str(fifo(server))},
-    )  # fmt: skip
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from harness import SITE, Server, exchange, request, status, wait_for
+from harness import Server, exchange, request, sipsieve, status, wait_for
 
 POLICY = """
 [limits]
@@ -161,14 +161,6 @@ def server(
     with Server(folder, text, workers=2) as running:
         wait_for(lambda: all(row["age"] is not None for row in feeds(running)), "the lists")
         yield running
-
-
-def sipsieve(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(SITE / "bin" / "sipsieve"), *arguments],
-        capture_output=True, text=True, timeout=60, check=False,
-        env={"PATH": "/usr/bin:/bin", "SIPSIEVE_RPC": str(server.folder / "sipsieve_rpc.fifo")},
-    )  # fmt: skip
 
 
 def feeds(server: Server) -> list[dict[str, Any]]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from harness import SITE, Server, exchange, request, status
+from harness import Server, exchange, request, sipsieve, status
 from mmdb import written
 
 POLICY = """
@@ -58,14 +57,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     )
     with Server(folder, POLICY.format(folder=folder), workers=2) as running:
         yield running
-
-
-def sipsieve(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(SITE / "bin" / "sipsieve"), *arguments],
-        capture_output=True, text=True, timeout=60, check=False,
-        env={"PATH": "/usr/bin:/bin", "SIPSIEVE_RPC": str(server.folder / "sipsieve_rpc.fifo")},
-    )  # fmt: skip
 
 
 def answered(server: Server, source: str) -> int:

@@ -196,6 +196,9 @@ fn main() {
         }
     }
     for (name, least_of) in names.iter().zip(least) {
-        println!("{name:<14}{least_of:>8.2} µs a round of three requests{:>8.2}", least_of / least[0]);
+        println!(
+            "{name:<14}{least_of:>8.2} µs a round of three requests{:>8.2}",
+            least_of / least[0]
+        );
     }
 }

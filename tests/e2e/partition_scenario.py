@@ -28,6 +28,9 @@ CUT = f"""table inet cut {{
 #: Seconds for which kamailio.cfg has a request sent again (tm's `fr_timer`), and with that a ban.
 GIVEN_UP = 10.0
 
+#: How often each node is asked during the cut, at most.
+ROUNDS = 150
+
 #: Who offends during the cut, on each side so many; and how often, more than a ban needs.
 OFFENDERS, OFFENCES = 150, 12
 FROM = '"\' or 1=1--" <sip:mallory@example.com>;tag=1'
@@ -79,7 +82,12 @@ def main(folder: Path) -> None:
         nodes[0].bans("add", "127.4.7.1", "--for", "10m")
         nodes[1].bans("add", "127.4.7.2", "--for", "10m")
         served, refused, asked = 0, 0, 0
-        while time.monotonic() - began < GIVEN_UP:
+        while (passed := time.monotonic() - began) < GIVEN_UP:
+            # Spread over the cut, so that a quick machine stays below `[limits] capacity`, above which addresses share counters
+            # and nobody is banned.
+            if asked > passed / GIVEN_UP * 2 * ROUNDS:
+                time.sleep(0.01)
+                continue
             for node in nodes:
                 asked += 1
                 served += node.answers(f"127.4.8.{asked % 200 + 1}", 2)

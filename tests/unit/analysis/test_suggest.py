@@ -15,38 +15,19 @@ from jsonschema import Draft202012Validator
 from harness import ROOT
 from sipsieve.config import policy as policies
 from sipsieve.config.policy import Policy
-from sipsieve.detection import ruleset
 from sipsieve_analysis.cli import main
-from sipsieve_analysis.tuning.backtest import Backtest, Row
 from sipsieve_analysis.tuning.proposal import toml
 from sipsieve_analysis.tuning.recording import Recording
 from sipsieve_analysis.tuning.suggest import RATES, percentile, suggest
-from sipsieve_analysis.tuning.trials import Trial
 from worlds import intruders, people
 from worlds.server import Server
+from worlds.suggested import RULES, rows, shut_out
 from worlds.world import DAY, START, World
-
-RULES = ruleset.load()
-
-
-def rows(path: Path, policy: Policy) -> dict[str, Row]:
-    """Sources of which something is blocked."""
-    trial = Trial(policy, RULES, 2)
-    result = Backtest(trial)
-    result.run(Recording([path], trial))
-    return {row.ip: row for row in result.rows.values() if row.blocked}
 
 
 def blocked(path: Path, policy: Policy) -> dict[str, int]:
     """Blocked messages by source."""
     return {ip: row.blocked for ip, row in rows(path, policy).items()}
-
-
-def shut_out(found: dict[str, Row], world: World) -> set[str]:
-    """Legitimate sources of whose own messages any is blocked. What was forged in a name may be, by what stands in it."""
-    mine = {ip: row for ip, row in found.items() if ip in world.legitimate}
-    # Each forged message may be sent twice.
-    return {ip for ip, row in mine.items() if row.blocking or row.banning or row.blocked > 2 * world.forged[ip]}
 
 
 @pytest.mark.parametrize("seed", [3, 11])

@@ -135,11 +135,15 @@ def main() -> int:
         )
         for what in dict.fromkeys(what for what, _ in bench.samples):
             print(bench.row(what))
-        memory = {server.kind: max(meter.pss(pid) for pid in server.pids) for server in servers}
-        print(
-            "memory of the largest process (PSS, MB): "
-            + ", ".join(f"{kind} {size / 1e6:.1f}" for kind, size in memory.items())
-        )
+        memory = {server.kind: meter.pss(server.worker) for server in servers}
+        mains = {server.kind: meter.pss(server.pids[0]) for server in servers}
+        for which, sizes in (
+            ("the worker", memory),
+            ("the main process, which alone holds what the start read", mains),
+        ):
+            print(
+                f"memory of {which} (PSS, MB): " + ", ".join(f"{kind} {size / 1e6:.1f}" for kind, size in sizes.items())
+            )
         if options.json:
             options.json.parent.mkdir(parents=True, exist_ok=True)
             figures = {f"{what}/{setup}": values for (what, setup), values in bench.samples.items()}

@@ -232,8 +232,7 @@ def account(bench: Bench, server: Measured) -> None:
 def memory(bench: Bench, servers: list[Measured]) -> None:
     """The worker's memory, after all that it went through."""
     for server in servers:
-        worker = max(server.pids[1:], key=lambda pid: meter.cpu([pid]))
-        bench.memory[server.kind] = meter.pss(worker)
+        bench.memory[server.kind] = meter.pss(server.worker)
 
 
 def check(server: Measured) -> None:

@@ -101,6 +101,11 @@ class Measured(Server):
         assert self.process is not None
         return meter.processes(self.process.pid)
 
+    @property
+    def worker(self) -> int:
+        """The process that was busiest, but for the main one, which alone read the configuration: with one worker, that."""
+        return max(self.pids[1:], key=lambda pid: meter.cpu([pid]))
+
     def start(self) -> Measured:
         """Starts on its cores; processes inherit them."""
         mine = os.sched_getaffinity(0)

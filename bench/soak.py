@@ -41,7 +41,7 @@ def main() -> None:
         generator.send(server.port, "register", 0.5)
         before = meter.drained(server.port)
         server.settle()
-        worker = max(server.pids[1:], key=lambda pid: meter.cpu([pid]))
+        worker = server.worker
         done, samples = 0, []
         step = max(1, arguments.messages // SAMPLES)
         while done < arguments.messages:

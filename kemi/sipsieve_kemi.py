@@ -8,7 +8,6 @@ new bytes in place and to come back with `sipsieve_replaced`.
 from __future__ import annotations
 
 import base64
-import errno
 import functools
 import os
 import pwd
@@ -73,7 +72,7 @@ if _theirs := _code_of_workers():
 
 try:
     from sipsieve import _core, model
-    from sipsieve.abuse import ban_table, bans, earned_standing, own_addresses, shared_counters
+    from sipsieve.abuse import ban_table, earned_standing, own_addresses, shared_counters
     from sipsieve.config import policy
     from sipsieve.control import (
         accounting,
@@ -85,12 +84,13 @@ try:
         reload,
         scoreboard,
         shared_memory,
+        survivors,
         timer,
     )
     from sipsieve.decision import fail_mode, revision
     from sipsieve.decision_log import backlog, writer
     from sipsieve.detection import ruleset
-    from sipsieve.posix import kept_text, ownership, process, state_file
+    from sipsieve.posix import ownership, process
 except ImportError as _error:
     # Most likely an upgrade brought another Python.
     if str(HERE) == "/usr/lib/sipsieve/kemi":
@@ -215,6 +215,13 @@ class Sipsieve:
         self._counters = _counters(self._shared, loaded)
         self._ban_table = ban_table.BanTable(_BANS, self._never_banned, self._accounting.notice)
         self._standing = earned_standing.StandingTable(_STANDING, self._shared.memory.earned, self._accounting.notice)
+        self._survivors = survivors.Survivors(
+            self._ban_table,
+            self._standing,
+            lambda: self._policy,
+            lambda: self._counters,
+            lambda text: KSR.warn(f"sipsieve: {text}\n"),
+        )
         self._shared.broadcast.begin(1)
         self._newest = self._shared.broadcast.head
         self._board = self._shared.board
@@ -223,8 +230,6 @@ class Sipsieve:
         self._administration: admin.Administration | None = None
         self._housekeeping = self._made_for_housekeeping()
         self._failures = 0
-        #: Whether it was said that standing can't be kept.
-        self._unkept = False
         self._lost, self._lost_said = 0, -_SILENT
         self._errors = fail_mode.Errors()
         with ownership.owner_of(os.path.dirname(self._log_path) or "."):
@@ -274,8 +279,7 @@ class Sipsieve:
                 for node in _NODES:
                     KSR.htable.sht_seti(NODES, node, 1)
             KSR.htable.sht_seti(shared_counters.COUNTS, shared_counters.KEPT, 1)
-            self._restore(self._bans_path, "bans", self._restore_bans)
-            self._restore(self._standing_path, "standing", self._restore_standing)
+            self._survivors.restore(time.time(), time.monotonic())
         except BaseException as error:
             self._failed(error)
         return PASS
@@ -441,52 +445,6 @@ class Sipsieve:
     def _never_banned(self, key: str) -> bool:
         return self._networks.never_banned(key) or _OWN.hold(key)
 
-    @property
-    def _bans_path(self) -> str:
-        return os.environ.get("SIPSIEVE_STATE") or self._policy.bans.state
-
-    @property
-    def _standing_path(self) -> str:
-        return os.environ.get("SIPSIEVE_STANDING") or self._policy.standing.state
-
-    def _restore(self, path: str, what: str, take: Callable[[str], None]) -> None:
-        """What was kept before the server stopped; what is damaged is set aside."""
-        try:
-            # With the rights of who may write there: a link that a worker planted leads root nowhere.
-            with ownership.owner_of(os.path.dirname(path) or "."):
-                take(path)
-        except FileNotFoundError:
-            return
-        except (OSError, ValueError, RecursionError) as error:
-            with ownership.owner_of(os.path.dirname(path) or "."):
-                aside = state_file.set_aside(path)
-            KSR.warn(f"sipsieve: {path}: {what} could not be restored ({error}); starting without{aside}\n")
-
-    def _restore_bans(self, path: str) -> None:
-        """What `sipsieve bans keep` wrote."""
-        text = state_file.taken(path, bans.MAX_STATE)
-        for entry in self._ban_table.restore(text, time.time(), self._policy.bans.capacity):
-            self._counters.remember_offence(entry.key, entry.scope, entry.offences)
-
-    def _restore_standing(self, path: str) -> None:
-        """What the timer process kept."""
-        text, _ = kept_text.kept(path, earned_standing.MAX_STATE)
-        self._standing.restore(text, time.time(), time.monotonic(), self._policy)
-
-    def _keep_standing(self, text: str) -> None:
-        path = self._standing_path
-        try:
-            if not os.path.isdir(os.path.dirname(path) or "."):
-                raise FileNotFoundError(errno.ENOENT, "no such folder")
-            kept_text.keep(path, text)
-        except OSError as error:
-            if not self._unkept:
-                KSR.warn(
-                    f"sipsieve: {path}: standing can't be kept: {error.strerror}; it does not survive a restart. Make its "
-                    "folder writable for Kamailio's user, or set SIPSIEVE_STANDING.\n"
-                )
-            self._unkept = True
-
     def _tick(self, now: float) -> None:
         if self._newest[0] != self._number:
             self._follow(now)
@@ -532,7 +490,7 @@ class Sipsieve:
             self._backlog,
             self._ban_table,
             self._standing,
-            self._keep_standing,
+            self._survivors.keep_standing,
             switch,
             tables,
             self._workers,

@@ -46,6 +46,7 @@ DECIDING = (
 OUTSIDE = {
     "control.geo_files": "reads the files that know where addresses are at home",
     "control.last_good": "keeps the policy and rules that the server last ran on",
+    "control.survivors": "finds the files of bans and standing",
     "control.shared_memory": "maps the room for revisions",
     "posix.ownership": "creates files as their folder's owner",
     "posix.kept_text": "keeps a list's last good copy, replaced in one step",

@@ -196,7 +196,7 @@ class Sipsieve:
         self._guard: _core.Guard | None = None
         self._policy_path = path
         self._log_path = os.environ.get("SIPSIEVE_LOG") or loaded.log.path
-        self._geo = geo_files.GeoFiles(loaded.geo)
+        self._geo = geo_files.GeoFiles(loaded.geo, lambda text: KSR.warn(f"sipsieve: {text}\n"))
         self._geo_problems = self._geo.load(loaded.geo, time.time())
         with ownership.owner_of(os.path.dirname(self._log_path) or "."):
             self._use(revision.build(1, loaded, first.rules, geo=self._geo.table))
@@ -502,8 +502,6 @@ class Sipsieve:
     def _load(self) -> tuple[policy.Policy, ruleset.Ruleset]:
         loaded = last_good.load(self._policy_path)
         last_good.keep(self._policy_path, loaded.policy, self._last_good)
-        self._geo_problems = self._geo.load(loaded.policy.geo, time.time())
-        self._say_geo(time.time())
         return loaded.policy, loaded.rules
 
     def _made_for_administration(self, now: float) -> admin.Administration:
@@ -520,8 +518,9 @@ class Sipsieve:
             _is_off,
             lambda: self._counters,
             feeder,
+            self._geo,
         )
-        held = reload.Control(self._revision, self._load, self._shared.broadcast, time.time)
+        held = reload.Control(self._revision, self._load, self._shared.broadcast, time.time, self._geo)
         return admin.Administration(held, server, self._adopt, self._accounting.notice, self._failed)
 
     def _adopt(self, live: revision.Revision, now: float) -> None:
@@ -570,7 +569,8 @@ class Sipsieve:
             said = f"the policy or its rules are broken, the last good ones of {self._last_good} are in force"
             KSR.crit(f"sipsieve: {said}: {self._broken_policy}. Mend them, then `sipsieve reload`.\n")
             self._accounting.notice("last_good", now, {"reason": self._broken_policy})
-        self._say_geo(now)
+        for problem in self._geo_problems:
+            self._accounting.notice("geo", now, {"reason": problem[:500]})
         if not self._shared.durable:
             KSR.warn(
                 f"sipsieve: {self._log_path}.ledger: no such file, or memory, can be kept; what summaries count does not "
@@ -591,12 +591,6 @@ class Sipsieve:
                 )
         # Each process opens the log for itself.
         self._journal.close()
-
-    def _say_geo(self, now: float) -> None:
-        """What is wrong with the files that know where addresses are at home."""
-        for problem in self._geo_problems:
-            KSR.warn(f"sipsieve: {problem}\n")
-            self._accounting.notice("geo", now, {"reason": problem[:500]})
 
 
 def _counters(memory: shared_memory.Shared, loaded: policy.Policy) -> shared_counters.SharedCounters:

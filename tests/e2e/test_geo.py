@@ -101,3 +101,24 @@ def test_the_server_starts_without_the_files_and_refuses_nobody(server: Server) 
     assert len(said) == 1
     assert answered(server, "127.0.11.9") == 200
     server.assert_healthy()
+
+
+def test_a_file_can_be_set_for_a_time_and_status_says_what_is_in_force(server: Server) -> None:
+    put(server.folder / "country.mmdb", countries(_9="FR"))
+    put(server.folder / "other.mmdb", countries(_10="FR"))
+    assert sipsieve(server, "reload").returncode == 0
+    assert [answered(server, f"127.0.{third}.5") for third in (9, 10)] == [403, 200]
+    done = sipsieve(server, "set", "geo.country", str(server.folder / "other.mmdb"))
+    assert done.returncode == 0, done
+    assert [answered(server, f"127.0.{third}.6") for third in (9, 10)] == [200, 403]
+    told = sipsieve(server, "status").stdout
+    assert f"geo.country: {server.folder}/other.mmdb (" in told and "0 days old" in told and "geo.asn: " in told, told
+    refused = sipsieve(server, "set", "geo.country", "/nowhere.mmdb")
+    assert refused.returncode == 1 and "/nowhere.mmdb: can't be read" in refused.stderr, refused
+    assert [answered(server, f"127.0.{third}.7") for third in (9, 10)] == [200, 403]
+    (server.folder / "country.mmdb").unlink()
+    back = sipsieve(server, "set", "geo.country", "--clear")
+    assert back.returncode == 0 and "no address has a country" in back.stderr, back
+    assert "geo.country: none in force: " in sipsieve(server, "status").stdout
+    assert [answered(server, f"127.0.{third}.8") for third in (9, 10)] == [200, 200]
+    server.assert_healthy()

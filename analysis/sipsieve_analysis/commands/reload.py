@@ -11,6 +11,7 @@ import click
 
 from sipsieve.detection import ruleset
 
+from ..operate.harmless import harmless
 from ..operate.problems import problems_of_policy, problems_of_rules, problems_together
 from ..operate.rpc import RpcError
 from ..operate.running import Refused, Running, laggards
@@ -55,6 +56,8 @@ def command(rpc: str, as_json: bool) -> None:
     )
     if answer.get("needs_restart"):
         click.echo(f"kept until a restart: {', '.join(answer['needs_restart'])}", err=True)
+    for problem in answer.get("geo", ()):
+        click.echo(harmless(problem), err=True)
     if behind:
         pids = ", ".join(str(worker["pid"]) for worker in behind)
         click.echo(f"{len(behind)} idle workers switch at their next message (process {pids})")

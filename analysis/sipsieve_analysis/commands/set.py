@@ -7,6 +7,7 @@ import json
 import click
 
 from ..operate.durations import readable, seconds
+from ..operate.harmless import harmless
 from ..operate.rpc import RpcError
 from ..operate.running import Refused, Running
 
@@ -50,8 +51,11 @@ def command(key: str, value: str | None, duration: str | None, clear: bool, rpc:
         raise click.ClickException(str(error)) from error
     if as_json:
         click.echo(json.dumps(answer))
-    elif clear:
+        return
+    if clear:
         click.echo(f"{key}: taken back; policy {answer['old']['policy']} -> {answer['new']['policy']}")
     else:
         until = f"for {readable(span)}" if span else "until the restart"
         click.echo(f"{key} = {value} {until}; policy {answer['old']['policy']} -> {answer['new']['policy']}")
+    for problem in answer.get("geo", ()):
+        click.echo(harmless(problem), err=True)

@@ -70,6 +70,7 @@ def _print(status: dict[str, Any], behind: list[dict[str, Any]]) -> None:
         f"methods: {_counts(totals['methods'])}; transports: {_counts(totals['transports'])}",
         f"findings: {_counts(totals['families'])}; bans: {status['bans']}",
         *_standing(status["standing"], now),
+        *_geo(status.get("geo", {}), now),
         f"records: {totals['records_written']} written to {status['log']}, {totals['records_lost']} lost; errors: {totals['errors']}",
     ]
     console.print(Text("\n".join(harmless(line) for line in lines)))
@@ -97,6 +98,21 @@ def _standing(standing: dict[str, Any], now: float) -> list[str]:
         f"  {known['key']} lost it {readable(now - known['last'])} ago by {known['lost']}" for known in standing["lost"]
     ]
     return [f"standing: {standing['sources']} sources", *has, *lost]
+
+
+def _geo(files: dict[str, Any], now: float) -> list[str]:
+    """The files that know where addresses are at home, each with its age and what is wrong with it."""
+    lines = []
+    for kind, file in files.items():
+        if file["built"] is None:
+            lines.append(f"geo.{kind}: none in force: {file['problem']}")
+            continue
+        days = max(0, int((now - file["built"]) / 86_400))
+        wrong = f"; {file['problem']}" if file["problem"] else ""
+        lines.append(
+            f"geo.{kind}: {file['file']} ({file['database'] or 'without a name'}, {days} days old, {file['ranges']} ranges){wrong}"
+        )
+    return lines
 
 
 def _counts(counts: dict[str, int]) -> str:

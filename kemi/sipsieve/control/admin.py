@@ -13,6 +13,7 @@ from ..decision.revision import Revision
 from ..model import Notice, Standings
 from . import rpc_table, status
 from .feeds import Feeder
+from .geo_files import GeoFiles
 from .reload import Answer, Control
 from .scoreboard import Worker
 from .shared_memory import Shared
@@ -45,6 +46,7 @@ class Server(NamedTuple):
     is_off: Callable[[], bool]
     counters: Callable[[], Standings]
     feeder: Feeder
+    geo: GeoFiles
 
 
 class Administration:
@@ -124,6 +126,7 @@ class Administration:
             },
             "bans": server.get(COUNTS, LIVE_BANS) or 0,
             "standing": self._standing_of_all(now, steady),
+            "geo": server.geo.facts(now),
             "workers": [worker._asdict() | {"memory": memory} for worker, memory in server.workers()],
             "totals": status.facts(server.shared.board.totals()),
         }

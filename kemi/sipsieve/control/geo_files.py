@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 from .. import _core
 from ..config.geo import KINDS, Geo
@@ -14,6 +15,10 @@ _MOST: Final = 512 * 1024 * 1024
 
 #: Words of eight bytes that both files may take: three times what those of all the world's networks do.
 WORDS: Final = 8_000_000
+
+
+#: Shared memory is laid out before Kamailio forks.
+_NO_ROOM: Final = "[geo]: named since the start, or without memory for it: restart Kamailio, which makes room"
 
 
 class Unusable(ValueError):
@@ -69,13 +74,22 @@ def offline(geo: Geo) -> _core.Geo | None:
     return files.table
 
 
+class Read(NamedTuple):
+    """Files that were read and are not in force yet; what is wrong with each kind, a sentence."""
+
+    geo: Geo
+    files: dict[str, _core.GeoFile]
+    wrong: dict[str, str]
+
+
 class GeoFiles:
     """What is in force. One process loads; the others find it in the memory that they share."""
 
-    def __init__(self, geo: Geo) -> None:
-        """Makes room where the policy names a file; None where it names none, or there is no memory."""
+    def __init__(self, geo: Geo, say: Callable[[str], object] = str) -> None:
+        """Makes room where the policy names a file; None where it names none, or there is no memory. `say` hears what is wrong."""
         self.table: _core.Geo | None = None
-        self._good: dict[str, tuple[str, _core.GeoFile]] = {}
+        self._say = say
+        self._now = Read(Geo(), {}, {})
         if geo.is_named:
             try:
                 self.table = _core.Geo(WORDS)
@@ -85,32 +99,68 @@ class GeoFiles:
     def load(self, geo: Geo, now: float) -> list[str]:
         """Reads the files anew and turns all processes to them; what is wrong, a sentence each. A file that can't be used leaves
         in force what was read from it before, and without that nothing is known of its kind. `now` in seconds since the epoch."""
+        return self.put(self.read(geo, now), now)
+
+    def read(self, geo: Geo, now: float, must: bool = False) -> Read:
+        """What `put` is to put in force. With `must`, raises `Unusable` where a file can't be used, or has no room."""
         if self.table is None:
-            return (
-                ["[geo]: named since the start, or without memory for it: restart Kamailio, which makes room"]
-                if geo.is_named
-                else []
-            )
-        said = []
+            wrong = {kind: _NO_ROOM for kind in KINDS if getattr(geo, kind)}
+            if wrong and must:
+                raise Unusable(_NO_ROOM)
+            return Read(geo, {}, wrong)
+        found = Read(geo, {}, {})
         for kind in KINDS:
-            path = getattr(geo, kind)
-            before = self._good.pop(kind, None)
-            if not path:
+            if not (path := getattr(geo, kind)):
                 continue
             try:
-                file = read(path, kind)
-                self._good[kind] = (path, file)
-                said.append(age(path, kind, file, geo, now))
+                found.files[kind] = read(path, kind)
             except Unusable as error:
-                kept = before is not None and before[0] == path
-                if before is not None and kept:
-                    self._good[kind] = before
-                said.append(
-                    f"{error}; until then {'what was read before is used' if kept else f'no address has a {kind}'}"
-                )
-        files = [self._good[kind][1] if kind in self._good else None for kind in KINDS]
-        try:
-            self.table.publish(*files)
-        except ValueError as error:
-            said.append(f"[geo]: {error}; what was in force stays")
-        return [text for text in said if text]
+                if must:
+                    raise
+                kept = self._now.files.get(kind) if getattr(self._now.geo, kind) == path else None
+                if kept is not None:
+                    found.files[kind] = kept
+                left = f"no address has a {kind}" if kept is None else "what was read before is used"
+                found.wrong[kind] = f"{error}; until then {left}"
+        return found
+
+    def put(self, found: Read, now: float) -> list[str]:
+        """Turns all processes to what was read; what is wrong, a sentence each."""
+        if self.table is not None:
+            try:
+                self.table.publish(*(found.files.get(kind) for kind in KINDS))
+            except ValueError as error:
+                said = f"[geo]: {error}; what was in force stays"
+                self._now = self._now._replace(wrong={kind: said for kind in KINDS if getattr(self._now.geo, kind)})
+                self._say(said)
+                return [said]
+        self._now = found
+        # The same sentence may hold for both.
+        wrong = list(dict.fromkeys(text for kind in KINDS for text in self._said(kind, now)))
+        for text in wrong:
+            self._say(text)
+        return wrong
+
+    def _said(self, kind: str, now: float) -> list[str]:
+        """What is wrong with a file, and whether it is old."""
+        geo, files, wrong = self._now
+        file, said = files.get(kind), [wrong[kind]] if kind in wrong else []
+        if file is not None and kind not in wrong and (old := age(getattr(geo, kind), kind, file, geo, now)):
+            said.append(old)
+        return said
+
+    def facts(self, now: float) -> dict[str, dict[str, Any]]:
+        """Of each kind that the policy names, as data that JSON can hold: the file in force, its age, its size, and what is wrong."""
+        told: dict[str, dict[str, Any]] = {}
+        for kind in KINDS:
+            if not (path := getattr(self._now.geo, kind)):
+                continue
+            file = self._now.files.get(kind)
+            told[kind] = {
+                "file": path,
+                "database": file.database if file else None,
+                "built": file.built if file else None,
+                "ranges": sum(file.sizes[:2]) if file else 0,
+                "problem": "; ".join(self._said(kind, now)) or None,
+            }
+        return told

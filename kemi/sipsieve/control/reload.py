@@ -10,6 +10,7 @@ from ..decision import revision as revisions
 from ..decision.revision import Revision
 from ..detection import ruleset
 from .broadcast import Broadcast, TooLarge
+from .geo_files import GeoFiles, Unusable
 
 #: Keys that hold since the start: memory and files were laid out by them.
 AT_START: Final = ("log.path", "log.summary_seconds", "limits.capacity", "bans.capacity", "feeds.capacity")
@@ -44,12 +45,15 @@ class Control:
         load: Callable[[], tuple[policy.Policy, ruleset.Ruleset]],
         broadcast: Broadcast,
         clock: Callable[[], float],
+        geo: GeoFiles,
     ) -> None:
-        """`load` reads the files and raises `PolicyError` or `RuleError`; `clock` gives seconds since the epoch."""
+        """`load` reads the files and raises `PolicyError` or `RuleError`; `clock` gives seconds since the epoch; `geo` is what
+        is in force of the files that know where addresses are at home."""
         self.revision = revision
         self._load = load
         self._broadcast = broadcast
         self._clock = clock
+        self._geo = geo
         self._file = revision.policy
         self.set: dict[str, Setting] = {}
 
@@ -130,14 +134,24 @@ class Control:
             values = {key: overrides.value_from(setting.text) for key, setting in wanted.items()}
             effective = overrides.changed(file, values)
             new = revisions.build(number, effective, rules or old.ruleset, geo=old.networks.geo)
+            # Read before anything is changed. Who names a file now is told at once that it can't be used; a reload, and the
+            # end of what was set, go on without.
+            files = None
+            if rules is not None or effective.geo != old.policy.geo:
+                files = self._geo.read(effective.geo, self._clock(), must=action == "set")
             self._broadcast.publish(number, revisions.pack(new), self._clock())
-        except (policy.PolicyError, ruleset.RuleError, TooLarge) as error:
+        except (policy.PolicyError, ruleset.RuleError, TooLarge, Unusable) as error:
             return self._refused(action, user, str(error))
+        said = [] if files is None else self._geo.put(files, self._clock())
         self.revision, self._file, self.set = new, file, dict(wanted)
         detail: dict[str, Any] = {"user": user, "old": old.versions, "new": new.versions}
         if what:
             detail["reason"] = what
-        return Answer({"ok": True, "old": old.versions, "new": new.versions}, ((action, detail),))
+        content: dict[str, Any] = {"ok": True, "old": old.versions, "new": new.versions}
+        if said:
+            content["geo"] = said
+        notices = ((action, detail), *(("geo", {"reason": text[:500]}) for text in said))
+        return Answer(content, notices)
 
     def _refused(self, action: str, user: str, reason: str) -> Answer:
         detail = {"user": user, "outcome": "failure", "reason": reason[:500], "old": self.revision.versions}

@@ -154,6 +154,39 @@ def test_what_was_read_before_stays_where_the_new_file_is_broken_old_or_gone(geo
     assert files.load(Geo(asn=geo.asn), NOW) == [] and files.table.find("192.0.2.1") == ("", 64500, "Example Networks")
 
 
+def test_what_is_in_force_is_told_with_its_age_and_what_is_wrong(geo: Geo) -> None:
+    heard: list[str] = []
+    files = geo_files.GeoFiles(geo, heard.append)
+    files.load(geo, NOW)
+    told = files.facts(NOW + 86_400)
+    assert told["country"] == {
+        "file": geo.country, "database": "Test", "built": int(NOW), "ranges": told["country"]["ranges"], "problem": None,
+    }  # fmt: skip
+    assert told["country"]["ranges"] > 4 and heard == []
+    # Nobody reads it anew, and it becomes old all the same.
+    assert "is 91 days old" in files.facts(NOW + 91 * 86_400)["asn"]["problem"]
+    Path(geo.country).write_bytes(b"half a down")
+    assert files.load(geo, NOW) == heard and len(heard) == 1
+    told = files.facts(NOW)
+    assert "what was read before is used" in told["country"]["problem"] and told["country"]["built"] == int(NOW)
+    other = Geo(country=f"{geo.country}.other")
+    with pytest.raises(geo_files.Unusable, match=r"No such file"):
+        files.read(other, NOW, must=True)
+    assert files.table is not None and files.table.find("192.0.2.1")[0] == "DE"
+    files.load(other, NOW)
+    told = files.facts(NOW)
+    assert list(told) == ["country"] and told["country"]["built"] is None and told["country"]["ranges"] == 0
+    assert "no address has a country" in told["country"]["problem"]
+
+
+def test_without_room_since_the_start_nothing_can_be_named(geo: Geo) -> None:
+    files = geo_files.GeoFiles(Geo())
+    assert files.load(Geo(), NOW) == [] and files.facts(NOW) == {}
+    with pytest.raises(geo_files.Unusable, match=r"restart Kamailio"):
+        files.read(geo, NOW, must=True)
+    assert len(files.load(geo, NOW)) == 1 and "restart Kamailio" in files.facts(NOW)["asn"]["problem"]
+
+
 def test_neither_a_pipe_nor_a_folder_holds_up_the_start(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path):

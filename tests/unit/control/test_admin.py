@@ -10,17 +10,20 @@ from typing import Any
 import pytest
 
 import one_rule
+from mmdb import written
 from sipsieve.abuse import bans, shared_counters
 from sipsieve.abuse.earned_standing import STANDING
 from sipsieve.abuse.own_addresses import OwnAddresses, local_ipv6
 from sipsieve.config import policy
+from sipsieve.config.geo import Geo
 from sipsieve.control import rpc_table
 from sipsieve.control.admin import Administration, Place, Server
 from sipsieve.control.feeds import Feeder
+from sipsieve.control.geo_files import GeoFiles
 from sipsieve.control.reload import Control
 from sipsieve.control.scoreboard import Worker
 from sipsieve.control.shared_memory import Shared
-from sipsieve.decision import fail_mode
+from sipsieve.decision import fail_mode, revision
 from sipsieve.detection import ruleset
 from sipsieve.model import Verdict
 from sipsieve.posix import process
@@ -51,9 +54,9 @@ class _Counters:
 class Desk:
     """An administration with a real control."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, geo: Geo | None = None) -> None:
         self.policy = folder / "policy.toml"
-        self.policy.write_text("")
+        self.policy.write_text(f'[geo]\ncountry = "{geo.country}"\n' if geo else "")
         self.full = False
         self.written: list[tuple[str, float, dict[str, Any]]] = []
         self.errors: list[BaseException] = []
@@ -62,7 +65,11 @@ class Desk:
         shared = Shared(10)
         shared.broadcast.begin(1)
         live = one_rule.live()
-        control = Control(live, self._load, shared.broadcast, lambda: NOW)
+        self.geo = GeoFiles(geo or live.policy.geo)
+        if geo:
+            self.geo.load(geo, NOW)
+            live = revision.build(1, policy.load(str(self.policy)), one_rule.rules(), geo=self.geo.table)
+        control = Control(live, self._load, shared.broadcast, lambda: NOW, self.geo)
         worker = Worker(1, 100, 1, NOW, 0, 0, 0)
         server = Server(
             Place(str(self.policy), "/log", NOW - 60),
@@ -73,6 +80,7 @@ class Desk:
             lambda: True,
             lambda: _Counters(),  # type: ignore[arg-type, return-value]
             Feeder(None, self._notice),
+            self.geo,
         )
         self.administration = Administration(
             control, server, lambda new, now: self.adopted.append(new.number), self._notice, self.errors.append
@@ -131,6 +139,34 @@ def test_a_change_is_adopted_recorded_and_taken_back_in_time(desk: Desk) -> None
     desk.administration.round(desk.table, lambda: NOW + 11, lambda: 71.0)
     assert desk.adopted == [2, 3]
     assert [(action, detail["user"]) for action, _, detail in desk.written] == [("set", "alice"), ("unset", "sipsieve")]
+
+
+def test_a_file_that_is_set_is_read_and_one_that_can_t_be_used_is_refused(tmp_path: Path) -> None:
+    files = {}
+    for home in ("DE", "FR"):
+        files[home] = tmp_path / home
+        files[home].write_bytes(written({"192.0.2.0/24": {"country": home}}, NOW))
+    desk = Desk(tmp_path, Geo(country=str(files["DE"])))
+
+    def home() -> str:
+        assert desk.geo.table is not None
+        return desk.geo.table.find("192.0.2.1")[0]
+
+    assert home() == "DE" and desk.ask(do="status")["geo"]["country"]["file"] == str(files["DE"])
+    assert desk.ask(do="set", key="geo.country", value=str(files["FR"]), seconds=10)["ok"] and home() == "FR"
+    assert desk.ask(do="status")["geo"]["country"]["file"] == str(files["FR"])
+    # A reload keeps what is set, and reads that file again.
+    files["FR"].write_bytes(written({"192.0.2.0/24": {"country": "IT"}}, NOW))
+    assert desk.ask(do="set", key="mode", value="observe")["ok"] and home() == "FR"
+    assert desk.ask(do="reload")["ok"] and home() == "IT"
+    refused = desk.ask(do="set", key="geo.country", value=str(tmp_path / "none"))
+    assert not refused["ok"] and "can't be read: No such file" in refused["error"] and home() == "IT"
+    assert desk.ask(do="status")["set"]["geo.country"]["text"] == str(files["FR"])
+    # Nothing keeps what was set past its time; what can't be had then is said.
+    files["DE"].unlink()
+    desk.administration.round(desk.table, lambda: NOW + 11, lambda: 71.0)
+    assert home() == "" and "no address has a country" in desk.ask(do="status")["geo"]["country"]["problem"]
+    assert desk.written[-1][0] == "geo" and "no address has a country" in desk.written[-1][2]["reason"]
 
 
 def test_a_refused_change_is_recorded_and_not_adopted(desk: Desk) -> None:

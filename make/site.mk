@@ -11,7 +11,7 @@ pictures: venv ## the pictures of docs/pictures anew, by Chromium, from the hone
 
 .PHONY: pictures
 
-tour: venv ## what the commands of docs/tour.md print, put into the page anew
-	@$(PYTHON) tests/tour.py --write
+shown: venv ## what the commands in the docs print, put into the pages anew (PAGES="docs/bans.md …"; as root, for a server)
+	@$(PYTHON) tests/shown.py --write $(PAGES)
 
-.PHONY: tour
+.PHONY: shown

@@ -43,17 +43,21 @@ def _family(root: int) -> dict[int, tuple[float, int]]:
 def measured(command: list[str]) -> tuple[float, float, int, bytes]:
     """Seconds that passed, seconds of processor time, peak memory in bytes, and what was printed."""
     begin, spent, peak = time.perf_counter(), {}, 0
-    with tempfile.TemporaryFile() as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(command, stdout=out, stderr=errors)
         while process.poll() is None:
             family = _family(process.pid)
             spent.update({pid: seconds for pid, (seconds, _) in family.items()})
             peak = max(peak, sum(size for _, size in family.values()))
             time.sleep(0.2)
-        if process.returncode not in (0, 1):
-            raise SystemExit(f"failed: {' '.join(command)}")
         out.seek(0)
-        return time.perf_counter() - begin, sum(spent.values()), peak, out.read()
+        printed = out.read()
+        # 1 is "something was found" and the code of a crash too: only one of them has a report.
+        if process.returncode not in (0, 1) or not printed:
+            errors.seek(0)
+            said = errors.read().decode("utf-8", "replace")[-2000:]
+            raise SystemExit(f"failed with {process.returncode}: {' '.join(command)}\n{said}")
+        return time.perf_counter() - begin, sum(spent.values()), peak, printed
 
 
 def main() -> None:
@@ -61,9 +65,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", default="100000,1000000,10000000", help="numbers of records")
     parser.add_argument("--folder", default=None, help="where the records go (10^7 are 6 GB)")
+    parser.add_argument(
+        "--engines", default="duckdb,spark", help="which of both analyze: with one alone, nothing is compared"
+    )
     parser.add_argument("--master", default="local[2]", help="Spark's")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
+    engines = arguments.engines.split(",")
+    if unknown := set(engines) - {"duckdb", "spark"}:
+        parser.error(f"--engines: no such engine: {', '.join(sorted(unknown))}; there are duckdb and spark")
     sipsieve = str(Path(sys.executable).with_name("sipsieve"))
     rows, differ = [], False
     print(f"{'records':>11} {'engine':>8} {'seconds':>8} {'CPU':>8} {'µs/record':>10} {'memory':>10}", file=sys.stderr)
@@ -72,13 +82,14 @@ def main() -> None:
             log, archive = Path(folder) / f"{size}.jsonl", Path(folder) / f"archive-{size}"
             generate(log, size)
             base = [sipsieve, "analyze", "--json", "-q", "--temporary", folder]
-            runs = (
-                ("archive", [sipsieve, "archive", str(archive), "-q", "--temporary", folder, "--json", str(log)]),
-                ("duckdb", [*base, str(archive)]),
-                ("spark", [*base, "--engine", "spark", "--spark-master", arguments.master, str(archive)]),
-            )
+            runs = {
+                "archive": [sipsieve, "archive", str(archive), "-q", "--temporary", folder, "--json", str(log)],
+                "duckdb": [*base, str(archive)],
+                "spark": [*base, "--engine", "spark", "--spark-master", arguments.master, str(archive)],
+            }
             said = {}
-            for name, command in runs:
+            for name in ("archive", *engines):
+                command = runs[name]
                 seconds, processor, memory, said[name] = measured(command)
                 rows.append({"records": size, "engine": name, "seconds": seconds, "cpu": processor, "memory": memory})
                 print(
@@ -87,11 +98,18 @@ def main() -> None:
                     flush=True,
                 )
             log.unlink()
-            differ |= said["duckdb"] != said["spark"]
+            reports = {said[name] for name in engines}
+            differ |= len(reports) > 1
             kept = sum(path.stat().st_size for path in archive.rglob("*.parquet"))
             print(
-                f"{size:>11,} {kept / size:.1f} bytes a record in the archive; "
-                f"{'the reports DIFFER' if said['duckdb'] != said['spark'] else 'the reports are the same'}",
+                f"{size:>11,} {kept / size:.1f} bytes a record in the archive"
+                + (
+                    ""
+                    if len(engines) < 2
+                    else "; the reports DIFFER"
+                    if len(reports) > 1
+                    else "; the reports are the same"
+                ),
                 file=sys.stderr,
             )
     if arguments.json:

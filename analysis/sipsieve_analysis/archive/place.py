@@ -162,6 +162,11 @@ def is_archive(name: str | Path) -> bool:
     return is_remote(name) or (Path(name) / MARK).is_file()
 
 
+def is_there(name: str | Path) -> bool:
+    """Whether a name can be read from. Of a store it is taken for granted."""
+    return is_remote(name) or Path(name).exists()
+
+
 def is_unfinished(name: str) -> bool:
     """Whether a file is what a crash left."""
     return name.rpartition("/")[2].startswith(_UNFINISHED)

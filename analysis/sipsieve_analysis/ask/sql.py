@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,25 +35,24 @@ def run(database: Path, query: str, seconds: float = SECONDS) -> tuple[list[str]
             raise QueryError(f"--sql: {_said(error)}") from error
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise QueryError("--sql: one SELECT is allowed, and nothing else")
-        late = threading.Event()
 
-        def stop() -> None:
-            late.set()
-            connection.interrupt()
-
-        timer = threading.Timer(seconds, stop)
-        timer.daemon = True
-        timer.start()
-        try:
+        def asked() -> tuple[list[str], list[tuple[Any, ...]]]:
             result = connection.execute(statements[0])
-            rows = result.fetchmany(MOST + 1)
-        except duckdb.Error as error:
-            if late.is_set():
+            return [column[0] for column in result.description or ()], result.fetchmany(MOST + 1)
+
+        # In a thread of its own: the engine looks at no signal while it counts, and Ctrl-C should end it at once.
+        with ThreadPoolExecutor(1) as thread:
+            future = thread.submit(asked)
+            try:
+                names, rows = future.result(seconds)
+            except TimeoutError as error:
                 raise QueryError(f"--sql: took more than {seconds:g} seconds; narrow it, as by time_us") from error
-            raise QueryError(f"--sql: {_said(error)}") from error
-        finally:
-            timer.cancel()
-        return [column[0] for column in result.description or ()], rows[:MOST], len(rows) > MOST
+            except duckdb.Error as error:
+                raise QueryError(f"--sql: {_said(error)}") from error
+            finally:
+                # Nothing where it is done.
+                connection.interrupt()
+        return names, rows[:MOST], len(rows) > MOST
     finally:
         connection.close()
 

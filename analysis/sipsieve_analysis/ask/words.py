@@ -144,6 +144,8 @@ def read(question: str) -> Query:
     take(rf"(?:until|to|till) {_DAY}", ("until", None))
     take(r"(?:from|by|of|did) ([0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9a-f]*:[0-9a-f:]+)", ("source", None))
     take(r"top ([0-9]{1,4})", ("top", None))
+    # Without a number it is as many as are shown anyway.
+    take(r"(?:the )?top")
     for pattern, name, value in _PHRASES:
         take(pattern, (name, value))
     unknown = []

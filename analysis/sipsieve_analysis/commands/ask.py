@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sys
 import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +23,8 @@ Examples:
   sipsieve ask "top 20 users by registrations refused since 2026-11-01" decisions.jsonl
   sipsieve ask --sql "SELECT method, count(*) FROM events GROUP BY 1 ORDER BY 2 DESC" /srv/sipsieve/archive
 
-Exit codes: 0 answered, 1 nothing was found, 2 the question was not understood, an input can't be read or the call was wrong.
+Exit codes: 0 answered, 1 nothing was found, 2 the question was not understood, an input can't be read or the call was wrong,
+130 interrupted.
 """
 
 
@@ -58,6 +61,8 @@ def command(
     zone = zone_of(timezone)
     version = ""
     query: query_.Query | None = None
+    if is_sql and model is not None:
+        raise click.UsageError("--sql needs no --model: give one of them")
     try:
         if not is_sql and model is None:
             query = words.read(question)
@@ -70,9 +75,12 @@ def command(
             except SettingsError as error:
                 raise query_.QueryError(f"--model: {error}") from error
     except query_.QueryError as error:
-        raise click.UsageError(harmless(str(error))) from error
+        # Without its quotes a question is its first word, and the others are files.
+        quotes = " (a question of several words stands between quotes)" if _is_unquoted(question, paths) else ""
+        raise click.UsageError(harmless(str(error)) + quotes) from error
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sipsieve-")))
+        stack.enter_context(_told(memory))
         store = Store(folder, memory)
         stack.callback(store.close)
         try:
@@ -94,6 +102,8 @@ def command(
                 click.echo(f"There are more: the first {query_.MOST} are shown")
             sys.exit(0 if rows else 1)
         counted = counting.count(store, query)
+        if not counted.messages and store.last() < 0:
+            click.echo("Nothing to ask: there is no event in what was named.", err=True)
     found = [
         {_ONE.get(query.what, query.what[:-1]): counting.told(row, query), "messages": row["messages"], "sources": row["sources"],
          "first_seen": _when(row["first_us"]), "last_seen": _when(row["last_us"])}
@@ -112,7 +122,11 @@ def command(
         click.echo(f"Query: {facts['query']}" + (f" (by {harmless(version, 60)})" if version else ""))
         if "since" in facts:
             click.echo(f"Time: {facts['since']} to {facts['until']}")
-        click.echo(f"{counted.messages:,} messages, {counted.different:,} {query.what}")
+        one = _ONE.get(query.what, query.what[:-1])
+        messages = "message" if counted.messages == 1 else "messages"
+        click.echo(
+            f"{counted.messages:,} {messages}, {counted.different:,} {one if counted.different == 1 else query.what}"
+        )
     _put(facts, as_json, list(found[0]) if found else [], [[str(value) for value in row.values()] for row in found])
     sys.exit(0 if found else 1)
 
@@ -128,7 +142,28 @@ def _when(time_us: int) -> str:
         return ""
 
 
+def _is_unquoted(question: str, paths: tuple[Path, ...]) -> bool:
+    from ..archive.place import is_there
+
+    return " " not in question.strip() and "/" not in str(paths[0]) and not is_there(paths[0])
+
+
+@contextlib.contextmanager
+def _told(memory: str) -> Iterator[None]:
+    """Says of a size of memory what is wrong with it: that it is none, or too little."""
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.ParserException, duckdb.OutOfMemoryException) as error:
+        said = harmless(str(error).split("\n", 1)[0])
+        raise click.BadParameter(f"--memory {harmless(memory, 60)!r}: {said}") from error
+
+
 def _plain(value: Any) -> Any:
+    # JSON has no number that is infinite or none.
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 

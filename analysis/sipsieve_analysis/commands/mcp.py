@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import functools
+import os
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 import sipsieve
+
+from ..operate.harmless import harmless
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer
@@ -33,7 +39,23 @@ def command(paths: tuple[Path, ...], allow_changes: bool, policy: str | None, rp
 
     PATHS are archives and logs that `ask` and `report` look at; without any, the policy's decision log.
     """
-    server(paths, allow_changes, policy, rpc).run("stdio")
+    from ..archive.place import is_there
+
+    # An agent would be told at its first question only, and nobody else.
+    for path in paths:
+        if not is_there(path):
+            raise click.UsageError(f"{harmless(str(path))}: no such file, folder or archive")
+    made = server(paths, allow_changes, policy, rpc)
+    # What serves waits for its input in a thread that no exception reaches.
+    signal.signal(signal.SIGINT, _end)
+    if sys.stdin.isatty():
+        click.echo("Waits for an agent that speaks the Model Context Protocol (docs/mcp.md); Ctrl-C ends it.", err=True)
+    made.run("stdio")
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    """Ends at once, as Ctrl-C ends any command."""
+    os._exit(130)
 
 
 def server(paths: tuple[Path, ...], allow_changes: bool, policy: str | None, rpc: str | None) -> MCPServer[Any]:
@@ -87,8 +109,6 @@ def server(paths: tuple[Path, ...], allow_changes: bool, policy: str | None, rpc
 
     def ban(source: str, time: str = "1h", reason: str = "by an agent") -> dict[str, Any]:
         """Bans an address for a time, as 10m, 24h or 7d."""
-        from ..operate.harmless import harmless
-
         why = f"--reason={harmless(reason, 100)}"
         return agents.run(
             ["bans", "add", f"--for={agents.duration(time)}", why, *live, *asked, "--", agents.address(source)]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import bz2
 import json
+import os
 import re
+import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 import model_server
-from harness import ROOT
+from harness import ROOT, SITE, wait_for
 from sipsieve_analysis.ask import query as query_
 from sipsieve_analysis.ask import sql, words
 from sipsieve_analysis.cli import main
@@ -48,6 +51,7 @@ def answer(*arguments: object) -> dict[str, Any]:
         (words.EXAMPLES[2], {"what": "rules", "family": "injection", "period": "yesterday"}),
         (words.EXAMPLES[3], {"what": "days", "method": "INVITE", "number": "abroad"}),
         (words.EXAMPLES[4], {"what": "agents", "family": "sql", "source": "203.0.113.61"}),
+        ("top agents", {"what": "agents"}),
         ("Who was banned on 2026-11-16?", {"what": "sources", "action": "banned", "since": "2026-11-16", "until": "2026-11-16"}),
         ("which numbers were called between 2026-11-16 and 2026-11-18", {"what": "numbers", "method": "INVITE", "since": "2026-11-16", "until": "2026-11-18"}),
     ],
@@ -117,6 +121,84 @@ def test_sql_is_bounded(tmp_path: Path) -> None:
         )
     columns, rows, more = sql.run(database, "SELECT range FROM range(5000)")
     assert (columns, len(rows), more) == (["range"], 1000, True)
+
+
+def test_ctrl_c_ends_a_query_that_takes_long(log: Path) -> None:
+    far = "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE hash(a.range, b.range) = 1"
+    command = [str(SITE / "bin/sipsieve"), "ask", "--sql", far, str(log)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            wait_for(lambda: _counting(process.pid), "the query", 60)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert process.returncode == 130 and b"Traceback" not in said
+
+
+def _counting(pid: int) -> bool:
+    """Whether a process has spent two seconds within threads beside its first."""
+    tick = os.sysconf("SC_CLK_TCK")
+    spent = 0.0
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        if thread.name != str(pid):
+            fields = (thread / "stat").read_text().rpartition(")")[2].split()
+            spent += int(fields[11]) / tick
+    return spent > 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--memory", "much", "who"], "--memory 'much'"),
+        (["--memory", "1KB", "who"], "--memory '1KB': Out of Memory"),
+        (["--sql", "--model", CASE, "SELECT 1"], "--sql needs no --model"),
+        # Words without their quotes: what is meant for the question is taken for a file.
+        (["which", "sources"], "a question of several words stands between quotes"),
+    ],
+)
+def test_a_wrong_call_is_told_what_is_wrong(log: Path, arguments: list[object], said: str) -> None:
+    assert said in ask(*arguments, log, code=2)
+
+
+def test_nothing_in_an_archive_is_said(tmp_path: Path) -> None:
+    nothing, archive = tmp_path / "empty.jsonl", tmp_path / "archive"
+    nothing.touch()
+    done = CliRunner().invoke(main, ["archive", str(archive), "-q", str(nothing)])
+    assert done.exit_code == 0, done.output
+    assert "Nothing to ask: there is no event in what was named." in ask("who", archive, code=1)
+
+
+def test_numbers_that_json_does_not_have_are_text(log: Path) -> None:
+    text = ask("--json", "--sql", "SELECT 'nan'::double, '-inf'::double, 0.5::double", log)
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    assert json.loads(text, parse_constant=refuse)["rows"] == [["nan", "-inf", 0.5]]
+
+
+def test_what_a_sender_calls_itself_reaches_no_terminal(tmp_path: Path) -> None:
+    names = ["\x1b[2J\x1b]0;owned\x07", "\u202egpj.exe", "a\r\nb\tc", "x" * 5000]
+    log = tmp_path / "decisions.jsonl"
+    log.write_text(
+        "".join(
+            json.dumps(
+                {
+                    "@timestamp": f"2026-11-16T10:00:0{n}.000000Z", "source": {"ip": "203.0.113.7", "port": 5060}, "network": {"transport": "udp"},
+                    "event": {"kind": "event", "action": "allow"}, "sip": {"type": "request", "method": "INVITE", "call_id": f"c{n}"},
+                    "user_agent": {"original": name},
+                }
+            )
+            + "\n"
+            for n, name in enumerate(names)
+        )
+    )  # fmt: skip
+    for words_ in (["top agents"], ["--sql", 'SELECT agent, agent AS "\x1b[2Jx" FROM events']):
+        shown = ask(*words_, log)
+        assert all(letter == "\n" or letter.isprintable() for letter in shown), shown
+        assert "\\x1b[2J" in shown and max(map(len, shown.splitlines())) < 250
+    assert len(answer("top agents", log)["rows"]) == len(names)
 
 
 def settings(tmp_path: Path, url: str) -> Path:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import subprocess
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -111,3 +114,36 @@ def test_every_text_is_encoded_names_of_fields_too() -> None:
     assert "previous instructions" not in json.dumps(found)
     assert found["ip"] == "2001:db8::1" and found["empty"] == "" and found["n"] is None
     assert next(iter(found.values()))[1] == {"a": 1, "query": "what = sources"}
+
+
+def test_a_folder_that_is_not_there_is_told_at_the_start(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [SIPSIEVE, "mcp", tmp_path / "none"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
+    )  # fmt: skip
+    assert done.returncode == 2 and not done.stdout
+    assert f"{tmp_path}/none: no such file, folder or archive" in done.stderr
+
+
+def test_ctrl_c_ends_it_while_its_agent_says_nothing(tmp_path: Path) -> None:
+    log = hostile(tmp_path / "decisions.jsonl")
+    hello = {
+        "jsonrpc": "2.0", "id": 1, "method": "initialize",
+        "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}},
+    }  # fmt: skip
+    with subprocess.Popen(
+        [SIPSIEVE, "mcp", str(log)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin and process.stdout and process.stderr
+        timer = threading.Timer(120, process.kill)
+        timer.start()
+        try:
+            process.stdin.write(json.dumps(hello).encode() + b"\n")
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["result"]["serverInfo"]["name"] == "sipsieve"
+            process.send_signal(signal.SIGINT)
+            # Its standard input stays open: it has to end by itself.
+            assert process.wait(20) == 130
+            assert process.stderr.read() == b""
+        finally:
+            timer.cancel()
+            process.kill()

@@ -66,9 +66,8 @@ def look(store: Events, intake: Intake, context: Context, known: Known | None = 
                 source.declared = f"{entry.kind} {entry.name}".strip()
     rest = [source for source in everyone if _is_candidate(source, guilty)]
     declared, rest = [source for source in rest if source.declared], [source for source in rest if not source.declared]
-    asked = census.targets(
-        store, {source.ip for source in (*rest, *declared)} | {s.ip for flood in floods for s in flood.sources}
-    )
+    looked_at = {source.ip for source in (*rest, *declared)} | {s.ip for flood in floods for s in flood.sources}
+    asked = census.targets(store, looked_at)
     for source in rest:
         if source.shared:
             # What the address's lawful clients asked for is not among it.
@@ -94,7 +93,7 @@ def look(store: Events, intake: Intake, context: Context, known: Known | None = 
     actors += [callbacks.actor(rung) for rung in destinations.rung_back(counted.dialled)]
     # Who got in comes before who tries.
     actors.sort(key=lambda actor: (not actor.succeeded, -actor.rank.score, -actor.messages, actor.id))
-    _details(store, actors)
+    _details(store, actors, looked_at, asked)
     found = [campaign for actor in actors for campaign in actor.campaigns]
     named = {ip for actor in actors for ip in (*actor.addresses, *actor.victims)}
     # What the log names no source of speaks neither for nor against anybody.
@@ -312,14 +311,17 @@ def _spans(group: Group) -> dict[str, tuple[int, int, int]]:
 _MOST_HOMES: Final = 12
 
 
-def _details(store: Events, actors: list[Actor]) -> None:
-    """Ports, targets and hours, asked for once for all actors."""
+def _details(
+    store: Events, actors: list[Actor], looked_at: set[str], asked: dict[str, dict[str, dict[str, int]]]
+) -> None:
+    """Ports, targets and hours, asked for once for all actors; `asked` has the targets of those at `looked_at` already."""
     ips = {ip for actor in actors for ip in (*actor.addresses, *actor.victims)}
     if not ips:
         return
     ports = census.ports(store, ips)
     hours = census.spans(store, ips)
-    asked = census.targets(store, ips)
+    others = ips - looked_at
+    asked = {**asked, **census.targets(store, others)} if others else asked
     homes = census.homes(store, ips)
     for actor in actors:
         by_port: Counter[int] = Counter()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import ibis
+import pyarrow as pa
 from ibis.expr.types import Table
 
 from .attribution.destinations import Dialled, dialled
@@ -378,8 +379,15 @@ def _hits(asked: Table) -> Table:
     )  # fmt: skip
 
 
+def _rows(table: Table) -> Iterator[tuple[Any, ...]]:
+    """An expression's rows, a part of them at a time: a dictionary for each of a million would take a gigabyte."""
+    for batch in table.to_pyarrow().to_batches(max_chunksize=65_536):
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
 def _only(asked: Table, ips: Iterable[str]) -> Table:
-    wanted = ibis.memtable({"ip": sorted(ips)}, schema=ibis.schema({"ip": "string"}))
+    # Of an Arrow table: pandas, which takes half a second to import, is not needed for it.
+    wanted = ibis.memtable(pa.table({"ip": pa.array(sorted(ips), pa.string())}))
     return asked.semi_join(wanted, "ip")
 
 
@@ -397,9 +405,9 @@ def targets(store: Events, ips: Iterable[str], without: Collection[str] = ()) ->
     w = ibis.window(group_by=["ip", "method"], order_by=[ibis.desc("n"), counted.user])
     counted = counted.mutate(rank=ibis.row_number().over(w))
     found: dict[str, dict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
-    rows = counted.filter(counted["rank"] < MOST_TARGETS).to_pyarrow().to_pylist()
-    for row in sorted(rows, key=lambda row: (row["ip"], row["method"], row["rank"])):
-        found[row["ip"]][row["method"]][row["user"]] = row["n"]
+    kept = counted.filter(counted["rank"] < MOST_TARGETS).select("ip", "method", "rank", "user", "n")
+    for ip, method, _, user, n in _rows(kept.order_by(["ip", "method", "rank"])):
+        found[ip][method][user] = n
     return found
 
 
@@ -411,8 +419,9 @@ def ports(store: Events, ips: Iterable[str]) -> dict[str, list[tuple[int, str, i
     w = ibis.window(group_by=["ip"], order_by=[ibis.desc("n"), counted.port, counted.method])
     counted = counted.mutate(rank=ibis.row_number().over(w))
     found: dict[str, list[tuple[int, str, int]]] = defaultdict(list)
-    for row in counted.filter(counted["rank"] < MOST_PORTS).order_by(["ip", "rank"]).to_pyarrow().to_pylist():
-        found[row["ip"]].append((row["port"], row["method"], row["n"]))
+    kept = counted.filter(counted["rank"] < MOST_PORTS).select("ip", "rank", "port", "method", "n")
+    for ip, _, port, method, n in _rows(kept.order_by(["ip", "rank"])):
+        found[ip].append((port, method, n))
     return found
 
 
@@ -421,8 +430,8 @@ def spans(store: Events, ips: Iterable[str], step_us: int = HOUR_US) -> dict[str
     t = _only(requests(store.events), ips)
     counted = t.group_by("ip", step=t.time_us // step_us).aggregate(n=t.messages.sum())
     found: dict[str, dict[int, int]] = defaultdict(dict)
-    for row in sorted(counted.to_pyarrow().to_pylist(), key=lambda row: (row["ip"], row["step"])):
-        found[row["ip"]][row["step"] * step_us] = row["n"]
+    for ip, step, n in _rows(counted.select("ip", "step", "n").order_by(["ip", "step"])):
+        found[ip][step * step_us] = n
     return found
 
 

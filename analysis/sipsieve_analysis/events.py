@@ -6,6 +6,8 @@ what the sender wrote, escaped as in the decision log.
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,13 +53,28 @@ COLUMNS: Final = {
 #: The same for SQL, in which some of them are words of its own.
 NAMES: Final = ", ".join(f'"{name}"' for name in COLUMNS)
 
-# How the decision log's fields are decoded, those of its first form beside today's. Unknown fields are ignored, missing or
-# unfit ones are NULL; what was a text and is an object now is JSON.
-_RECORD: Final = """{
+# How the fields of today's decision log are decoded. Unknown fields are ignored, missing or unfit ones are NULL.
+_TODAY: Final = """{
     '@timestamp': 'VARCHAR',
     'source': 'STRUCT(ip VARCHAR, port INTEGER, geo STRUCT(country_iso_code VARCHAR), "as" STRUCT(number BIGINT, organization STRUCT("name" VARCHAR)))',
     'network': 'STRUCT(transport VARCHAR)',
-    'event': 'STRUCT(kind VARCHAR, "action" VARCHAR, outcome VARCHAR, count BIGINT, "start" VARCHAR, "end" VARCHAR)',
+    'event': 'STRUCT(kind VARCHAR, "action" VARCHAR, outcome VARCHAR, count BIGINT, "end" VARCHAR)',
+    'policy': 'STRUCT(mode VARCHAR, enforced BOOLEAN)',
+    'rule': 'STRUCT(id VARCHAR[])',
+    'sip': 'STRUCT("type" VARCHAR, method VARCHAR, code INTEGER, uri STRUCT(original VARCHAR), call_id VARCHAR, cseq STRUCT(code VARCHAR), "from" STRUCT(uri STRUCT(original VARCHAR)), "to" STRUCT(uri STRUCT(original VARCHAR)))',
+    'user_agent': 'STRUCT(original VARCHAR)',
+    'findings': 'STRUCT(rule VARCHAR, family VARCHAR, score INTEGER, field VARCHAR, excerpt VARCHAR)[]',
+    'indicators': 'JSON',
+    'sipsieve': 'STRUCT(version INTEGER, input VARCHAR, answer INTEGER, malformed BOOLEAN, bytes INTEGER, field VARCHAR, excerpt VARCHAR, "authorization" BOOLEAN, client VARCHAR)'
+}"""
+
+# The same with the fields of the first form beside today's; what was a text and is an object now is JSON. To read it so
+# costs a fifth more.
+_EITHER: Final = """{
+    '@timestamp': 'VARCHAR',
+    'source': 'STRUCT(ip VARCHAR, port INTEGER, geo STRUCT(country_iso_code VARCHAR), "as" STRUCT(number BIGINT, organization STRUCT("name" VARCHAR)))',
+    'network': 'STRUCT(transport VARCHAR)',
+    'event': 'STRUCT(kind VARCHAR, "action" VARCHAR, outcome VARCHAR, count BIGINT, "end" VARCHAR)',
     'policy': 'STRUCT(mode VARCHAR, enforced BOOLEAN)',
     'rule': 'STRUCT(id VARCHAR[])',
     'sip': 'STRUCT("type" VARCHAR, method VARCHAR, code INTEGER, status INTEGER, uri JSON, call_id VARCHAR, cseq JSON, "from" JSON, "to" JSON, bytes INTEGER, field VARCHAR, excerpt VARCHAR, "authorization" BOOLEAN, client VARCHAR)',
@@ -66,6 +83,18 @@ _RECORD: Final = """{
     'indicators': 'JSON',
     'sipsieve': 'STRUCT(input VARCHAR, answer INTEGER, malformed BOOLEAN, bytes INTEGER, field VARCHAR, excerpt VARCHAR, "authorization" BOOLEAN, client VARCHAR)'
 }"""
+
+#: A record that today's columns don't read whole: it has no version, or a text where an object stands today.
+_NOT_TODAYS: Final = """(
+    sipsieve.version IS NULL OR (sip.uri IS NOT NULL AND sip.uri.original IS NULL) OR (sip.cseq IS NOT NULL AND sip.cseq.code IS NULL)
+    OR (sip."from" IS NOT NULL AND sip."from".uri.original IS NULL) OR (sip."to" IS NOT NULL AND sip."to".uri.original IS NULL)
+)"""
+
+#: The number of messages of a row that is to be read anew, in both forms. No record has it.
+_ANEW: Final = -1
+
+#: Bytes at a file's beginning that tell whether today's form is tried at all.
+_PEEK: Final = 16384
 
 #: Where the events that were chosen stand.
 _NARROWED: Final = "narrowed"
@@ -167,15 +196,47 @@ class Store:
         `kind` is what the records came from. Returns how many lines were records and how many were not.
         Raises `duckdb.Error` where the file is damaged as a whole.
         """
-        connection = self.connection.con
-        source = (
-            f"read_json({_quoted(path)}, format = 'newline_delimited', ignore_errors = true, "
-            f"maximum_object_size = {_LONGEST}, columns = {_RECORD}, compression = '{_compression(path)}')"
-        )
         # Rows are added behind those that are there: what is said of them needs no look at the others.
         behind = self.last()
-        # One pass: the rows that are no records are put in too, and counted while they are taken out.
-        connection.execute(
+        connection = self.connection.con
+        seems_todays = b'"sipsieve"' in _head(path)
+        self._insert(path, kind, seems_todays)
+        added, bad, anew = self._added(behind)
+        if anew:
+            # A log that was written by two versions: as a whole, since which lines these were is not known any more.
+            connection.execute("DELETE FROM events WHERE rowid > ?", [behind])
+            self._insert(path, kind, False)
+            added, bad, _ = self._added(behind)
+        if bad:
+            connection.execute(
+                "DELETE FROM events WHERE rowid > ? AND (time_us IS NULL OR action IS NULL OR kind IS NULL)", [behind]
+            )
+        return added - bad, bad
+
+    def _added(self, behind: int) -> tuple[int, int, int]:
+        """Rows behind that one, how many of them are no records, and how many records are to be read anew."""
+        bad = "time_us IS NULL OR action IS NULL OR kind IS NULL"
+        row = self.connection.con.execute(
+            f"SELECT count(*), count(*) FILTER ({bad}), count(*) FILTER (messages = {_ANEW} AND NOT ({bad})) FROM events WHERE rowid > ?",  # noqa: S608 (ours)
+            [behind],
+        ).fetchall()[0]
+        return int(row[0]), int(row[1]), int(row[2])
+
+    def _insert(self, path: Path, kind: str, todays: bool) -> None:
+        """Puts a file's lines into the events, those in too that are no records; `todays`: in the form of today alone."""
+        source = (
+            f"read_json({_quoted(path)}, format = 'newline_delimited', ignore_errors = true, maximum_object_size = {_LONGEST}, "
+            f"columns = {_TODAY if todays else _EITHER}, compression = '{_compression(path)}')"
+        )
+        messages = "greatest(least(coalesce(event.count, 1), 1000000000), 0)"
+
+        def ours(name: str) -> str:
+            return f"sipsieve.{name}" if todays else f"coalesce(sipsieve.{name}, sip.{name})"
+
+        def text(column: str, path: str) -> str:
+            return f"{column}.{path}" if todays else _text(column, path)
+
+        self.connection.con.execute(
             f"""
             INSERT INTO events
             SELECT
@@ -185,41 +246,32 @@ class Store:
                 event.kind,
                 event."action",
                 coalesce(event.outcome <> 'unknown', policy.enforced, policy.mode <> 'observe'),
-                greatest(least(coalesce(event.count, 1), 1000000000), 0),
+                {f"CASE WHEN {_NOT_TODAYS} THEN {_ANEW} ELSE {messages} END" if todays else messages},
                 source.ip,
                 source.port,
                 lower(network.transport),
                 CASE WHEN sipsieve.malformed THEN 'malformed' WHEN sip."type" = 'response' THEN 'reply' ELSE sip."type" END,
                 sip.method,
-                coalesce(sip.code, sipsieve.answer, sip.status),
-                {_text("sip.uri", "original")},
-                {_text('sip."from"', "uri.original")},
-                {_text('sip."to"', "uri.original")},
+                coalesce(sip.code, sipsieve.answer{"" if todays else ", sip.status"}),
+                {text("sip.uri", "original")},
+                {text('sip."from"', "uri.original")},
+                {text('sip."to"', "uri.original")},
                 sip.call_id,
-                {_text("sip.cseq", "code")},
+                {text("sip.cseq", "code")},
                 user_agent.original,
-                coalesce(sipsieve."authorization", sip."authorization"),
-                coalesce(sipsieve.bytes, sip.bytes),
-                coalesce(sipsieve.field, sip.field),
-                coalesce(sipsieve.excerpt, sip.excerpt),
+                {ours('"authorization"')},
+                {ours("bytes")},
+                {ours("field")},
+                {ours("excerpt")},
                 CASE WHEN findings IS NULL AND len(rule.id) > 0
-                     THEN list_transform(rule.id, lambda r: {{'rule': r, 'family': '', 'score': 5, 'field': coalesce(sipsieve.field, sip.field), 'excerpt': coalesce(sipsieve.excerpt, sip.excerpt)}})
-                     ELSE list_transform(findings, lambda f: {{'rule': f.rule, 'family': f.family, 'score': f.score, 'field': f.field, 'excerpt': coalesce(f.excerpt, sipsieve.excerpt, sip.excerpt)}}) END,
+                     THEN list_transform(rule.id, lambda r: {{'rule': r, 'family': '', 'score': 5, 'field': {ours("field")}, 'excerpt': {ours("excerpt")}}})
+                     ELSE list_transform(findings, lambda f: {{'rule': f.rule, 'family': f.family, 'score': f.score, 'field': f.field, 'excerpt': coalesce(f.excerpt, {ours("excerpt")})}}) END,
                 CASE WHEN indicators IS NULL THEN NULL ELSE indicators::VARCHAR END,
-                coalesce(sipsieve.client, sip.client),
+                {ours("client")},
                 nullif(concat_ws(', ', source.geo.country_iso_code, 'AS' || source."as".number || coalesce(' ' || source."as".organization."name", '')), '')
             FROM {source}
             """  # noqa: S608 (every inserted text is ours or quoted)
         )
-        added, bad = connection.execute(
-            "SELECT count(*), count(*) FILTER (time_us IS NULL OR action IS NULL OR kind IS NULL) FROM events WHERE rowid > ?",
-            [behind],
-        ).fetchall()[0]
-        if bad:
-            connection.execute(
-                "DELETE FROM events WHERE rowid > ? AND (time_us IS NULL OR action IS NULL OR kind IS NULL)", [behind]
-            )
-        return int(added - bad), int(bad)
 
     def merge(self, kinds: list[str], told: Collection[str] = ()) -> int:
         """Takes out events that an input of an earlier kind in `kinds` tells of as well; how many those were.
@@ -285,3 +337,12 @@ def _compression(path: Path) -> str:
     with path.open("rb") as file:
         magic = file.read(2)
     return "gzip" if magic == b"\x1f\x8b" else "uncompressed"
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a file, plain or gzip; none of one that is damaged."""
+    try:
+        with gzip.open(path, "rb") if _compression(path) == "gzip" else path.open("rb") as file:
+            return bytes(file.read(_PEEK))
+    except (OSError, EOFError, zlib.error):
+        return b""

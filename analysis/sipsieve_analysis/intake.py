@@ -12,8 +12,7 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import IO, Final, Protocol
 
-from .archive.place import ArchiveError, Place, is_archive
-from .archive.reading import hold, load, tell
+from .archive.names import is_archive
 from .events import Store, damaged
 from .readers import envelopes, others, pcap, rawlog, templates
 from .readers.blind import BLIND
@@ -121,6 +120,10 @@ class Collector:
 
     def _archive(self, path: Path) -> None:
         """Adds all that an archive holds."""
+        # What reads Parquet takes half a second to import, and logs need none of it.
+        from .archive.place import ArchiveError, Place
+        from .archive.reading import hold, load, tell
+
         try:
             held = hold(Place(path))
             self._progress(held.place.name, 0, held.rows)

@@ -13,7 +13,8 @@ import ibis
 from ibis.expr.types import Table
 
 from . import merging
-from .archive.place import ArchiveError, Place, is_archive
+from .archive.names import is_archive
+from .archive.place import ArchiveError, Place
 from .archive.reading import Held, hold, tell
 from .events import COLUMNS
 from .intake import InputError, Intake, Progress, merged

@@ -6,7 +6,8 @@ import re
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from .place import MARK, SCHEMA, ArchiveError, Place, is_unfinished
+from .names import MARK
+from .place import SCHEMA, ArchiveError, Place, is_unfinished
 
 _FOLDER: Final = "manifests"
 

@@ -13,25 +13,17 @@ from typing import IO, Any, Final
 import pyarrow as pa
 from pyarrow import fs
 
+from .names import is_remote
+
 #: Version of the columns and of the manifests. A reader refuses what is newer than itself.
 SCHEMA: Final = 1
-
-#: The file that makes a folder an archive.
-MARK: Final = "sipsieve-archive.json"
 
 #: What a file is called until it is whole.
 _UNFINISHED: Final = ".unfinished-"
 
-_SCHEMES: Final = ("s3:/",)
-
 
 class ArchiveError(Exception):
     """An archive that can't be used: says where, what is wrong, and what to do."""
-
-
-def is_remote(name: str | Path) -> bool:
-    """Whether a name is an address of a store rather than a path."""
-    return str(name).startswith(_SCHEMES)
 
 
 class Place:
@@ -155,16 +147,6 @@ class Place:
             raise ArchiveError(f"{self.name}: another run writes for the edge {edge}; wait for its end") from error
         finally:
             os.close(lock)
-
-
-def is_archive(name: str | Path) -> bool:
-    """Whether this names an archive. Of a store it is taken for granted."""
-    return is_remote(name) or (Path(name) / MARK).is_file()
-
-
-def is_there(name: str | Path) -> bool:
-    """Whether a name can be read from. Of a store it is taken for granted."""
-    return is_remote(name) or Path(name).exists()
 
 
 def is_unfinished(name: str) -> bool:

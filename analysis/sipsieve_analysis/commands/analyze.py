@@ -190,7 +190,7 @@ def command(
     # The engine takes half a second to import; --help need not wait for it.
     from .. import report as report_
     from ..analysis import analyze
-    from ..archive.place import is_archive
+    from ..archive.names import is_archive
     from ..attribution import known as known_
     from ..events import Events, Store
     from ..handover import scope as scope_

@@ -143,7 +143,7 @@ def _when(time_us: int) -> str:
 
 
 def _is_unquoted(question: str, paths: tuple[Path, ...]) -> bool:
-    from ..archive.place import is_there
+    from ..archive.names import is_there
 
     return " " not in question.strip() and "/" not in str(paths[0]) and not is_there(paths[0])
 

@@ -39,7 +39,7 @@ def command(paths: tuple[Path, ...], allow_changes: bool, policy: str | None, rp
 
     PATHS are archives and logs that `ask` and `report` look at; without any, the policy's decision log.
     """
-    from ..archive.place import is_there
+    from ..archive.names import is_there
 
     # An agent would be told at its first question only, and nobody else.
     for path in paths:
@@ -64,7 +64,7 @@ def server(paths: tuple[Path, ...], allow_changes: bool, policy: str | None, rpc
     from mcp.types import ToolAnnotations
 
     from .. import agents
-    from ..archive.place import is_archive
+    from ..archive.names import is_archive
     from ..operate.places import log_path
 
     made = MCPServer(

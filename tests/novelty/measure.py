@@ -88,7 +88,8 @@ class Measurement:
         self.later = Site(1, phones, names[half:], MAKES[:20])
         self._replay = Replay(raw_bytes=65_535)
         say(f"{days} days of {phones} phones")
-        self.normal = [line for day in range(days) for line in records(self._replay, self.site.day(day))]
+        self._learned = [list(self.site.day(day)) for day in range(days)]
+        self.normal = [line for day in self._learned for line in records(self._replay, day)]
         self.model = learn(lambda: self.normal)
         say("days that it does not know")
         self.days = [records(self._replay, self.later.day(day, "all")) for day in (days, days + 1)]
@@ -139,21 +140,22 @@ class Measurement:
         shares = {rate: sum(score > limit for score in found) / len(found) for rate, limit in limits.items()}
         return shares, sum(score > 1 for score in found) / len(found)
 
-    def poisoned(self, family: str, texts: Sequence[bytes], share: float) -> tuple[float, float, float]:
+    def poisoned(self, family: str, texts: Sequence[bytes], share: float) -> dict[str, float]:
         """Recall where this share of what was accepted while learning carried texts of the family, from as many accounts: at
-        0.1 % and 1 % of false alarms and at the model's own limit. The texts that it is tried on are others."""
-        rng = random.Random(f"{family} {share}")
+        0.1 % and 1 % of false alarms and at the model's own limit. The texts that it is tried on are others.
+
+        Runs are paired: days, attacks and dice are the same for each share, so that a larger one poisons the messages that a
+        smaller one does, and more."""
+        rng = random.Random(f"{family} poison")
         half = len(texts) // 2
         replay = Replay(raw_bytes=65_535, rules=without(family))
         lines = []
-        place = 0
-        for day in range(self._days):
+        for day in self._learned:
             sent = []
-            for one in self.site.day(day):
-                if one.status == 200 and rng.random() < share:
-                    put = rng.choice(list(FIELDS.values()))
-                    text = texts[place % half].replace(b"\r", b" ").replace(b"\n", b" ").replace(b"\0", b" ")
-                    place += 1
+            for one in day:
+                die, put, text = rng.random(), rng.choice(list(FIELDS.values())), rng.choice(texts[:half])
+                if one.status == 200 and die < share:
+                    text = text.replace(b"\r", b" ").replace(b"\n", b" ").replace(b"\0", b" ")
                     one = one._replace(raw=put(one.raw, text))
                 sent.append(one)
             lines += records(replay, sent)
@@ -161,7 +163,13 @@ class Measurement:
         clean = sorted(self.scores(judge, (line for day in self.days for line in day)))
         found = list(self.scores(judge, records(replay, self.attacks(texts[half:], family))))
         shares, operating = self._shares(found, clean)
-        return shares[0.001], shares[0.01], operating
+        unusual = sum(score > 1 for score in clean) / len(clean)
+        return {
+            "at 0.1 %": shares[0.001],
+            "at 1 %": shares[0.01],
+            "at its own limit": operating,
+            "false alarms": unusual,
+        }
 
     def reviews(self) -> list[tuple[int, int, int]]:
         """Of each unknown day: reviews, unusual messages, messages."""
@@ -267,14 +275,24 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "reviews on the day of a new make": one.drift(MAKES[20:23], options.phones // 10),
         "poisoned": {},
     }  # fmt: skip
+    say(
+        f"{result['recall']['at its own limit']:.3f} is found, {result['false alarms at its own limit']:.5f} of the messages are false "
+        f"alarms, {result['reviews a day']} reviews a day"
+    )
     for family in options.poison.split(",") if options.poison else ():
         every = texts.get(family, [])
         if len(every) < 20:
             continue
         for share in options.shares:
-            say(f"{share:.0%} of what is learned carries {family}")
-            figures3 = one.poisoned(family, every, share)
-            result["poisoned"][f"{family} {share:.0%}"] = dict(zip(("at 0.1 %", "at 1 %", "at its own limit"), figures3, strict=True))  # fmt: skip
+            say(f"{100 * share:g}% of what is learned carries {family}")
+            row = one.poisoned(family, every, share)
+            first = result["poisoned"].get(f"{family} {100 * options.shares[0]:g}%", row)
+            # What the poison takes of what is found without it, by the same attacks: the worse of both limits.
+            row["cost"] = max(first[limit] - row[limit] for limit in ("at 0.1 %", "at its own limit"))
+            result["poisoned"][f"{family} {100 * share:g}%"] = row
+            say(
+                f"… of which {row['at its own limit']:.3f} is found, {row['at 0.1 %']:.3f} at 0.1 % of false alarms: costs {row['cost']:.3f}"
+            )
     return result
 
 
@@ -297,7 +315,10 @@ def show(result: dict[str, Any]) -> None:
         f"reviews a day                   {result['reviews a day']}, on the day of a new make {result['reviews on the day of a new make']}"
     )
     for name, row in result["poisoned"].items():
-        print(f"learned with {name:27}{row['at 1 %']:9.3f}{row['at 0.1 %']:10.3f}{row['at its own limit']:11.3f}")
+        print(
+            f"learned with {name:27}{row['at 1 %']:9.3f}{row['at 0.1 %']:10.3f}{row['at its own limit']:11.3f}"
+            f"   costs {row['cost']:.3f}, false alarms {row['false alarms']:.5f}"
+        )
 
 
 def figures_of(result: dict[str, Any]) -> dict[str, float]:
@@ -305,11 +326,9 @@ def figures_of(result: dict[str, Any]) -> dict[str, float]:
     found = {"recall": result["recall"]["at 0.1 %"], "recall.own-limit": result["recall"]["at its own limit"]}
     found["reviews"] = result["reviews a day"] / 1000
     poisoned = result["poisoned"]
-    costs = [
-        poisoned[f"{name.split()[0]} 0%"]["at 0.1 %"] - row["at 0.1 %"] for name, row in poisoned.items() if name.endswith(" 5%")
-    ]  # fmt: skip
-    if costs:
-        found["poison.cost"] = max(0.0, *costs)
+    for share in dict.fromkeys(name.split()[1] for name in poisoned):
+        cost = max(0.0, *(row["cost"] for name, row in poisoned.items() if name.split()[1] == share))
+        found[f"poison.cost-{share.removesuffix('%')}"] = cost
     return found
 
 

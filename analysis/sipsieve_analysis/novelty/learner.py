@@ -15,6 +15,7 @@ from .form import form, plain
 from .model import LEAST, MOST_ACCOUNTS, MOST_FIELDS, MOST_KNOWN, MOST_MAKES, ROLES, Model
 from .observe import Observed, Told, Value, number, observed, told
 from .values import Samples, fit
+from .values import full as enough
 
 #: Requests that wait for their answer, dialogs and sources remembered.
 _WAITING: Final = 100_000
@@ -147,7 +148,8 @@ class Learner:
         self._makes = Makes(MOST_MAKES)
         self._accounts = Accounts(MOST_ACCOUNTS, zone)
         self._known: Counter[int] = Counter()
-        self._sent: Counter[int] = Counter()
+        self._sent: dict[str, Counter[int]] = {role: Counter() for role in ROLES}
+        self._habits: Counter[int] = Counter()
         self._senders: set[str] = set()
         self.messages = self.whole = 0
         self._first, self._last = 1 << 62, 0
@@ -162,7 +164,10 @@ class Learner:
         self._senders.add(seen.ip)
         # Whoever makes up accounts behind one address, or takes many addresses of one network, is one sender.
         sender = number(seen.account, place_of(seen.ip))
-        self._sent[sender] += 1
+        self._sent[role][sender] += 1
+        # Behind a trunk each caller calls once: what it has as a habit is the trunk's.
+        whose = sender if role == ROLES[0] else number(seen.ip)
+        self._habits[whose] += 1
         for value in seen.values:
             if value.field == OTHERS_TAG:
                 continue
@@ -171,8 +176,8 @@ class Learner:
             if value.field in MADE_UP:
                 self._sample(f"make {value.field} {make}", True, sender, text)
             else:
-                self._sample(f"{role} {value.field}", False, sender, text)
-                self._sample(f"{role} :{value.kind}", False, sender, text)
+                self._sample(f"{role} {value.field}", False, sender, text, whose)
+                self._sample(f"{role} :{value.kind}", False, sender, text, whose)
             if value.field not in ONCE:
                 self._know(known_as(seen, value.field, value.text))
         self._makes.add(make, sender, seen)
@@ -180,13 +185,13 @@ class Learner:
             # Behind a trunk each caller would be one, for a single call.
             self._accounts.add(seen)
 
-    def _sample(self, name: str, made_up: bool, sender: int, text: bytes) -> None:
+    def _sample(self, name: str, made_up: bool, sender: int, text: bytes, whose: int = 0) -> None:
         samples = self._samples.get(name)
         if samples is None:
             if len(self._samples) >= 4 * MOST_FIELDS:
                 return
             samples = self._samples[name] = Samples(made_up)
-        samples.add(sender, self.messages, text)
+        samples.add(sender, self.messages, text, whose)
 
     def _know(self, name: int) -> None:
         if name in self._known or len(self._known) < _MOST:
@@ -201,9 +206,13 @@ class Learner:
             )
         chosen = sorted(self._samples.items(), key=lambda entry: (-entry[1].seen, entry[0]))[:MOST_FIELDS]
         fields = {}
+        full = {role: enough(sent.values()) for role, sent in self._sent.items()}
         for place, (name, samples) in enumerate(chosen):
             progress(place, len(chosen))
-            fields[name] = fit(samples.forms(self._sent))
+            role = name.split(" ", 1)[0]
+            least = full.get(role, 1.0)
+            if samples.is_habit(self._habits, least if role == ROLES[0] else 1):
+                fields[name] = fit(samples.forms(self._sent.get(role, Counter()), least))
         progress(len(chosen), len(chosen))
         known = sorted(self._known.items(), key=lambda entry: (-entry[1], entry[0]))[:MOST_KNOWN]
         return Model(

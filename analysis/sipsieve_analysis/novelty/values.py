@@ -6,7 +6,7 @@ import hashlib
 import heapq
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -25,6 +25,14 @@ PER_SENDER_MADE_UP: Final = 40
 #: A field that a sender has in a quarter of its messages is its own, one that it has in a hundredth hardly is.
 _OFTEN: Final = 4
 _PARTS: Final = 3600
+
+#: Where half of those who sent a field at all had it in fewer than one of so many messages, nobody has it as a habit: what stood in it
+#: may be poison alone, since nothing else there holds against it.
+_SELDOM: Final = 24
+
+#: Half of all messages are of senders who sent so many or more. Who sent half as much counts in full, and others by what they sent: an
+#: account is what its sender says it is, and whoever writes another one into each message would be many.
+_FULL: Final = 0.5
 
 #: An n-gram that one in 2^5 senders has surprises nobody (Shannon's information content, in bits beyond these).
 _USUAL_BITS: Final = 5.0
@@ -97,11 +105,14 @@ class Samples:
         self._senders: dict[int, list[tuple[int, bytes]]] = {}
         self._numbers: list[tuple[int, int]] = []
         self._counts: Counter[int] = Counter()
+        self._habits: Counter[int] = Counter()
         self.seen = 0
 
-    def add(self, sender: int, message: int, text: bytes) -> None:
-        """Adds the form of a value. `message` names the message that it stands in."""
+    def add(self, sender: int, message: int, text: bytes, whose: int = 0) -> None:
+        """Adds the form of a value. `message` names the message that it stands in, `whose` whom the field is a habit of, if it is one."""
         self.seen += 1
+        if whose in self._habits or len(self._habits) < SAMPLES:
+            self._habits[whose] += 1
         self._counts[sender] += 1
         held = self._senders.get(sender)
         if held is None:
@@ -121,17 +132,35 @@ class Samples:
         elif entry > held[0]:
             heapq.heapreplace(held, entry)
 
-    def forms(self, messages: Mapping[int, int]) -> dict[bytes, float]:
+    def is_habit(self, messages: Mapping[int, int], full: float = 1) -> bool:
+        """Whether half of those who sent the field did so in more than a few of their `messages`, of those who sent enough."""
+        heavy = [whose for whose in self._habits if messages[whose] >= full]
+        often = sum(_SELDOM * self._habits[whose] >= messages[whose] for whose in heavy)
+        return self._made_up or (often > 0 and 2 * often >= len(heavy))
+
+    def forms(self, messages: Mapping[int, int], full: float = 1) -> dict[bytes, float]:
         """The forms with how many senders have each, in parts of one where a sender has several; of what clients make up, with
-        how many values have it. A field that a sender has in few of its `messages` says little of it."""
+        how many values have it. A field that a sender has in few of its `messages` says little of it, and so does a sender of
+        fewer than `full`."""
         found: Counter[bytes] = Counter()
         for sender, held in self._senders.items():
-            share = min(1.0, _OFTEN * self._counts[sender] / max(1, messages.get(sender, 0)))
+            sent = max(1, messages.get(sender, 0))
+            share = min(1.0, _OFTEN * self._counts[sender] / sent) * min(1.0, sent / full)
             weight = _PARTS if self._made_up else int(_PARTS * share) // len(held)
             for _, text in held:
                 # In whole parts, so that sums do not depend on their order.
                 found[text] += weight
         return {text: weight / _PARTS for text, weight in found.items() if weight}
+
+
+def full(messages: Collection[int]) -> float:
+    """How much a sender has to send to count in full, by what each sent. Weighed by messages, since senders can be made up."""
+    half, below = sum(messages) / 2, 0
+    for count in sorted(messages, reverse=True):
+        below += count
+        if below >= half:
+            return max(1.0, _FULL * count)
+    return 1.0
 
 
 def _hash(sender: int, message: int) -> int:

@@ -31,7 +31,7 @@ from sipsieve_analysis.novelty.learner import LearnError, learn
 from sipsieve_analysis.novelty.model import Model, ModelError
 from sipsieve_analysis.novelty.observe import observed, told
 from sipsieve_analysis.novelty.reviews import Looker
-from sipsieve_analysis.novelty.values import Samples, Values, fit
+from sipsieve_analysis.novelty.values import Samples, Values, fit, full
 from sipsieve_analysis.readers.replayed import Replay
 
 #: What no rule names, and nobody here is called.
@@ -103,6 +103,34 @@ def test_one_sender_makes_nothing_usual() -> None:
 def test_what_each_sends_seldom_stays_unusual() -> None:
     values = learned_field([*NAMES * 20, *((place % 500, ODD) for place in range(1000))])
     assert values.bits(form(ODD)) > values.limit
+
+
+def test_accounts_that_are_made_up_are_not_many() -> None:
+    samples, messages = Samples(), Counter[int]()
+    values = [*NAMES * 10, *((10_000 + place, ODD) for place in range(300))]
+    for place, (sender, value) in enumerate(values):
+        samples.add(sender, place, form(value))
+        messages[sender] += 1
+    # Of 500 accounts with forty messages each and 300 with one, the 300 say next to nothing.
+    assert full(messages.values()) == 20
+    each, weighed = fit(samples.forms(messages)), fit(samples.forms(messages, full(messages.values())))
+    assert weighed.bits(form(ODD)) > weighed.limit and each.bits(form(ODD)) < each.limit
+    # Where everybody calls once, as behind a trunk, each counts.
+    assert full([1] * 500) == 1 and full([]) == 1
+
+
+def test_what_is_nobodys_habit_is_no_field_of_its_own() -> None:
+    messages = Counter(dict.fromkeys(range(500), 100)) + Counter(dict.fromkeys(range(1000, 1300), 1))
+    seldom, habit, made_up = Samples(), Samples(), Samples()
+    for sender in range(500):
+        seldom.add(sender, sender, b"x", sender)
+    for sender in range(1000, 1300):
+        made_up.add(sender, sender, b"x", sender)
+    for place in range(3000):
+        habit.add(place % 30, place, b"x", place % 30)
+    least = full(messages.values())
+    assert not seldom.is_habit(messages, least) and not made_up.is_habit(messages, least)
+    assert habit.is_habit(messages, least)
 
 
 def test_the_order_in_which_values_come_changes_nothing() -> None:

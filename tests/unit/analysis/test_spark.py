@@ -38,7 +38,8 @@ def state(port: int) -> dict[str, Any]:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/", timeout=5) as answer:
             found: dict[str, Any] = json.load(answer)
             return found
-    except OSError:
+    except (OSError, ValueError):
+        # While it starts it answers with a page for people.
         return {}
 
 

@@ -72,6 +72,14 @@ pub fn is_command(user: &[u8]) -> bool {
             // Behind a word in angle brackets there is no redirection: that is markup, and another rule's to judge.
             b'>' if user[..at].contains(&b'<') => return false,
             b'<' | b'>' => {
+                // `>>` and `>|` write too, and a space may follow.
+                let more = usize::from(byte == b'>' && matches!(rest.first(), Some(b'>' | b'|')));
+                let spaces = if byte == b'>' {
+                    rest[more..].iter().take(8).take_while(|&&byte| byte == b' ').count()
+                } else {
+                    0
+                };
+                let rest = &rest[more + spaces..];
                 let word = rest.iter().take(64).take_while(|next| is_word(next)).count();
                 let begins = word > 0 || rest.first() == Some(&b'&');
                 return begins && rest.get(word) != Some(&b'>');
@@ -395,6 +403,8 @@ mod tests {
             "x;{touch,pwn}",
             "x;>pwn",
             "x>pwn",
+            "x >> pwn",
+            "x>|pwn",
             "x;/b[i]n/touc[h] pwn",
             "a&b c",
         ] {

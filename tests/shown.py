@@ -48,6 +48,8 @@ _LIVE: Final = (
     (re.compile(r"(?:half|99 %) within [\d.]+ µs"), "LATENCY"),
     (re.compile(r"\b\d+[dhms]\b(?: \d+[dhms]\b)*"), "SPAN"),
     (re.compile(r"\b(records: )\d+"), r"\1N"),
+    # A minute may be over meanwhile.
+    (re.compile(r"^( +now, \w+ +).*"), r"\1COUNTS"),
     (re.compile(r" {2,}"), "  "),
 )
 

@@ -55,7 +55,7 @@ test: lint core-test ## everything, against the real thing
 
 # Built, or fetched, they are there: a minute, and no Kamailio. What takes longer, or other compilers, is left to `test`.
 UNIT_LEFT_OUT := tests/unit/decision/test_fuzz.py tests/unit/core/test_mutations.py tests/unit/analysis/test_backtest.py \
-	tests/unit/analysis/test_suggest.py tests/unit/analysis/test_watch.py
+	tests/unit/analysis/test_shown.py tests/unit/analysis/test_suggest.py tests/unit/analysis/test_watch.py
 
 unit: unit-deps $(VENV)/.done ## the quick tests: no root, no Kamailio
 	@mkdir -p build

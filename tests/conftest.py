@@ -1,6 +1,11 @@
-"""Puts the harness on the path of all tests."""
+"""Puts the harness on the path of all tests, which may run in the background."""
 
+import signal
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+# A shell's background job ignores Ctrl-C, and so would each program that a test starts to send it one.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

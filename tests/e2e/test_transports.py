@@ -43,13 +43,17 @@ class Edge:
         self.server = server
         self.tls = tls
         self.trust = ssl.create_default_context(cafile=str(certificate))
+        # By TLS 1.3 a server sends tickets behind its handshake: the client library's thread then waits inside a read, whatever
+        # time it was given, beside the thread that writes. Connections of `transport == "tls"` have 1.3.
+        self.trust_of_browsers = ssl.create_default_context(cafile=str(certificate))
+        self.trust_of_browsers.maximum_version = ssl.TLSVersion.TLSv1_2
 
     def websocket(self, secure: bool = False, source: str = "127.0.0.1") -> ClientConnection:
         """A browser's connection, after its handshake."""
         port = self.tls if secure else self.server.port
         return connect(
             f"{'wss' if secure else 'ws'}://{'[::1]' if ':' in source else '127.0.0.1'}:{port}/",
-            subprotocols=[Subprotocol("sip")], ssl=self.trust if secure else None, source_address=(source, 0),
+            subprotocols=[Subprotocol("sip")], ssl=self.trust_of_browsers if secure else None, source_address=(source, 0),
             open_timeout=5, close_timeout=1, compression=None, proxy=None,
         )  # fmt: skip
 

@@ -48,9 +48,11 @@ def flood(server: Server, messages: int, first: int = 0) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.bind((f"127.15.{number // 250}.{number % 250 + 1}", 0))
             sock.sendto(invite(from_=HOSTILE, headers=DEAR), ("127.0.0.1", server.port))
-        # One worker reads them in order: when a trusted one behind them is answered, they were read.
+        # One worker reads them in order: when a trusted one behind them is answered, they were read. It may go no further, so
+        # that it is answered without a transaction: a quick machine asks so often that they would fill Kamailio's memory.
         if number % 50 == 49:
-            assert status(exchange(server, request("OPTIONS"), source=TRUSTED)) == 200
+            last = request("OPTIONS").replace(b"Max-Forwards: 70", b"Max-Forwards: 0")
+            assert status(exchange(server, last, source=TRUSTED)) == 483
 
 
 def shed(server: Server) -> list[dict[str, Any]]:

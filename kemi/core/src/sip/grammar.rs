@@ -86,6 +86,11 @@ fn after_spaces(value: &[u8], at: usize) -> usize {
     at + value[at..].iter().take_while(|&&byte| is_space(byte)).count()
 }
 
+/// Where the spaces in front of a place begin.
+fn before_spaces(value: &[u8], at: usize) -> usize {
+    at - value[..at].iter().rev().take_while(|&&byte| is_space(byte)).count()
+}
+
 fn after_any_spaces(value: &[u8], at: usize) -> usize {
     at + value[at..].iter().take_while(|&&byte| is_any_space(byte)).count()
 }
@@ -239,30 +244,35 @@ pub fn closing_quote(raw: &[u8], start: usize, end: usize) -> Option<usize> {
 ///
 /// The tag among the parameters behind an address, as far as a token may go: `Some(b"")` is a tag without a value.
 pub fn tag(parameters: &[u8]) -> Option<&[u8]> {
-    let mut at = 0;
-    while let Some(semicolon) = memchr::memchr(b';', &parameters[at..]) {
-        at += semicolon + 1;
-        // Thousands of empty parameters cost little more than other bytes.
-        while parameters.get(at) == Some(&b';') {
-            at += 1;
+    tag_words(parameters).find_map(|(start, end)| {
+        let before = &parameters[..before_spaces(parameters, start)];
+        let equals = after_spaces(parameters, end);
+        if before.last() != Some(&b';') || parameters.get(equals) != Some(&b'=') {
+            return None;
         }
-        let name = after_spaces(parameters, at);
-        if !parameters
-            .get(name..name + 3)
-            .is_some_and(|found| found.eq_ignore_ascii_case(b"tag"))
-        {
-            continue;
-        }
-        let equals = after_spaces(parameters, name + 3);
-        if parameters.get(equals) == Some(&b'=') {
-            let value = &parameters[after_spaces(parameters, equals + 1)..];
-            let length = value
-                .iter()
-                .take_while(|&&byte| !is_any_space(byte) && !matches!(byte, b';' | b',' | b'>' | b'"'));
-            return Some(&value[..length.count()]);
-        }
-    }
-    None
+        let value = &parameters[after_spaces(parameters, equals + 1)..];
+        let length = value
+            .iter()
+            .take_while(|&&byte| !is_any_space(byte) && !matches!(byte, b';' | b',' | b'>' | b'"'));
+        Some(&value[..length.count()])
+    })
+}
+
+/// Where "tag" stands, in either case: begin and end. Blocks without an "ag" are passed over whole, so that no mark that a long
+/// value is full of costs more than others.
+fn tag_words(text: &[u8]) -> impl Iterator<Item = (usize, usize)> {
+    const BLOCK: usize = 64;
+    let is_end = |at: usize| text[at - 1] | 0x20 == b'a' && text[at] | 0x20 == b'g';
+    (2..text.len()).step_by(BLOCK).flat_map(move |from| {
+        let block = from..text.len().min(from + BLOCK);
+        let (before, here) = (&text[block.start - 1..block.end - 1], &text[block.clone()]);
+        let pairs = before.iter().zip(here);
+        let any = pairs.fold(false, |any, (a, g)| any | ((a | 0x20 == b'a') & (g | 0x20 == b'g')));
+        let places = if any { block } else { 0..0 };
+        places
+            .filter(move |&at| is_end(at) && text[at - 2] | 0x20 == b't')
+            .map(|at| (at - 2, at + 1))
+    })
 }
 
 /// What stands behind the last ">" of an address: its header parameters, or all of it.
@@ -378,6 +388,8 @@ mod tests {
         );
         assert_eq!(tag(behind_address(b"<sip:a@b>;tag=")), Some(&b""[..]));
         assert_eq!(tag(behind_address(b"<sip:a@b>;stag=1")), None);
+        assert_eq!(tag(b";a=tag=1;tag;tag =2"), Some(&b"2"[..]));
+        assert_eq!(tag(b"tag=1;b=2; \t;TAG\t=\t,"), Some(&b""[..]));
     }
 
     #[test]

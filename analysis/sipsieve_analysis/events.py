@@ -7,17 +7,19 @@ what the sender wrote, escaped as in the decision log.
 from __future__ import annotations
 
 import gzip
+import tempfile
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Protocol
+from typing import IO, Final, Protocol, cast
 
 import duckdb
 import ibis
+import pyarrow as pa
 from ibis.expr.types import Table
 
-from . import merging
+from . import columnar, merging
 
 #: Columns of the events table by name.
 COLUMNS: Final = {
@@ -53,23 +55,8 @@ COLUMNS: Final = {
 #: The same for SQL, in which some of them are words of its own.
 NAMES: Final = ", ".join(f'"{name}"' for name in COLUMNS)
 
-# How the fields of today's decision log are decoded. Unknown fields are ignored, missing or unfit ones are NULL.
-_TODAY: Final = """{
-    '@timestamp': 'VARCHAR',
-    'source': 'STRUCT(ip VARCHAR, port INTEGER, geo STRUCT(country_iso_code VARCHAR), "as" STRUCT(number BIGINT, organization STRUCT("name" VARCHAR)))',
-    'network': 'STRUCT(transport VARCHAR)',
-    'event': 'STRUCT(kind VARCHAR, "action" VARCHAR, outcome VARCHAR, count BIGINT, "end" VARCHAR)',
-    'policy': 'STRUCT(mode VARCHAR, enforced BOOLEAN)',
-    'rule': 'STRUCT(id VARCHAR[])',
-    'sip': 'STRUCT("type" VARCHAR, method VARCHAR, code INTEGER, uri STRUCT(original VARCHAR), call_id VARCHAR, cseq STRUCT(code VARCHAR), "from" STRUCT(uri STRUCT(original VARCHAR)), "to" STRUCT(uri STRUCT(original VARCHAR)))',
-    'user_agent': 'STRUCT(original VARCHAR)',
-    'findings': 'STRUCT(rule VARCHAR, family VARCHAR, score INTEGER, field VARCHAR, excerpt VARCHAR)[]',
-    'indicators': 'JSON',
-    'sipsieve': 'STRUCT(version INTEGER, input VARCHAR, answer INTEGER, malformed BOOLEAN, bytes INTEGER, field VARCHAR, excerpt VARCHAR, "authorization" BOOLEAN, client VARCHAR)'
-}"""
-
-# The same with the fields of the first form beside today's; what was a text and is an object now is JSON. To read it so
-# costs a fifth more.
+# How the fields of a decision log are decoded where the core doesn't read it: of today's form and of the first beside each
+# other; what was a text there and is an object today is JSON. Unknown fields are ignored, missing or unfit ones are NULL.
 _EITHER: Final = """{
     '@timestamp': 'VARCHAR',
     'source': 'STRUCT(ip VARCHAR, port INTEGER, geo STRUCT(country_iso_code VARCHAR), "as" STRUCT(number BIGINT, organization STRUCT("name" VARCHAR)))',
@@ -84,14 +71,7 @@ _EITHER: Final = """{
     'sipsieve': 'STRUCT(input VARCHAR, answer INTEGER, malformed BOOLEAN, bytes INTEGER, field VARCHAR, excerpt VARCHAR, "authorization" BOOLEAN, client VARCHAR)'
 }"""
 
-#: A record that today's columns don't read whole: it has no version, or a text where an object stands today.
-_NOT_TODAYS: Final = """(
-    sipsieve.version IS NULL OR (sip.uri IS NOT NULL AND sip.uri.original IS NULL) OR (sip.cseq IS NOT NULL AND sip.cseq.code IS NULL)
-    OR (sip."from" IS NOT NULL AND sip."from".uri.original IS NULL) OR (sip."to" IS NOT NULL AND sip."to".uri.original IS NULL)
-)"""
-
-#: The number of messages of a row that is to be read anew, in both forms. No record has it.
-_ANEW: Final = -1
+_SCHEMA: Final = columnar.schema(COLUMNS)
 
 #: Bytes at a file's beginning that tell whether today's form is tried at all.
 _PEEK: Final = 16384
@@ -120,6 +100,7 @@ class Store:
     """An embedded DuckDB that holds the events of one analysis."""
 
     def __init__(self, folder: Path, memory: str = "1200MB", threads: int = 0) -> None:
+        self._folder = folder
         # Views and tables live in the file, so that they need not fit into memory.
         self.connection = ibis.duckdb.connect(
             folder / "events.duckdb",
@@ -194,47 +175,67 @@ class Store:
         """Adds a file of decision records, as lines of JSON, plain or gzip.
 
         `kind` is what the records came from. Returns how many lines were records and how many were not.
-        Raises `duckdb.Error` where the file is damaged as a whole.
+        Raises what `damaged` knows where the file is damaged as a whole; then nothing of it is added.
         """
         # Rows are added behind those that are there: what is said of them needs no look at the others.
         behind = self.last()
-        connection = self.connection.con
-        seems_todays = b'"sipsieve"' in _head(path)
-        self._insert(path, kind, seems_todays)
-        added, bad, anew = self._added(behind)
-        if anew:
-            # A log that was written by two versions: as a whole, since which lines these were is not known any more.
-            connection.execute("DELETE FROM events WHERE rowid > ?", [behind])
-            self._insert(path, kind, False)
-            added, bad, _ = self._added(behind)
-        if bad:
-            connection.execute(
-                "DELETE FROM events WHERE rowid > ? AND (time_us IS NULL OR action IS NULL OR kind IS NULL)", [behind]
-            )
-        return added - bad, bad
+        if b'"sipsieve"' not in _head(path):
+            return self._add_otherwise(path, kind, behind)
+        try:
+            with _opened(path) as file:
+                return self._add_lines(columnar.whole_lines(file, _LONGEST), kind)
+        except Exception:
+            self._take_back(behind)
+            raise
 
-    def _added(self, behind: int) -> tuple[int, int, int]:
-        """Rows behind that one, how many of them are no records, and how many records are to be read anew."""
+    def add_lines(self, lines: Iterable[bytes], kind: str) -> int:
+        """Adds records in pieces that end with a line each; how many lines were records."""
+        return self._add_lines(lines, kind)[0]
+
+    def _add_lines(self, lines: Iterable[bytes], kind: str) -> tuple[int, int]:
+        connection = self.connection.con
+        # A name of this file's own: what it holds is decompressed, and tells nothing by its beginning.
+        with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".jsonl") as rest:
+            batches = columnar.Batches(lines, kind, _SCHEMA, rest)
+            connection.register("incoming", pa.RecordBatchReader.from_batches(_SCHEMA, iter(batches)))
+            try:
+                connection.execute(f"INSERT INTO events SELECT {NAMES} FROM incoming")  # noqa: S608 (ours)
+            except duckdb.Error:
+                if batches.failed is not None:
+                    raise batches.failed from None
+                raise
+            finally:
+                connection.unregister("incoming")
+            if not batches.left:
+                return batches.rows, 0
+            rest.flush()
+            added, bad = self._add_otherwise(Path(rest.name), kind, self.last())
+            return batches.rows + added, bad
+
+    def _add_otherwise(self, path: Path, kind: str, behind: int) -> tuple[int, int]:
+        """As `add`, by DuckDB alone: records of either form, and lines that are odd."""
+        self._insert(path, kind)
         bad = "time_us IS NULL OR action IS NULL OR kind IS NULL"
-        row = self.connection.con.execute(
-            f"SELECT count(*), count(*) FILTER ({bad}), count(*) FILTER (messages = {_ANEW} AND NOT ({bad})) FROM events WHERE rowid > ?",  # noqa: S608 (ours)
+        added, bad_ones = self.connection.con.execute(
+            f"SELECT count(*), count(*) FILTER ({bad}) FROM events WHERE rowid > ?",  # noqa: S608 (ours)
             [behind],
         ).fetchall()[0]
-        return int(row[0]), int(row[1]), int(row[2])
+        if bad_ones:
+            self.connection.con.execute(f"DELETE FROM events WHERE rowid > ? AND ({bad})", [behind])  # noqa: S608 (ours)
+        return int(added) - int(bad_ones), int(bad_ones)
 
-    def _insert(self, path: Path, kind: str, todays: bool) -> None:
-        """Puts a file's lines into the events, those in too that are no records; `todays`: in the form of today alone."""
+    def _take_back(self, behind: int) -> None:
+        self.connection.con.execute("DELETE FROM events WHERE rowid > ?", [behind])
+
+    def _insert(self, path: Path, kind: str) -> None:
+        """Puts a file's lines into the events, those in too that are no records."""
         source = (
             f"read_json({_quoted(path)}, format = 'newline_delimited', ignore_errors = true, maximum_object_size = {_LONGEST}, "
-            f"columns = {_TODAY if todays else _EITHER}, compression = '{_compression(path)}')"
+            f"columns = {_EITHER}, compression = '{_compression(path)}')"
         )
-        messages = "greatest(least(coalesce(event.count, 1), 1000000000), 0)"
 
         def ours(name: str) -> str:
-            return f"sipsieve.{name}" if todays else f"coalesce(sipsieve.{name}, sip.{name})"
-
-        def text(column: str, path: str) -> str:
-            return f"{column}.{path}" if todays else _text(column, path)
+            return f"coalesce(sipsieve.{name}, sip.{name})"
 
         self.connection.con.execute(
             f"""
@@ -246,18 +247,18 @@ class Store:
                 event.kind,
                 event."action",
                 coalesce(event.outcome <> 'unknown', policy.enforced, policy.mode <> 'observe'),
-                {f"CASE WHEN {_NOT_TODAYS} THEN {_ANEW} ELSE {messages} END" if todays else messages},
+                greatest(least(coalesce(event.count, 1), 1000000000), 0),
                 source.ip,
                 source.port,
                 lower(network.transport),
                 CASE WHEN sipsieve.malformed THEN 'malformed' WHEN sip."type" = 'response' THEN 'reply' ELSE sip."type" END,
                 sip.method,
-                coalesce(sip.code, sipsieve.answer{"" if todays else ", sip.status"}),
-                {text("sip.uri", "original")},
-                {text('sip."from"', "uri.original")},
-                {text('sip."to"', "uri.original")},
+                coalesce(sip.code, sipsieve.answer, sip.status),
+                {_text("sip.uri", "original")},
+                {_text('sip."from"', "uri.original")},
+                {_text('sip."to"', "uri.original")},
                 sip.call_id,
-                {text("sip.cseq", "code")},
+                {_text("sip.cseq", "code")},
                 user_agent.original,
                 {ours('"authorization"')},
                 {ours("bytes")},
@@ -315,7 +316,7 @@ class Store:
 
 def damaged(error: BaseException) -> bool:
     """Whether an error says that the file itself can't be read."""
-    return isinstance(error, duckdb.Error)
+    return isinstance(error, duckdb.Error | columnar.LineTooLongError | gzip.BadGzipFile | EOFError | zlib.error)
 
 
 def _quoted(value: object) -> str:
@@ -339,10 +340,14 @@ def _compression(path: Path) -> str:
     return "gzip" if magic == b"\x1f\x8b" else "uncompressed"
 
 
+def _opened(path: Path) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(path, "rb")) if _compression(path) == "gzip" else path.open("rb")
+
+
 def _head(path: Path) -> bytes:
     """The first bytes of a file, plain or gzip; none of one that is damaged."""
     try:
-        with gzip.open(path, "rb") if _compression(path) == "gzip" else path.open("rb") as file:
-            return bytes(file.read(_PEEK))
+        with _opened(path) as file:
+            return file.read(_PEEK)
     except (OSError, EOFError, zlib.error):
         return b""

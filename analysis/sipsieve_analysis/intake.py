@@ -310,17 +310,7 @@ class _Parts:
         self._wait()
         if self._size:
             held, self._held, self._size = self._held, [], 0
-            near = self._next(".jsonl")
-            self._running = self._pool.submit(self._put, near, held)
-
-    def _put(self, near: Path, held: list[bytes]) -> int:
-        with near.open("wb") as out:
-            out.writelines(held)
-        held.clear()
-        try:
-            return self._store.add(near, self._kind.value)[0]
-        finally:
-            near.unlink()
+            self._running = self._pool.submit(self._store.add_lines, held, self._kind.value)
 
     def _wait(self) -> None:
         if self._running is not None:

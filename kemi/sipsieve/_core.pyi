@@ -691,3 +691,16 @@ class Years:
     def feed(self, data: bytes) -> None: ...
     def found(self) -> tuple[int, int]:
         """How many years the last line is behind the first, and its month (1 to 12; 0: no line without a year)."""
+
+#: The events' columns that `event_columns` gives, in its order.
+EVENT_COLUMNS: list[str]
+
+def event_columns(
+    lines: bytes, input: str, /
+) -> tuple[int, list[list[bytes]], tuple[list[bytes], int, list[list[bytes]]], bytes]:
+    """Records of today's form among lines of JSON, as columns: how many, and the memory of each column as Arrow has it.
+
+    A column is which rows hold something, of texts where each ends, and the values. Then the findings: which rows have some
+    and where each row's end, how many there are, and their columns. Last the lines that are to be read otherwise: of the first
+    form, or odd in any way. `input`: what the records came from, where they don't say.
+    """

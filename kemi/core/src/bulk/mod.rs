@@ -4,14 +4,17 @@
 
 pub mod batch;
 pub mod capture;
+pub mod columns;
 pub mod container;
 pub mod fragments;
 pub mod hep;
 pub mod join;
+pub mod json;
 pub mod lines;
 pub mod log;
 pub mod network;
 pub mod rebuilt;
+pub mod records;
 pub mod replay;
 pub mod streams;
 pub mod trial;

@@ -13,6 +13,7 @@ mod journal;
 mod judge;
 mod network;
 mod record;
+mod records;
 mod sip;
 mod state;
 mod words;
@@ -36,5 +37,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     state::register(module)?;
     record::register(module)?;
     bulk::register(module)?;
+    records::register(module)?;
     Ok(())
 }

@@ -316,6 +316,8 @@ class Store:
 
 def damaged(error: BaseException) -> bool:
     """Whether an error says that the file itself can't be read."""
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return False
     return isinstance(error, duckdb.Error | columnar.LineTooLongError | gzip.BadGzipFile | EOFError | zlib.error)
 
 

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from ..operate.harmless import harmless
 from ..render import progress
+from .memory import checked
 
 if TYPE_CHECKING:
     from ..novelty.reviews import Looker
@@ -232,10 +233,8 @@ def command(
                 stack.callback(spark.close)
                 intake = collect(spark, files, progress.watch(bar))
             else:
-                try:
-                    store = duck = Store(folder, memory)
-                except Exception as error:
-                    raise click.BadParameter(f"--memory {memory!r}: {error}") from error
+                stack.enter_context(checked(memory))
+                store = duck = Store(folder, memory)
                 stack.callback(duck.close)
                 collector = Collector(duck, folder, zone, progress.watch(bar), year, xlog)
                 for path in files:

@@ -20,6 +20,7 @@ from ..operate.harmless import harmless
 from ..operate.places import policy_path
 from ..render import progress
 from .analyze import zone_of
+from .memory import checked
 
 _EXAMPLES = """\b
 Examples:
@@ -86,6 +87,7 @@ def command(
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sipsieve-", dir=temporary)))
         watch = progress.watch(progress.bar(stack, quiet))
+        stack.enter_context(checked(memory))
         try:
             place = Place(archive)
             stack.enter_context(place.held(check_edge(edge)))

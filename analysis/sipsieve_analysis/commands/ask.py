@@ -7,7 +7,6 @@ import json
 import math
 import sys
 import tempfile
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +15,7 @@ import click
 
 from ..operate.harmless import harmless
 from .analyze import zone_of
+from .memory import checked
 
 _EXAMPLES = """\b
 Examples:
@@ -80,7 +80,7 @@ def command(
         raise click.UsageError(harmless(str(error)) + quotes) from error
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sipsieve-")))
-        stack.enter_context(_told(memory))
+        stack.enter_context(checked(memory))
         store = Store(folder, memory)
         stack.callback(store.close)
         try:
@@ -146,18 +146,6 @@ def _is_unquoted(question: str, paths: tuple[Path, ...]) -> bool:
     from ..archive.names import is_there
 
     return " " not in question.strip() and "/" not in str(paths[0]) and not is_there(paths[0])
-
-
-@contextlib.contextmanager
-def _told(memory: str) -> Iterator[None]:
-    """Says of a size of memory what is wrong with it: that it is none, or too little."""
-    import duckdb
-
-    try:
-        yield
-    except (duckdb.ParserException, duckdb.OutOfMemoryException) as error:
-        said = harmless(str(error).split("\n", 1)[0])
-        raise click.BadParameter(f"--memory {harmless(memory, 60)!r}: {said}") from error
 
 
 def _plain(value: Any) -> Any:

@@ -151,7 +151,7 @@ def _counting(pid: int) -> bool:
     ("arguments", "said"),
     [
         (["--memory", "much", "who"], "--memory 'much'"),
-        (["--memory", "1KB", "who"], "--memory '1KB': Out of Memory"),
+        (["--memory", "1KB", "who"], "--memory '1KB': too little; 200MB is the least that is taken"),
         (["--sql", "--model", CASE, "SELECT 1"], "--sql needs no --model"),
         # Words without their quotes: what is meant for the question is taken for a file.
         (["which", "sources"], "a question of several words stands between quotes"),

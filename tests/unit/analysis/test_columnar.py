@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from sipsieve._core import EVENT_COLUMNS, event_columns
 from sipsieve_analysis import columnar
+from sipsieve_analysis.commands.analyze import command
 from sipsieve_analysis.events import _LONGEST, COLUMNS, Store, damaged
 
 RECORD: dict[str, Any] = {
@@ -160,3 +162,21 @@ def test_a_damaged_file_leaves_nothing_behind(tmp_path: Path) -> None:
             store.add_lines([good], "decision log")
     finally:
         store.close()
+
+
+@pytest.mark.parametrize(
+    ("memory", "said"),
+    [
+        ("1KB", "too little; 200MB is the least that is taken"),
+        ("much", "no size"),
+        ("-1GB", "no size"),
+        ("12", "no size"),
+    ],
+)
+def test_memory_that_can_not_suffice_is_refused_in_a_sentence(memory: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_text(_WHOLE + "\n")
+    run = CliRunner().invoke(command, ["--memory", memory, "-q", str(path)])
+    assert run.exit_code == 2
+    assert f"--memory '{memory}': {said}" in run.output
+    assert CliRunner().invoke(command, ["--memory", "200MB", "-q", str(path)]).exit_code in (0, 1)

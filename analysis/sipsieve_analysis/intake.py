@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import IO, Final, Protocol
+from typing import IO, Final, Protocol, TypeVar, cast
 
 from .archive.names import is_archive
 from .events import Store, damaged
@@ -223,12 +223,12 @@ class Collector:
             reader = rawlog.LogReader(self._zone, newest, self.intake.skipped, self._formats, turns, month)
         except rawlog.FormatError as error:
             raise InputError(f"--xlog: {error}") from error
-        with opened(path) as stream, _Parts(self._store, self._next, InputKind.RAW, self.intake) as parts:
+        with opened(path) as stream, _Parts(self._store, InputKind.RAW, self.intake) as parts:
             pieces: Iterable[bytes] = self._watched(path, stream, size)
-            for found in rawlog.messages(reader, envelopes.unwrapped(pieces) if wrapped else pieces):
+            for found, unread in _ahead(rawlog.messages(reader, envelopes.unwrapped(pieces) if wrapped else pieces)):
                 if len(found):
                     parts.write(self._replay.records(found))
-                self._miner.show(reader.unread())
+                self._miner.show(unread)
         return reader.sample
 
     def _other(self, path: Path, size: int, kind: InputKind) -> str | None:
@@ -238,7 +238,7 @@ class Collector:
             newest = datetime(self._year, 12, 31, 23, 59, 59, tzinfo=UTC)
         reader = self._others.reader(kind, self._zone, newest, self.intake.skipped)
         wrapped = kind in others.WRAPPABLE and envelopes.is_wrapped(head_of(path))
-        with opened(path) as stream, _Parts(self._store, self._next, kind, self.intake) as parts:
+        with opened(path) as stream, _Parts(self._store, kind, self.intake) as parts:
             pieces: Iterable[bytes] = self._watched(path, stream, size)
             if wrapped:
                 pieces = (line + b"\n" for line in envelopes.texts(pieces))
@@ -247,8 +247,8 @@ class Collector:
         return reader.sample
 
     def _pcap(self, path: Path, size: int) -> None:
-        with opened(path) as stream, _Parts(self._store, self._next, InputKind.PCAP, self.intake) as parts:
-            for found in pcap.messages(stream, self.intake.skipped):
+        with opened(path) as stream, _Parts(self._store, InputKind.PCAP, self.intake) as parts:
+            for found in _ahead(pcap.messages(stream, self.intake.skipped)):
                 self._progress(path.name, _position(stream, size), size)
                 parts.write(self._replay.records(found))
 
@@ -286,12 +286,24 @@ def form_lines(forms: Sequence[templates.Form], name: str) -> list[str]:
     return said
 
 
+_Item = TypeVar("_Item")
+
+
+def _ahead(items: Iterator[_Item]) -> Iterator[_Item]:
+    """The same items, the next one being made while one is worked on: the core makes both without Python's lock."""
+    end = object()
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = pool.submit(next, items, end)
+            yield cast("_Item", item)
+
+
 class _Parts:
     """Records on their way into the store: a part goes in while the next one is being made, so that both stay small."""
 
-    def __init__(self, store: Store, next_: Callable[[str], Path], kind: InputKind, intake: Intake) -> None:
+    def __init__(self, store: Store, kind: InputKind, intake: Intake) -> None:
         self._store = store
-        self._next = next_
         self._kind = kind
         self._intake = intake
         self._held: list[bytes] = []

@@ -63,12 +63,12 @@ def exchanges(events: Table, asked: Table, exact: bool) -> Table:
     q = q.mutate(cseq=q.cseq.fill_null(""))
     user = ibis.ifelse(q.method == "REGISTER", ibis.coalesce(q.user_to, q.user_from), q.user_from)
     q = q.mutate(user=user)
-    # A retransmission is the same request.
-    q = q.group_by("ip", "agent", "method", "call_id", "cseq").aggregate(
+    # Joined first: where few requests were answered, few are left to put together. A retransmission is the same request.
+    q = q.inner_join(said, ["call_id", "cseq"])
+    both = q.group_by("ip", "agent", "method", "call_id", "cseq").aggregate(
         user=q.user.min(), number=q.user_uri.min(), time_us=q.time_us.min(), credentials=q.authorization.fill_null(False).any(),
-        client=q.client.min(),
+        client=q.client.min(), good=q.good.any(), status=q.status_right.max(), answered_us=q.answered_us.min(),
     )  # fmt: skip
-    both = q.inner_join(said, ["call_id", "cseq"])
     asked_login = both.status.isin([401, 407]) & ~both.good
     w = ibis.window(group_by=["ip", "call_id"], order_by=[both.time_us, both.cseq])
     both = both.mutate(asked_login=asked_login)

@@ -71,8 +71,8 @@ def years(pieces: Iterable[bytes]) -> tuple[int, int]:
     return found.found()
 
 
-def messages(reader: LogReader, pieces: Iterable[bytes]) -> Iterator[Messages]:
-    """The messages of a log, as it is read."""
+def messages(reader: LogReader, pieces: Iterable[bytes]) -> Iterator[tuple[Messages, list[bytes]]]:
+    """The messages of a log, as it is read, and lines that were not understood."""
     for piece in pieces:
-        yield reader.feed(piece)
-    yield reader.finish()
+        yield reader.feed(piece), reader.unread()
+    yield reader.finish(), reader.unread()

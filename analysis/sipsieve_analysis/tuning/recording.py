@@ -130,7 +130,8 @@ def found(
     reader = rawlog.LogReader(UTC, newest, skipped, (), turns, month)
     with opened(path) as stream:
         pieces = read(stream, skipped)
-        yield from rawlog.messages(reader, envelopes.unwrapped(pieces) if wrapped else pieces)
+        for found, _ in rawlog.messages(reader, envelopes.unwrapped(pieces) if wrapped else pieces):
+            yield found
 
 
 def files(paths: Sequence[Path]) -> Iterator[Path]:

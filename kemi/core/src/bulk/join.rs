@@ -6,9 +6,11 @@
 use std::collections::HashMap;
 
 use super::batch::{Batch, Foreign};
+use super::format::Format;
 use super::log::Unread;
+use super::quoted::{fragment, quoted, with_returns};
 use super::rebuilt::put;
-use super::xlog::{Format, Told, patterns, xlog};
+use super::xlog::{Told, patterns, xlog};
 use super::{Skipped, digits, lines};
 
 /// Seconds within which the lines of one message follow each other.
@@ -78,7 +80,8 @@ impl Open {
         }
     }
 
-    fn set(&mut self, name: &str, value: &[u8]) {
+    /// A header's value, whatever was known.
+    pub fn set(&mut self, name: &str, value: &[u8]) {
         self.headers.retain(|(known, _)| known != name);
         if self.headers.len() < 64 {
             self.headers
@@ -194,7 +197,8 @@ struct Prefix<'a> {
 fn prefix(text: &[u8]) -> Option<Prefix<'_>> {
     let inside = text.strip_prefix(b"{1 ").or_else(|| text.strip_prefix(b"{2 "))?;
     // The Call-ID may hold a brace: the first one counts behind which a line's origin stands.
-    let end = memchr::memmem::find_iter(inside, b"} ").find(|&at| inside.get(at + 2..).is_some_and(is_origin))?;
+    let mut ends = memchr::memchr_iter(b'}', inside).filter(|at| inside.get(at + 1) == Some(&b' '));
+    let end = ends.find(|&at| inside.get(at + 2..).is_some_and(is_origin))?;
     let mut words = inside[..end].splitn(2, |&byte| byte == b' ');
     let (cseq, behind) = (words.next()?, words.next().unwrap_or_default());
     // Where the message has no CSeq that can be read, no method stands here.
@@ -262,6 +266,9 @@ fn origin(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 
 /// Undoes rsyslog's escapes of control characters (`#012` is a line feed).
 pub fn plain(text: &[u8], limit: usize) -> Vec<u8> {
+    if memchr::memchr(b'#', text).is_none() {
+        return text.get(..limit).unwrap_or(text).to_vec();
+    }
     let mut out = Vec::with_capacity(text.len().min(limit));
     let mut at = 0;
     while at < text.len() && out.len() < limit {
@@ -350,90 +357,6 @@ fn tell(open: &mut Open, text: &[u8], module: &[u8], function: &[u8]) -> Means {
             Means::More
         }
     }
-}
-
-fn with_returns(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len() + 64);
-    for &byte in text {
-        if byte == b'\n' {
-            out.push(b'\r');
-        }
-        out.push(byte);
-    }
-    out
-}
-
-/// What stands between the first bracket or quote and the one at the end of a line.
-fn quoted(text: &[u8]) -> Option<&[u8]> {
-    let mut end = text.len();
-    while end > 0
-        && (text[end - 1].is_ascii_whitespace() || (text[end - 1] == b'.' && end > 1 && text[end - 2] == b' '))
-    {
-        end -= 1;
-    }
-    let last = end.checked_sub(1).filter(|&at| b"]>'".contains(&text[at]))?;
-    let first = text[..last].iter().position(|byte| b"[<'".contains(byte))?;
-    text.get(first + 1..last)
-}
-
-/// Header values out of what a parse error quotes.
-fn fragment(open: &mut Open, function: &[u8], text: &[u8], inside: &[u8]) {
-    let unreadable = |open: &mut Open, value: &[u8]| open.header("x-unreadable", value.get(..1024).unwrap_or(value));
-    match function {
-        _ if text.starts_with(b"bad From header") => open.set("from", inside),
-        b"check_ruri_scheme" => open.uri = inside.get(..1024).unwrap_or(inside).to_vec(),
-        b"parse_contacts" => {
-            let end = memchr::memmem::find(inside, b"' (").unwrap_or(inside.len());
-            open.header("contact", &inside[..end]);
-        }
-        b"parse_headers" | b"parse_sip_header_name" => {
-            let mut at = 0;
-            let mut number = 0;
-            while at < inside.len() {
-                // A line end behind which a folded line goes on ends no header field.
-                let end = memchr::memchr_iter(b'\n', &inside[at..])
-                    .map(|end| at + end)
-                    .find(|&end| !matches!(inside.get(end + 1), Some(b' ' | b'\t')))
-                    .unwrap_or(inside.len());
-                let part = inside[at..end].strip_suffix(b"\r").unwrap_or(&inside[at..end]);
-                if let Some((name, value)) = field(part) {
-                    let longer = |(known, old): &(String, Vec<u8>)| *known == name && old.len() >= value.len();
-                    if !open.headers.iter().any(longer) {
-                        open.set(&name, value);
-                    }
-                } else if number == 0 && !part.is_empty() {
-                    unreadable(open, part);
-                }
-                at = end + 1;
-                number += 1;
-            }
-        }
-        b"parse_addr_spec" | b"parse_to_param" => {
-            let status =
-                memchr::memmem::find(inside.get(..200.min(inside.len())).unwrap_or_default(), b"status").is_some();
-            let open_at = memchr::memchr(b'[', inside).filter(|_| status);
-            unreadable(open, open_at.map_or(inside, |at| &inside[at + 1..]));
-        }
-        _ => {}
-    }
-}
-
-/// `Name: value`; the name in lower case.
-fn field(part: &[u8]) -> Option<(String, &[u8])> {
-    let count = part
-        .iter()
-        .take(42)
-        .take_while(|byte| byte.is_ascii_alphabetic() || **byte == b'-')
-        .count();
-    if !(1..=41).contains(&count) || part[0] == b'-' {
-        return None;
-    }
-    let rest = &part[count..];
-    let value = rest.strip_prefix(b" ").unwrap_or(rest).strip_prefix(b":")?;
-    Some((
-        String::from_utf8_lossy(&part[..count]).to_ascii_lowercase(),
-        value.trim_ascii(),
-    ))
 }
 
 /// A line that the routing script wrote. `whole` begins at the braces, `text` behind `<script>: `.

@@ -2,9 +2,9 @@
 
 use super::Skipped;
 use super::batch::Batch;
+use super::format::Format;
 use super::join::{Join, Line};
 use super::lines::{self, When, Years};
-use super::xlog::Format;
 
 /// Bytes of one message's text: as much as a datagram can hold.
 const TEXT: usize = 65_535;
@@ -17,7 +17,7 @@ const SAMPLE: usize = 400;
 const UNREAD: usize = 20_000;
 
 /// Gives the offset from UTC, in seconds, of a time of the log's own zone.
-pub type Offset = Box<dyn FnMut(i64) -> i64 + Send>;
+pub type Offset = Box<dyn FnMut(i64) -> i64 + Send + Sync>;
 
 /// Reads a log that is fed in pieces.
 pub struct Log {

@@ -607,7 +607,6 @@ mod tests {
             assert_eq!(rows(&format!("{START},{member}}}")), 0, "{member}");
         }
         for line in [
-            "",
             "{}",
             "[]",
             &START[..80],

@@ -7,9 +7,10 @@ use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::{PyBytes, PyString};
 
+use crate::bulk::format::Format;
 use crate::bulk::join::Open;
 use crate::bulk::rebuilt::put;
-use crate::bulk::xlog::{Format, address, transport_of};
+use crate::bulk::xlog::{address, transport_of};
 use crate::bulk::{Batch, Foreign, Known, Recorded, capture, lines, log, replay, trial};
 use crate::detect::Finding;
 use crate::judge::Ban;
@@ -134,7 +135,7 @@ impl Capture {
 }
 
 /// Reads a server's log, fed in pieces.
-#[pyclass(unsendable, module = "sipsieve._core")]
+#[pyclass(module = "sipsieve._core")]
 pub struct Log {
     inner: log::Log,
 }
@@ -159,8 +160,8 @@ impl Log {
     }
 
     /// The messages that are complete with this piece.
-    fn feed(&mut self, data: &[u8]) -> Messages {
-        Messages(self.inner.feed(data))
+    fn feed(&mut self, py: Python<'_>, data: &[u8]) -> Messages {
+        Messages(py.detach(|| self.inner.feed(data)))
     }
 
     /// What is left at the end of the file.
@@ -264,7 +265,7 @@ impl Replay {
         let mut out = Vec::with_capacity(batch.bytes.len() + batch.bytes.len() / 4);
         let mut recorder = self.recorder.borrow_mut(py);
         let (inner, recorder, lines) = (&mut self.inner, &mut recorder.inner, &mut out);
-        inner.records(batch, recorder, lines);
+        py.detach(|| inner.records(batch, recorder, lines));
         PyBytes::new(py, &out)
     }
 }

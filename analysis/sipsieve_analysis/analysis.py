@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Final
 
 from . import callbacks, census, forged, habits, indicators, intents, links, ranking
@@ -266,12 +267,17 @@ def _quiet(group: Group, hits: list[census.Hit]) -> str:
     return ""
 
 
+#: All that a hit says, to look it up by.
+_told = operator.attrgetter(*(part.name for part in fields(census.Hit)))
+
+
 def _evidence(found: list[Campaign], hits: list[census.Hit], injected: list[census.Hit]) -> list[Evidence]:
     """The campaigns, then what rules saw: one line for each text, whatever number of rules fired on it."""
     items = [Evidence("campaign", f"{campaign.type}: {campaign.why}", messages=campaign.messages) for campaign in found]
     texts: dict[tuple[bool, str, str], dict[str, list[census.Hit]]] = {}
+    harmful = {_told(hit) for hit in injected}
     for hit in hits:
-        texts.setdefault((hit not in injected, hit.field, hit.excerpt), {}).setdefault(hit.rule, []).append(hit)
+        texts.setdefault((_told(hit) not in harmful, hit.field, hit.excerpt), {}).setdefault(hit.rule, []).append(hit)
     lines = []
     for (harmless, place, excerpt), rules in texts.items():
         # The same message fires several rules: the most frequent one counts it.

@@ -128,8 +128,15 @@ def _pairs(traits: dict[int, Trait], members: list[int], forest: _Forest) -> Ite
     ordered = sorted(set(members), key=lambda n: (traits[n].first_us, traits[n].ip))
     # Each pair is asked whether it is joined already: the answer is kept here, and changes with few of them.
     actor = [forest.root(number) for number in ordered]
+    # Those who do different things are never joined.
+    alike: dict[str, list[int]] = defaultdict(list)
+    for position, number in enumerate(ordered):
+        alike[traits[number].does].append(position)
+    behind: dict[str, int] = defaultdict(int)
     for position, left in enumerate(ordered):
-        for other in range(position + 1, len(ordered)):
+        does = traits[left].does
+        behind[does] += 1
+        for other in alike[does][behind[does] :]:
             if actor[position] != actor[other]:
                 score, reason = weigh(traits[left], traits[ordered[other]])
                 if score >= ENOUGH:

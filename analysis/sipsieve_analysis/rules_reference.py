@@ -44,7 +44,8 @@ misses = ["0049301234567"]
 Patterns are regular expressions without look-around or back-references, match in any case, and see bytes. `tight` sets
 the strict score, `paranoia` the level from which on the rule counts, `as_sent = true` keeps it to the value as sent. A
 pattern with an anchor needs a `prefilter` without one: that is what the raw message is searched for.
-`sipsieve rules FILE` says what is wrong with a file; a broken one is refused at start and at reload with file, id and reason.
+`sipsieve rules FILE` says what is wrong with a file; a broken one is refused at start and at reload with file, id and reason. It tells
+of a header field that no message has, too, as `f` for `from`, whose rule would never fire.
 
 `cwe`, `capec`, `cve` and `backends` say what a rule is about and what it protects; at a file's head they hold for all its
 rules.

@@ -23,6 +23,7 @@ def lint(rules: Iterable[Rule]) -> Iterator[str]:
         if twin != rule.id:
             yield f"{rule.id}: has the pattern of {twin}; keep one of them"
         yield from lint_rule(rule)
+        yield from _headers(rule)
 
 
 def lint_rule(rule: Rule) -> Iterator[str]:
@@ -51,3 +52,17 @@ def lint_rule(rule: Rule) -> Iterator[str]:
         yield f"{rule.id}: reason: say in a few words what was seen"
     if not rule.score and not rule.tight:
         yield f"{rule.id}: score: 0 everywhere; such a rule says nothing"
+
+
+def _headers(rule: Rule) -> Iterator[str]:
+    """Header fields that the rule names and that no part of any message is named like: it would never fire there.
+
+    An operator's rule that has some keeps the guard from nothing, so that it is told of here and not refused at start.
+    """
+    for name in sorted(rule.headers):
+        raw = b"OPTIONS sip:a@example.com SIP/2.0\r\n%s: x\r\n\r\n" % name.encode()
+        named = [header[0] for header in _core.parse(raw)[6]]
+        if any(defect[0] == "header-name" for defect in _core.check(raw, len(raw))) or len(named) != 1:
+            yield f"{rule.id}: headers: {name!r} is no name of a header field; it never matches"
+        elif named != [name.lower()]:
+            yield f"{rule.id}: headers: {name!r} never matches; that header field is {named[0]!r} here"

@@ -78,6 +78,35 @@ def test_two_rules_with_one_pattern_are_a_fault(tmp_path: Path) -> None:
     assert list(lint_rule(rules[0])) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("f", "own-premium: headers: 'f' never matches; that header field is 'from' here"),
+        ("x customer", "own-premium: headers: 'x customer' is no name of a header field; it never matches"),
+        ("from:", "own-premium: headers: 'from:' never matches; that header field is 'from' here"),
+        ("", "own-premium: headers: '' is no name of a header field; it never matches"),
+        ("from: x\\r\\nto", "is no name of a header field; it never matches"),
+    ],
+)
+def test_a_header_field_that_no_message_has_is_a_fault_and_keeps_no_server_from_starting(
+    tmp_path: Path, name: str, says: str
+) -> None:
+    path = write(tmp_path, f'{GOOD}headers = ["request_uri", "{name}", "x-customer"]\n')
+    result = CliRunner().invoke(command, [str(path)])
+    assert result.exit_code == 1
+    assert [line for line in result.output.splitlines() if ": headers: " in line] == result.output.splitlines()
+    assert len(result.output.splitlines()) == 1 and says in result.output
+    assert "own-premium" in [rule.id for rule in ruleset.load(own=[str(path)]).rules]
+
+
+@pytest.mark.parametrize(
+    "name", ["from", "From", "request_uri", "reason_phrase", "header_name", "body", "sdp", "X-Customer"]
+)
+def test_what_parts_of_messages_are_named_is_no_fault(tmp_path: Path, name: str) -> None:
+    rules = ruleset.load_file(write(tmp_path, f'{GOOD}headers = ["{name}"]\n'))
+    assert list(lint(rules)) == []
+
+
 def test_an_exception_names_a_rule_that_exists(tmp_path: Path) -> None:
     path = tmp_path / "exceptions.toml"
     path.write_text('[[exception]]\nrule = "sql-unoin"\nreason = "a typing error"\n')

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from harness import invite, request
@@ -115,3 +117,15 @@ def test_a_short_malformed_message_still_has_its_attack_named() -> None:
     assert "cseq-format" in rules
     assert "value-overlong" not in rules
     assert "sql-union-select" in rules
+
+
+@pytest.mark.parametrize("field", ["From", "X-Own"])
+def test_an_own_rule_names_header_fields_in_any_case(tmp_path: Path, field: str) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text(
+        'family = "sip"\n[[rule]]\nid = "own-word"\npattern = "zyq"\nscore = 5\nreason = "not ours"\n'
+        f'hits = ["zyq"]\nmisses = ["z"]\nheaders = ["{field}"]\n'
+    )
+    guard = Engine(policy.loads("[limits]\nenabled = false\n"), ruleset.load(own=[str(own)]))
+    raw = changed(request("OPTIONS"), "From: ", 'From: "zyq" ').replace(b"Max-", b"X-Own: zyq\r\nMax-")
+    assert [finding.field.split(".")[0] for finding in decide(raw, guard).findings] == [field.lower()]

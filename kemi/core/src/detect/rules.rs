@@ -179,13 +179,14 @@ impl Rule {
         let (known, others): (Vec<_>, Vec<_>) = spec
             .headers
             .iter()
-            .map(|name| (names::number_of(name), name))
+            .map(|name| name.to_ascii_lowercase())
+            .map(|name| (names::number_of(&name), name))
             .partition(|(id, _)| *id != names::OTHER);
         Ok(Self {
             pattern,
             kinds,
             header_ids: known.into_iter().map(|(id, _)| id).collect(),
-            header_names: others.into_iter().map(|(_, name)| name.to_ascii_lowercase()).collect(),
+            header_names: others.into_iter().map(|(_, name)| name).collect(),
             excepted: exceptions
                 .iter()
                 .filter(|exception| glob::matches(exception.rule.as_bytes(), spec.id.as_bytes()))

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
+import os
+import pty
+import select
 import signal
 import subprocess
+import termios
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -147,3 +152,28 @@ def test_ctrl_c_ends_it_while_its_agent_says_nothing(tmp_path: Path) -> None:
         finally:
             timer.cancel()
             process.kill()
+
+
+def test_who_starts_it_by_hand_is_told_that_it_waits_for_an_agent(tmp_path: Path) -> None:
+    log = hostile(tmp_path / "decisions.jsonl")
+    ours, theirs = pty.openpty()
+    # Output of the protocol goes elsewhere: what is read of the terminal is what a person sees there.
+    with subprocess.Popen(
+        [SIPSIEVE, "mcp", log], stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(theirs, termios.TIOCSCTTY, 0),
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        try:
+            shown = b""
+            while b"\n" not in shown and select.select([ours], [], [], 120)[0]:
+                shown += os.read(ours, 4096)
+            assert (
+                shown == b"Waits for an agent that speaks the Model Context Protocol (docs/mcp.md); Ctrl-C ends it.\r\n"
+            )
+            # As the hint says: the terminal makes a signal of it.
+            os.write(ours, b"\x03")
+            assert process.wait(20) == 130
+            assert process.stdout and process.stdout.read() == b""
+        finally:
+            process.kill()
+            os.close(ours)

@@ -290,7 +290,7 @@ class Store:
             better = events.filter(events.input.isin(kinds[:place])).view()
             worse = events.mutate(row=events.rowid()).filter(events.input == kinds[place])
             for same in merging.rules(kinds[place], told):
-                self._delete(worse.semi_join(better, same(worse, better)))
+                self._delete(worse.semi_join(*same(worse, better)))
             if kinds[place] in told:
                 answers, asked = merging.orphans(worse)
                 self._delete(answers.anti_join(asked.view(), "call_id"))

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import IO, Final, Protocol, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Final, Protocol, TypeVar, cast
 
 from .archive.names import is_archive
 from .events import Store, damaged
@@ -18,6 +18,9 @@ from .readers import envelopes, others, pcap, rawlog, templates
 from .readers.blind import BLIND
 from .readers.kinds import FORMATS, InputError, InputKind, compression, head_of, kind_of, lines, opened, read
 from .readers.replayed import Replay
+
+if TYPE_CHECKING:
+    from .archive.reading import Content
 
 #: Which input tells of an event in most detail: where several tell of one, it is kept as the first of these tells it.
 DETAIL: Final = (
@@ -84,6 +87,7 @@ class Collector:
         self._serial = 0
         self._formats = tuple(formats)
         self._seen: set[tuple[int, int]] = set()
+        self._archived: set[Content] = set()
 
     def add(self, path: Path) -> None:
         """Adds one file, each file of a folder, or an archive. Raises `InputError`."""
@@ -125,7 +129,7 @@ class Collector:
         from .archive.reading import hold, load, tell
 
         try:
-            held = hold(Place(path))
+            held = hold(Place(path), self._archived)
             self._progress(held.place.name, 0, held.rows)
             load(held, self._store)
         except ArchiveError as error:

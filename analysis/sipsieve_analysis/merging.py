@@ -1,16 +1,22 @@
-"""Says which rows of two inputs tell of the same event, as expressions that any Ibis engine can run."""
+"""Says which rows of two inputs tell of the same event, as expressions that any Ibis engine can run.
+
+Each pair of rows is found by something that is equal in both, so that an engine looks it up: to compare each row of one input
+with each of the other takes minutes for some ten thousand.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
+import ibis
 from ibis.expr.types import Table
 
 from .readers.told import MADE
 
-#: Whether a row `e` of an input tells of what a row `b` of a better one tells of: all of a list hold.
-Same = Callable[[Table, Table], list[Any]]
+#: Of a row `e` of an input and rows `b` of better ones: those of `b` to look among, and when one tells of what `e` tells
+#: of: all of a list hold.
+Same = Callable[[Table, Table], tuple[Table, list[Any]]]
 
 #: Two looks at one event may be so far apart, in microseconds, and what lies in the step before or behind.
 _STEP_US: Final = 2_000_000
@@ -29,15 +35,18 @@ def orphans(events: Table) -> tuple[Table, Table]:
     return answers, asked
 
 
-def _near(e: Table, b: Table) -> list[Any]:
-    step = e.time_us // _STEP_US
-    return [(b.time_us // _STEP_US).between(step - 1, step + 1)]
+def _near(e: Table, b: Table, concerned: Any) -> tuple[Table, Any]:
+    """The rows of `b`, each under its own step of time and those beside it, and that `e` is in it; rows of `e` that are not
+    concerned are in none, so that they are compared with nothing."""
+    step = b.time_us // _STEP_US
+    spread = b.mutate(step=ibis.array([step - 1, step, step + 1]).unnest())
+    return spread, ibis.ifelse(concerned, e.time_us // _STEP_US, ibis.null("int64")) == spread.step
 
 
-def _same_call(e: Table, b: Table) -> list[Any]:
+def _same_call(e: Table, b: Table) -> tuple[Table, list[Any]]:
     is_reply = e.type == "reply"
     reply = b.status.identical_to(e.status) & ((b.type == "reply") | b.action.isin(["reject", "drop"]))
-    return [
+    return b, [
         b.call_id == e.call_id,
         b.method == e.method,
         b.ip.identical_to(e.ip) | is_reply,
@@ -46,33 +55,38 @@ def _same_call(e: Table, b: Table) -> list[Any]:
     ]
 
 
-def _same_source(e: Table, b: Table) -> list[Any]:
-    return [e.call_id.isnull(), b.ip == e.ip, b.port == e.port, b.method == e.method, *_near(e, b)]
+def _same_source(e: Table, b: Table) -> tuple[Table, list[Any]]:
+    b, near = _near(e, b, e.call_id.isnull())
+    return b, [near, b.ip == e.ip, b.port == e.port, b.method == e.method]
 
 
-def _refused_then(e: Table, b: Table) -> list[Any]:
-    return [e.ip.isnull(), e.type != "reply", b.action.isin(["reject", "drop"]), *_near(e, b)]
+def _refused_then(e: Table, b: Table) -> tuple[Table, list[Any]]:
+    refused = b.filter(b.action.isin(["reject", "drop"])).select("time_us")
+    b, near = _near(e, refused, e.ip.isnull() & (e.type != "reply"))
+    return b, [near]
 
 
-def _counted(e: Table, b: Table) -> list[Any]:
+def _counted(e: Table, b: Table) -> tuple[Table, list[Any]]:
     """A count stands for what its source sent in its interval."""
-    return [b.kind == "metric", b.ip == e.ip, b.method == e.method, e.time_us.between(b.time_us, b.end_us)]
+    b = b.filter(b.kind == "metric")
+    return b, [b.ip == e.ip, b.method == e.method, e.time_us.between(b.time_us, b.end_us)]
 
 
-def _same_id(e: Table, b: Table) -> list[Any]:
-    return [b.call_id == e.call_id, (b.cseq == e.cseq) | ~e.input.startswith("Zeek")]
+def _same_id(e: Table, b: Table) -> tuple[Table, list[Any]]:
+    return b, [b.call_id == e.call_id, (b.cseq == e.cseq) | ~e.input.startswith("Zeek")]
 
 
-def _near_unnamed(e: Table, b: Table) -> list[Any]:
-    return [
+def _near_unnamed(e: Table, b: Table) -> tuple[Table, list[Any]]:
+    b, near = _near(e, b, e.call_id.fill_null(MADE).endswith(MADE))
+    return b, [
+        near,
         b.ip == e.ip,
         b.method == e.method,
-        e.call_id.fill_null(MADE).endswith(MADE),
         ~b.call_id.identical_to(e.call_id),
         (e.port.fill_null(0) == 0) | (b.port.fill_null(0) == 0) | (b.port == e.port),
-        *_near(e, b),
     ]
 
 
-def _near_without_call(e: Table, b: Table) -> list[Any]:
-    return [b.ip == e.ip, e.call_id.isnull(), *_near(e, b)]
+def _near_without_call(e: Table, b: Table) -> tuple[Table, list[Any]]:
+    b, near = _near(e, b, e.call_id.isnull())
+    return b, [near, b.ip == e.ip]

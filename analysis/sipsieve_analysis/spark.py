@@ -15,7 +15,7 @@ from ibis.expr.types import Table
 from . import merging
 from .archive.names import is_archive
 from .archive.place import ArchiveError, Place
-from .archive.reading import Held, hold, tell
+from .archive.reading import Content, Held, hold, tell
 from .events import COLUMNS
 from .intake import InputError, Intake, Progress, merged
 
@@ -113,8 +113,7 @@ class SparkStore:
             better = _all([parts[kind] for kind in kinds[:place]])
             worse = parts[kinds[place]]
             for same in merging.rules(kinds[place], told):
-                other = better.view()
-                worse = self.kept(f"merged_{place}", worse.anti_join(other, same(worse, other)))
+                worse = self.kept(f"merged_{place}", worse.anti_join(*same(worse, better.view())))
             if kinds[place] in told:
                 answers, asked = merging.orphans(worse)
                 lost = answers.anti_join(asked.view(), "call_id").select("call_id").distinct()
@@ -146,9 +145,10 @@ def check(paths: Sequence[Path]) -> None:
 def collect(store: SparkStore, paths: Sequence[Path], progress: Progress) -> Intake:
     """Takes archives into a store, as a `Collector` does. Raises `InputError`."""
     intake = Intake()
+    seen: set[Content] = set()
     for path in paths:
         try:
-            held = hold(Place(path))
+            held = hold(Place(path), seen)
             progress(held.place.name, 0, held.rows)
             store.take(held)
         except ArchiveError as error:

@@ -41,18 +41,30 @@ class Held:
         )
 
 
-def hold(place: Place) -> Held:
-    """What is in an archive. Raises `ArchiveError`."""
+#: An input by what was in it: its kind, where the part that was archived begins and ends, and the checksum.
+Content = tuple[str, int, int, str]
+
+
+def hold(place: Place, seen: set[Content]) -> Held:
+    """What is in an archive, but for inputs in `seen`, which get to know its own: what two archives hold counts once.
+
+    Raises `ArchiveError`.
+    """
     if manifests.checked(place) is None:
         raise ArchiveError(f"{place.name}: is no archive; `sipsieve archive {place.name} LOG` makes one")
     found = manifests.read(place)
     held = Held(place, [], Counter(), Counter())
     for manifest in found:
+        content = (manifest.kind, manifest.start, manifest.end, manifest.sha256)
+        if content in seen:
+            held.skipped["archived inputs that were read already (read once)"] += 1
+            continue
+        seen.add(content)
         held.parts += manifest.parts
         held.records.update(manifest.records)
         held.skipped.update(manifest.skipped)
-    # What is too old was told of before it went.
-    held.skipped["archived records that were too old to be kept"] += sum(manifest.expired for manifest in found)
+        # What is too old was told of before it went.
+        held.skipped["archived records that were too old to be kept"] += manifest.expired
     held.skipped = +held.skipped
     held.parts.sort(key=lambda part: part.name)
     return held

@@ -247,3 +247,11 @@ def test_a_store_holds_an_archive_as_a_folder_does(log: Path, bucket: str) -> No
     assert archive(bucket, "--edge", "fra-1", log)["inputs"][0]["known"]
     assert report(bucket) == report(log)
     assert "no archive" in run("analyze", bucket.replace("/eu?", "/us?"), code=2)
+
+
+def test_what_two_archives_hold_counts_once(tmp_path: Path, log: Path) -> None:
+    archive(tmp_path / "one", "--edge", "fra-1", log)
+    archive(tmp_path / "two", "--edge", "fra-2", log, CASE / "kamailio.log.gz")
+    found = report(tmp_path / "one", tmp_path / "two", tmp_path / "one")
+    assert found["inputs"]["skipped"].pop("archived inputs that were read already (read once)") == 2
+    assert found == report(log, CASE / "kamailio.log.gz")

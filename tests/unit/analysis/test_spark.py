@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import json
 import os
 import subprocess
@@ -14,13 +15,14 @@ from typing import Any
 import pyspark
 import pytest
 
-from harness import SITE, free_port, wait_for
+from harness import ROOT, SITE, free_port, wait_for
 from worlds.score import make
 
 # Java is Debian's, and a cluster takes a minute: `make fleet-test`.
 pytestmark = [pytest.mark.debian, pytest.mark.fleet]
 
 SIPSIEVE = SITE / "bin" / "sipsieve"
+CASE = ROOT / "tests/fixtures/case"
 SPARK = Path(pyspark.__file__).parent
 
 #: Little is asked, once: machine code for it would cost more than it saves.
@@ -109,6 +111,18 @@ def intruder() -> str:
     return "".join(line + "\n" for line in lines)
 
 
+def on_cluster(url: str, *archives: Path) -> tuple[bytes, bytes]:
+    """What Spark says of them, and what it said on standard error."""
+    settings = [word for setting in PLAIN for word in ("--spark-conf", setting)]
+    return report("--engine", "spark", "--spark-master", url, *settings, *archives)
+
+
+def archived(archive: Path, edge: str, *inputs: Path) -> Path:
+    """An archive of these inputs."""
+    subprocess.run([SIPSIEVE, "archive", archive, "-q", "--edge", edge, *inputs], check=True, stdout=subprocess.PIPE)
+    return archive
+
+
 @pytest.mark.timeout(600)
 def test_two_workers_say_what_one_process_says(cluster: tuple[str, list[Path]], tmp_path: Path) -> None:
     url, workers = cluster
@@ -116,11 +130,9 @@ def test_two_workers_say_what_one_process_says(cluster: tuple[str, list[Path]], 
     log = make(0).write(tmp_path / "decisions.jsonl")
     with log.open("a") as out:
         out.write(intruder())
-    archive = tmp_path / "archive"
-    subprocess.run([SIPSIEVE, "archive", archive, "-q", "--edge", "e", log], check=True, stdout=subprocess.PIPE)
+    archive = archived(tmp_path / "archive", "e", log)
     here, _ = report(archive)
-    settings = [word for setting in PLAIN for word in ("--spark-conf", setting)]
-    there, said = report("--engine", "spark", "--spark-master", url, *settings, archive)
+    there, said = on_cluster(url, archive)
     assert there == here
     found = json.loads(here)
     assert len(found["actors"]) >= 5 and any(actor["succeeded"] for actor in found["actors"])
@@ -129,6 +141,55 @@ def test_two_workers_say_what_one_process_says(cluster: tuple[str, list[Path]], 
     # Both worked.
     assert all(list(worker.glob("app-*")) for worker in workers)
     assert b"Warning" not in said
+
+
+def suricata(log: Path) -> str:
+    """What Suricata says of each request of a decision log, half a second later; and of two of a sender's that the log lacks."""
+    seen = [json.loads(line) for line in log.read_text().splitlines()]
+    told = [
+        (record["@timestamp"][:19], record["source"]["ip"], record["source"]["port"], record["sip"]["method"])
+        for record in seen
+        if record["event"]["kind"] == "event" and record["sip"].get("method")
+    ]
+    told += [(f"2026-11-16T10:00:{n:02}", "198.51.100.200", 5099, "REGISTER") for n in range(2)]
+    return "".join(
+        json.dumps(
+            {"timestamp": f"{when}.500000+0000", "event_type": "sip", "src_ip": ip, "src_port": port, "dest_ip": "192.0.2.10",
+             "proto": "UDP", "sip": {"method": method, "uri": "sip:x"}}
+        ) + "\n"
+        for when, ip, port, method in told
+    )  # fmt: skip
+
+
+@pytest.mark.timeout(600)
+def test_what_several_inputs_tell_of_is_counted_once_on_both(cluster: tuple[str, list[Path]], tmp_path: Path) -> None:
+    """The week of the case as four programs saw it, in two archives, the decision log in both."""
+    url, _ = cluster
+    log, eve = tmp_path / "decisions.jsonl", tmp_path / "eve.json"
+    log.write_bytes(bz2.decompress((CASE / "decisions.jsonl.bz2").read_bytes()))
+    eve.write_text(suricata(log))
+    # Lines that name no source are looked up by time alone.
+    unnamed = tmp_path / "kamailio.log"
+    unnamed.write_text(
+        "".join(
+            f"Nov {16 + n % 7} 1{n % 10}:{n % 60:02}:00 edge kamailio[4100]: ERROR: <core> [core/parser/parse_from.c:74]: "
+            f"parse_from_header(): bad From header [x{n}]\n"
+            for n in range(2000)
+        )
+    )
+    os.utime(unnamed, (1_796_000_000, 1_796_000_000))
+    front = archived(tmp_path / "front", "front", log, CASE / "week.pcap.gz")
+    back = archived(tmp_path / "back", "back", log, CASE / "kamailio.log.gz", unnamed, eve)
+    alone, here = json.loads(report(archived(tmp_path / "one", "one", log))[0]), report(front, back)[0]
+    there, _ = on_cluster(url, front, back)
+    assert there == here
+    found = json.loads(here)
+    read, skipped = found["inputs"]["records"], found["inputs"]["skipped"]
+    assert read["decision log"] == alone["totals"]["messages"] == 1341
+    assert skipped["archived inputs that were read already (read once)"] == 1
+    again = skipped["events that another input tells of in more detail (counted once)"]
+    assert again > 2000 and found["totals"]["messages"] == sum(read.values()) - again
+    assert len(read) == 4, "programs"
 
 
 def test_other_engines_read_archives_only(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -140,6 +140,26 @@ def check(paths: Sequence[Path]) -> None:
             raise InputError(
                 f"{path}: is no archive, and --engine spark reads nothing else: sipsieve archive ARCHIVE {path.name}"
             )
+
+
+@contextlib.contextmanager
+def failures() -> Iterator[None]:
+    """In this, what Spark fails of is told in one line, with what to do. Raises `InputError`."""
+    try:
+        yield
+    except Exception as error:
+        # A driver that ended answers no more; what Python finds then is a connection that is gone.
+        is_gone = isinstance(error, (ConnectionError, EOFError)) or type(error).__name__ == "Py4JNetworkError"
+        if not is_gone and not type(error).__module__.startswith(("pyspark.", "py4j.")):
+            raise
+        lines = [line.strip() for line in str(error).split("\n") if line.strip()]
+        why = next((line for line in reversed(lines) if line.startswith("Caused by: ")), lines[0] if lines else "")
+        if is_gone:
+            why = "Spark's driver ended, out of memory most likely"
+        raise InputError(
+            f"--engine spark: {why.removeprefix('Caused by: ')}; where it lacked memory, give the driver and each executor more: "
+            "--spark-conf spark.driver.memory=4g --spark-conf spark.executor.memory=4g (docs/fleet.md)"
+        ) from error
 
 
 def collect(store: SparkStore, paths: Sequence[Path], progress: Progress) -> Intake:

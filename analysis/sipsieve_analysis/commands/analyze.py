@@ -224,14 +224,16 @@ def command(
         bar = progress.bar(stack, quiet)
         files = [_standard_input(folder) if str(path) == "-" else path for path in paths]
         store: Events
+        failures: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
         try:
             if engine == "spark":
-                from ..spark import SparkStore, check, collect
+                from ..spark import SparkStore, check, collect, failures
 
                 check(files)
                 store = spark = SparkStore(spark_master, spark_conf)
                 stack.callback(spark.close)
-                intake = collect(spark, files, progress.watch(bar))
+                with failures():
+                    intake = collect(spark, files, progress.watch(bar))
             else:
                 stack.enter_context(checked(memory))
                 store = duck = Store(folder, memory)
@@ -250,7 +252,11 @@ def command(
                 click.echo(harmless(line), err=True)
         if bar:
             bar.add_task("grouping and ranking", total=None)
-        report = analyze(store, intake, declared)
+        try:
+            with failures():
+                report = analyze(store, intake, declared)
+        except InputError as error:
+            raise click.UsageError(harmless(str(error))) from error
         if looker is not None:
             from ..novelty.source import Source
 

@@ -14,8 +14,11 @@ from typing import Any
 
 import pyspark
 import pytest
+from pyspark.errors import PySparkException
 
 from harness import ROOT, SITE, free_port, wait_for
+from sipsieve_analysis.intake import InputError
+from sipsieve_analysis.spark import failures
 from worlds.score import make
 
 # Java is Debian's, and a cluster takes a minute: `make fleet-test`.
@@ -199,3 +202,21 @@ def test_other_engines_read_archives_only(tmp_path: Path) -> None:
         [SIPSIEVE, "analyze", "--engine", "spark", log], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 2 and "sipsieve archive ARCHIVE decisions.jsonl" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PySparkException("Job aborted.\n\tat x\nCaused by: java.lang.OutOfMemoryError: Java heap space\n\tat y"), "OutOfMemoryError: Java"),
+        (ConnectionRefusedError(111, "Connection refused"), "driver ended"),
+    ],
+)  # fmt: skip
+def test_what_spark_fails_of_is_told_in_one_line_with_what_to_do(error: Exception, said: str) -> None:
+    with pytest.raises(InputError) as told, failures():
+        raise error
+    assert said in str(told.value) and "spark.driver.memory=" in str(told.value) and "\n" not in str(told.value)
+
+
+def test_an_error_of_ours_is_not_taken_for_spark_s() -> None:
+    with pytest.raises(KeyError), failures():
+        raise KeyError("x")

@@ -2,7 +2,9 @@
 
 pub mod accounts;
 pub mod counters;
+mod counting;
 mod credentials;
+mod decision;
 pub mod destinations;
 pub mod limits;
 pub mod offences;
@@ -23,117 +25,11 @@ use crate::sip::{Kind, PartKind, Span, dialog, http};
 use crate::sources::{Networks, Source};
 use crate::state::region::SECRET;
 use crate::structure;
-use counters::{Counters, WINDOW};
-use limits::{Counts, Excess};
+use counters::Counters;
+use counting::of_limit;
+pub use decision::{Answer, Ban, Decision, Scope, VERDICTS, Verdict};
+use limits::Counts;
 use policy::{Bodiless, Policy};
-
-/// What becomes of a message.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Verdict {
-    #[default]
-    Allow,
-    Scrub,
-    Reject,
-    Drop,
-}
-
-/// Names of the verdicts, in their order.
-pub const VERDICTS: [&str; 4] = ["allow", "scrub", "reject", "drop"];
-
-impl Verdict {
-    pub fn name(self) -> &'static str {
-        VERDICTS[self as usize]
-    }
-
-    /// Whether the message ends here.
-    pub fn ends(self) -> bool {
-        matches!(self, Verdict::Reject | Verdict::Drop)
-    }
-}
-
-/// The answer of a reject: status and reason phrase.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
-    /// 0: none is given.
-    pub status: u16,
-    pub phrase: &'static str,
-    /// Seconds after which to try again; 0: nothing is said of that.
-    pub retry_after: u64,
-}
-
-impl Answer {
-    pub const NONE: Answer = Answer::new(0, "");
-    pub const FORBIDDEN: Answer = Answer::new(403, "Forbidden");
-
-    pub const fn new(status: u16, phrase: &'static str) -> Self {
-        Self {
-            status,
-            phrase,
-            retry_after: 0,
-        }
-    }
-}
-
-/// What a ban shuts out: never more than the evidence can have come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    All,
-    /// Anybody can send datagrams in another's name.
-    Datagrams,
-    /// Any web page can open a WebSocket in its visitor's name.
-    WebSockets,
-}
-
-impl Scope {
-    /// As it stands in the table of bans, and at the end of a counter's cell.
-    pub fn letter(self) -> &'static str {
-        match self {
-            Scope::All => "a",
-            Scope::Datagrams => "u",
-            Scope::WebSockets => "w",
-        }
-    }
-
-    /// What a source's messages can tell against.
-    pub fn of(source: &Source) -> Scope {
-        match source.cell.as_bytes().last() {
-            Some(b'u') => Scope::Datagrams,
-            Some(b'w') => Scope::WebSockets,
-            _ => Scope::All,
-        }
-    }
-
-    /// Whether somebody else may have sent what a ban rests on.
-    pub fn is_forgeable(self) -> bool {
-        self != Scope::All
-    }
-}
-
-/// A source to be shut out, for the `offences`-th time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ban {
-    pub key: String,
-    pub seconds: u64,
-    pub rule: &'static str,
-    pub offences: u64,
-    pub scope: Scope,
-    pub reason: String,
-}
-
-/// What to do with one message, and all that the log needs to say why.
-#[derive(Debug)]
-pub struct Decision<'a> {
-    /// Carried out where `enforced` is true; otherwise it is what would have been done.
-    pub verdict: Verdict,
-    pub enforced: bool,
-    pub answer: Answer,
-    pub reason: String,
-    pub findings: Vec<Finding<'a>>,
-    pub counts: Counts,
-    pub ban: Option<Ban>,
-    /// The new bytes of a scrub.
-    pub replacement: Option<Vec<u8>>,
-}
 
 /// Decides by one revision of policy, rules and networks. Immutable; shared by all workers.
 pub struct Judge {
@@ -153,18 +49,6 @@ pub const LISTED: &str = "feed";
 /// Rule and family of what the policy says of countries and operators.
 pub const BARRED: &str = "network";
 
-/// What one message can weigh against its source, twice what rejects it: four rules that fire on one odd name are one odd name.
-const MAX_WEIGHT: u64 = 10;
-
-/// Final answers that tell against whoever sent the INVITE: not permitted, not found, no such number, malformed. Challenges
-/// (401, 407), busy, no answer and cancelled calls are everyday life.
-fn is_failure(status: u16) -> bool {
-    matches!(
-        status,
-        400 | 403 | 404 | 405 | 406 | 410 | 414 | 416 | 420 | 484 | 485 | 501 | 505 | 513 | 604 | 606
-    )
-}
-
 /// The dialog's identity, the same from either side; 0 without one.
 pub fn dialog_identity(seen: &Seen<'_>) -> u64 {
     dialog::identity(&seen.message).map_or(0, |parts| SECRET.identity(&[parts.call_id, parts.one, parts.other]))
@@ -178,21 +62,6 @@ fn objected(rule: &'static str, family: &'static str, field: &'static str, reaso
         score: 5,
         field: Cow::Borrowed(field),
         reason: Cow::Owned(reason),
-        excerpt: Cow::Borrowed(b""),
-        span: Span::default(),
-        part: PartKind::Text,
-        removable: false,
-    }
-}
-
-/// A limit that was passed as a finding.
-fn of_limit(excess: &Excess) -> Finding<'static> {
-    Finding {
-        rule: excess.rule(),
-        family: "limits",
-        score: 5,
-        field: Cow::Borrowed("source"),
-        reason: Cow::Owned(excess.reason()),
         excerpt: Cow::Borrowed(b""),
         span: Span::default(),
         part: PartKind::Text,
@@ -481,143 +350,5 @@ impl Judge {
             part: PartKind::Text,
             removable: false,
         })
-    }
-
-    /// What an answer tells: a dialog was set up, a call attempt failed, or credentials were refused.
-    fn learn(
-        &self,
-        seen: &Seen<'_>,
-        now: u64,
-        counters: &impl Counters,
-        in_transaction: &dyn Fn() -> Option<bool>,
-    ) -> Option<Ban> {
-        let message = &seen.message;
-        let status = message.status;
-        let is_invite = message.method == b"INVITE";
-        if (200..300).contains(&status) {
-            let identity = if is_invite { dialog_identity(seen) } else { 0 };
-            if identity != 0 && in_transaction() != Some(false) {
-                if !self.policy.destinations.is_empty() && in_transaction() == Some(true) {
-                    self.policy.destinations.answered(seen, identity, now, counters);
-                }
-                counters.remember_dialog(identity, now);
-                if let Some((ip, port)) = dialog::requester(message) {
-                    credentials::answered(identity, &self.networks.source(&ip, port, "udp"), now, counters);
-                }
-            } else if message.method == b"REGISTER" {
-                credentials::accepted(seen, &self.networks, now, counters, in_transaction);
-            }
-            return None;
-        }
-        let failed = is_invite && is_failure(status);
-        if !self.policy.limits.enabled || !(failed || credentials::is_refusal(status)) {
-            return None;
-        }
-        // Only an answer of a transaction of ours: a forged one must not ban whom it names.
-        let (ip, port) = dialog::requester(message)?;
-        if in_transaction() != Some(true) {
-            return None;
-        }
-        // By which transport the request came is not told by anything that its sender did not write.
-        let source = self.networks.source(&ip, port, "udp");
-        if source.trusted {
-            return None;
-        }
-        let limits = &self.policy.limits;
-        let refused = credentials::refused(seen, &source, now, counters);
-        let mut excess = None;
-        if refused > 0 {
-            excess = limits.auth_failure(&source, credentials::scope(refused), now, counters);
-        }
-        if excess.is_none() && failed {
-            excess = limits.suspicious(&source, now, counters, false, 0, &mut Counts::new());
-        }
-        self.ban(&seen.message, &source, &excess?, now, counters)
-    }
-
-    fn count(
-        &self,
-        decision: &mut Decision<'_>,
-        seen: &Seen<'_>,
-        source: &Source,
-        now: u64,
-        counters: &impl Counters,
-        in_dialog: bool,
-    ) {
-        let limits = &self.policy.limits;
-        let mut excess = None;
-        if seen.message.kind == Kind::Request {
-            credentials::offered(seen, source, now, counters);
-            // What is refused for itself uses up no calls of a customer in whose name somebody else may have sent it.
-            let uses_none = decision.verdict.ends() && decision.enforced && self.is_spared(source, now, counters);
-            if !uses_none {
-                let (limit, count, over) = limits.request(seen, in_dialog, source, now, counters);
-                if count > 0 {
-                    decision.counts.push((limit, count));
-                }
-                excess = over;
-            }
-        }
-        // A rule that is only watched counts for nothing; a policy or network that is only watched counts as it would, so
-        // that the log shows what would have followed.
-        let watched = !decision.enforced && self.enforces(source);
-        if !watched && (seen.malformed || decision.verdict.ends()) {
-            let attacks = decision
-                .findings
-                .iter()
-                .filter(|finding| finding.family != structure::FAMILY);
-            let weight = attacks
-                .map(|finding| u64::from(finding.score))
-                .sum::<u64>()
-                .min(MAX_WEIGHT);
-            let worse = limits.suspicious(source, now, counters, seen.malformed, weight, &mut decision.counts);
-            excess = worse.or(excess);
-        }
-        if let Some(excess) = excess {
-            self.over(decision, &excess, seen, source, now, counters);
-        }
-    }
-
-    /// A limit was passed: what was let through before is refused, and the source perhaps banned.
-    fn over(
-        &self,
-        decision: &mut Decision<'_>,
-        excess: &Excess,
-        seen: &Seen<'_>,
-        source: &Source,
-        now: u64,
-        counters: &impl Counters,
-    ) {
-        let watched = self.policy.is_observed(excess.rule());
-        decision.findings.push(of_limit(excess));
-        decision.ban = if watched {
-            None
-        } else {
-            self.ban(&seen.message, source, excess, now, counters)
-        };
-        let is_spared = !watched && self.bans(&seen.message, source, excess) && self.is_spared(source, now, counters);
-        if decision.verdict.ends() && (decision.enforced || watched) || watched && decision.verdict == Verdict::Scrub {
-            if is_spared {
-                decision.reason.push_str(standing::SPARED);
-            }
-            return;
-        }
-        decision.enforced = self.enforces(source) && !watched;
-        decision.reason = excess.reason();
-        if is_spared {
-            decision.reason.push_str(standing::SPARED);
-        }
-        decision.replacement = None;
-        if self.policy.drop_excess || seen.message.method == b"ACK" {
-            (decision.verdict, decision.answer) = (Verdict::Drop, Answer::NONE);
-            return;
-        }
-        decision.verdict = Verdict::Reject;
-        decision.answer = Answer::new(self.policy.excess_status, "Too Many Requests From Your Address");
-        if self.policy.excess_status == 503 {
-            // RFC 3261 21.5.4 has Retry-After for a 503; a 403 says not to try again.
-            let left = WINDOW - now % WINDOW;
-            decision.answer.retry_after = decision.ban.as_ref().map_or(left, |ban| ban.seconds);
-        }
     }
 }

@@ -531,7 +531,7 @@ class Judge:
 
 @final
 class Guard:
-    """Decides on each message of one process, by one revision of policy and rules. `plan`: see `Sipsieve._arm`."""
+    """Decides on each message of one process, by one revision of policy and rules. `plan`: see `Running.arm`."""
 
     def __new__(cls, plan: dict[str, Any]) -> Guard: ...
     def message(self, msg: Any = None, where: str | None = None) -> int:

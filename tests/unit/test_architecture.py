@@ -46,6 +46,7 @@ DECIDING = (
 OUTSIDE = {
     "control.geo_files": "reads the files that know where addresses are at home",
     "control.last_good": "keeps the policy and rules that the server last ran on",
+    "control.running": "finds the policy and the log, and tells the clocks' time to all that a process does",
     "control.survivors": "finds the files of bans and standing",
     "control.shared_memory": "maps the room for revisions",
     "posix.ownership": "creates files as their folder's owner",
@@ -78,7 +79,7 @@ IMPURE = {
 }
 
 #: Modules that may be longer than a page of the mind, and why.
-LONG = {"sipsieve_kemi.py": "the one file that may name KSR: all entry points, and the way of a message, are in it"}
+LONG: dict[str, str] = {}
 MOST_LINES = 450
 
 

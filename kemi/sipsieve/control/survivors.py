@@ -22,7 +22,7 @@ class Survivors:
         standing: earned_standing.StandingTable,
         policy: Callable[[], Policy],
         counters: Callable[[], SharedCounters],
-        warn: Callable[[str], None],
+        warn: Callable[[str], object],
     ) -> None:
         """`policy` and `counters` give those in force; `warn` writes a line to syslog."""
         self._ban_table = ban_table

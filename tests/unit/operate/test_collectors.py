@@ -1,95 +1,27 @@
-"""Records reach collectors in their own words: ECS and Packetbeat's fields as published, EVE, and each shipped file by its checker."""
+"""Records reach collectors in their own words: ECS and Packetbeat's fields as published, and a log that grows."""
 
 from __future__ import annotations
 
-import bz2
-import configparser
 import ipaddress
 import json
-import re
 import signal
 import subprocess
 import sys
 import time
-import tomllib
-import xml.etree.ElementTree as xml
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from click.testing import CliRunner
-from sigma.backends.elasticsearch import LuceneBackend
-from sigma.backends.loki import LogQLBackend
-from sigma.backends.splunk import SplunkBackend
-from sigma.collection import SigmaCollection
-from sigma.validation import SigmaValidator
-from sigma.validators.core import validators
 
-from harness import ROOT, wait_for
-from sipsieve.decision_log.record import Recorder
+from collected import CASE, OWN, PUBLISHED, TEMPLATE, flat, one, records
+from harness import wait_for
 from sipsieve_analysis.cli import main
 from sipsieve_analysis.events import Store
-from sipsieve_analysis.operate import ecs, eve, forms
-from sipsieve_analysis.readers.sensors import Sensor
-from worlds.intruders import make
-
-SHIPPED = ROOT / "integrations"
-PUBLISHED = json.loads((ROOT / "tests/fixtures/published-fields.json").read_text())
-TEMPLATE = json.loads((SHIPPED / "elastic/index-template.json").read_text())["template"]["mappings"]
-#: Sets of fields that neither ECS nor Packetbeat has.
-OWN = {"policy", "counters", "ban", "findings", "indicators", "sipsieve"}
-CASE = bz2.decompress((ROOT / "tests/fixtures/case/decisions.jsonl.bz2").read_bytes()).splitlines()
-
-
-def notices() -> list[bytes]:
-    """Records of what happens to the guard itself."""
-    recorder = Recorder("0123456789ab", "ba9876543210", "enforce")
-    ban = {
-        "network": "203.0.113.9/32", "source": "203.0.113.9", "rule": "limit-invite", "seconds": 60, "offences": 1,
-        "udp_only": False, "scope": "all", "reason": "\x1b[31m 240 INVITEs",
-    }  # fmt: skip
-    revision = {"revision": 3, "policy": "ba9876543210", "rules": "0123456789ab", "mode": "enforce"}
-    told: list[tuple[str, dict[str, Any]]] = [
-        ("start", {"policy_mode": "enforce", "rules": 4000, "steady": 12.5}),
-        ("ban", ban),
-        ("ban", ban | {"network": "2001:db8:0:1::/64", "source": "2001:db8:0:1"}),
-        ("unban", {"source": "203.0.113.9", "reason": "trusted"}),
-        ("reload", {"user": "alice", "old": revision, "new": revision | {"revision": 4}}),
-        ("set", {"user": "alice", "outcome": "failure", "reason": "no such key", "old": revision}),
-        ("off", {"reason": "maintenance"}),
-        ("overflow", {"requests": 12}),
-    ]
-    return [recorder.notice(action, 1_795_834_245.678901, detail) for action, detail in told]
-
-
-@cache
-def records() -> list[dict[str, Any]]:
-    """More than ten thousand records, as the real engine writes them, of every kind."""
-    lines = [*CASE, *notices()]
-    for mode in ("observe", "enforce"):
-        for seed in (3, 5, 7):
-            lines += make(seed, 1, True, False).records(mode)
-            if len(lines) > 12_000:
-                break
-    # The week is in the form of earlier releases.
-    return [forms.upgrade(json.loads(line)) for line in lines]
-
-
-def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Each scalar with its dotted path; members of lists under the list's path."""
-    if isinstance(value, dict):
-        for name, member in value.items():
-            yield from flat(member, f"{path}.{name}" if path else name)
-    elif isinstance(value, list):
-        for member in value:
-            yield from flat(member, path)
-    else:
-        yield path, value
+from sipsieve_analysis.operate import ecs, forms
 
 
 def takes(kind: str, value: Any) -> bool:
@@ -276,15 +208,6 @@ def test_country_and_operator_stand_where_ecs_has_them() -> None:
     assert ecs.from_ecs(json.loads(json.dumps(made))) == record
 
 
-def one(**changes: Any) -> dict[str, Any]:
-    record = next(
-        forms.upgrade(json.loads(line)) for line in CASE if b'"findings"' in line and b'"type":"request"' in line
-    )
-    for name, value in changes.items():
-        record[name] = {**record.get(name, {}), **value}
-    return record
-
-
 @pytest.mark.parametrize(
     ("action", "outcome", "kind", "type_"),
     [
@@ -374,136 +297,6 @@ def test_a_growing_log_is_followed_through_rotation_and_a_kill_and_nothing_is_lo
         following.send_signal(signal.SIGTERM)
         assert following.wait(10) == 0
     assert out.stat().st_mode & 0o777 == 0o640
-
-
-def test_an_eve_reader_finds_source_decision_and_rule() -> None:
-    record = one(event={"action": "reject", "outcome": "success"})
-    made = eve.to_eve(record)
-    assert made["event_type"] == "alert" and made["alert"]["action"] == "blocked"
-    assert made["src_ip"] == record["source"]["ip"] and made["src_port"] == record["source"]["port"]
-    assert made["alert"]["signature"] == f"sipsieve {record['findings'][0]['rule']}"
-    assert 1_000_000 <= made["alert"]["signature_id"] < 2_000_000
-    assert eve.to_eve(one(event={"outcome": "unknown"}))["alert"]["action"] == "allowed"
-    skipped: Counter[str] = Counter()
-    sensor = Sensor(skipped)
-    told = (
-        sensor.feed(b"".join(json.dumps(eve.to_eve(each)).encode() + b"\n" for each in records()[:1000]))
-        + sensor.finish()
-    )
-    assert {each.ip for each in told} and skipped.total() == 0, skipped
-    for each in records():
-        stamp = eve.to_eve(each)["timestamp"]
-        assert datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%S.%f%z")
-
-
-def examples() -> list[dict[str, Any]]:
-    return [ecs.to_ecs(record) for record in records()[::5]] + [ecs.to_ecs(json.loads(line)) for line in notices()]
-
-
-def test_sigma_rules_are_valid_and_become_queries() -> None:
-    rules = SigmaCollection.load_ruleset([SHIPPED / "sigma"])
-    assert len(rules.rules) == len(list((SHIPPED / "sigma").glob("*.yml"))) and not rules.errors
-    # What the online copy of ATT&CK is asked for is left out.
-    chosen = [check for name, check in validators.items() if name not in ("attacktag", "d3_fendtag", "tag_format")]
-    problems = SigmaValidator(chosen).validate_rules(iter(rules))
-    assert [str(problem) for problem in problems if problem.severity.name == "HIGH"] == []
-    for backend in (SplunkBackend(), LuceneBackend(), LogQLBackend()):
-        queries = backend.convert(rules)
-        assert len(queries) == len(rules.rules) and all("sipsieve" in query for query in queries)
-
-
-def hit(rule: dict[str, Any], made: dict[str, Any]) -> bool:
-    """Whether a selection of equal values holds of a document."""
-    found: dict[str, list[Any]] = {}
-    for path, value in flat(made):
-        found.setdefault(path, []).append(value)
-    wanted = rule["detection"]["selection"]
-    return all(set(found.get(f, [])) & set(v if isinstance(v, list) else [v]) for f, v in wanted.items())
-
-
-def test_each_sigma_rule_hits_what_it_is_for_and_no_clean_message() -> None:
-    rules = {path.stem: yaml.safe_load(path.read_text()) for path in (SHIPPED / "sigma").glob("*.yml")}
-    sql = one(event={"action": "reject", "outcome": "success"}) | {
-        "findings": [{"rule": "sql-x", "family": "sql", "score": 9}]
-    }
-    assert hit(rules["sip_injection"], ecs.to_ecs(sql))
-    assert hit(rules["sip_passed_though_hostile"], ecs.to_ecs(one(event={"action": "drop", "outcome": "unknown"})))
-    assert hit(rules["sip_guard_failed"], ecs.to_ecs(one(event={"action": "error", "outcome": "failure"})))
-    told = {made["event"]["action"]: made for made in (ecs.to_ecs(json.loads(line)) for line in notices())}
-    assert all(hit(rules["sip_guard_off"], told[action]) for action in ("off", "reload", "set"))
-    assert not hit(rules["sip_guard_off"], told["ban"])
-    clean = [made for made in examples() if made["event"]["action"] == "allow"]
-    assert clean and not any(hit(rule, made) for rule in rules.values() for made in clean)
-
-
-def test_wazuh_decodes_the_lines_and_its_rules_hit() -> None:
-    decoder = xml.fromstring(
-        re.sub(r"<!--.*?-->", "", (SHIPPED / "wazuh/sipsieve_decoders.xml").read_text(), flags=re.S)
-    )
-    prematch = decoder.findtext("prematch")
-    assert prematch is not None
-    # OS_Regex: braces and brackets are plain, \S+ is a word.
-    pattern = re.compile(re.sub(r"([{}\[\].])", r"\\\1", prematch).replace(r"\S+", r"\S+"))
-    group = xml.fromstring(re.sub(r"<!--.*?-->", "", (SHIPPED / "wazuh/sipsieve_rules.xml").read_text(), flags=re.S))
-    rules = {rule.get("id"): rule for rule in group.iter("rule")}
-    assert len(rules) == len(list(group.iter("rule"))) and all(
-        100_000 <= int(str(number)) <= 120_000 for number in rules
-    )
-
-    def fires(number: str, fields: dict[str, str]) -> bool:
-        rule = rules[number]
-        parent = rule.findtext("if_sid")
-        wanted = [(field.get("name"), field.text or "") for field in rule.iter("field")]
-        return (parent is None or fires(parent, fields)) and all(
-            re.search(text, fields.get(str(name), "")) for name, text in wanted
-        )
-
-    fired: Counter[str] = Counter()
-    failed = ecs.to_ecs(one(event={"action": "error", "outcome": "failure"}))
-    for made in [*examples(), failed]:
-        line = json.dumps(made, separators=(",", ":"))
-        assert pattern.match(line), line[:100]
-        fields = {path: str(value) for path, value in flat(made)}
-        fired.update(number for number in rules if number is not None and fires(number, fields))
-        for rule in rules.values():
-            for name in re.findall(r"\$\(([a-z._]+)\)", rule.findtext("description") or ""):
-                assert name in {"event.action", "event.reason", "source.address"}
-    assert set(fired) == set(rules), fired
-
-
-def test_splunk_s_settings_fit_the_lines() -> None:
-    props = configparser.ConfigParser(interpolation=None, strict=True)
-    props.optionxform = str  # type: ignore[assignment, method-assign]
-    props.read(SHIPPED / "splunk/props.conf")
-    section = props["sipsieve:ecs"]
-    made = ecs.to_ecs(one())
-    form = section["TIME_FORMAT"].replace("%6N", "%f").replace("%Z", "Z")
-    assert datetime.strptime(made[section["TIMESTAMP_FIELDS"]], form)
-    known = {path for each in examples() for path, _ in flat(each)}
-    aliased = [
-        re.match(r'"([a-z._]+)" AS [a-z_]+$', text) for name, text in section.items() if name.startswith("FIELDALIAS")
-    ]
-    assert aliased and all(match is not None and match[1] in known for match in aliased)
-    inputs = configparser.ConfigParser(interpolation=None)
-    inputs.read(SHIPPED / "splunk/inputs.conf")
-    assert inputs["monitor:///var/log/sipsieve/ecs.jsonl"]["sourcetype"] == "sipsieve:ecs"
-    assert int(section["TRUNCATE"]) >= 65536
-
-
-def test_shippers_read_the_one_file_and_grafana_asks_for_fields_that_are_there() -> None:
-    tomllib.loads((SHIPPED / "vector/sipsieve.toml").read_text())
-    yaml.safe_load((SHIPPED / "filebeat/sipsieve.yml").read_text())
-    yaml.safe_load((SHIPPED / "fluent-bit/sipsieve.yaml").read_text())
-    for path in ("vector/sipsieve.toml", "filebeat/sipsieve.yml", "fluent-bit/sipsieve.yaml", "logstash/sipsieve.conf"):
-        assert "/var/log/sipsieve/ecs.jsonl" in (SHIPPED / path).read_text()
-    board = json.loads((SHIPPED / "grafana/sipsieve-loki.json").read_text())
-    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
-    known = {path for each in examples() for path, _ in flat(each)}
-    for panel in board["panels"]:
-        for target in panel["targets"]:
-            asked = re.findall(r'[a-z_]+="([a-z_]+\.[a-z_.]+)"', target["expr"])
-            assert asked and set(asked) <= known, target["expr"]
-            assert target["expr"].count("(") == target["expr"].count(")")
 
 
 def test_converting_is_quick() -> None:

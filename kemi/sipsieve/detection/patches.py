@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal, NamedTuple
 import msgspec
 from msgspec import Meta, Struct
 
+from ..config.explained import explain
 from .ruleset import RuleError
 
 PATCHES_FOLDER: Final = Path(__file__).with_name("patches")
@@ -211,8 +212,10 @@ def load_file(path: Path) -> list[Patch]:
         decoded = msgspec.toml.decode(path.read_bytes(), type=_File)
     except OSError as error:
         raise RuleError(f"{path}: cannot be read: {error.strerror}") from error
+    except msgspec.ValidationError as error:
+        raise RuleError(f"{path}: {explain(str(error), _File)}") from error
     except (msgspec.MsgspecError, ValueError) as error:
-        raise RuleError(f"{path}: {error}") from error
+        raise RuleError(f"{path}: is not valid TOML: {error}") from error
     return [_made(path, raw) for raw in decoded.patch]
 
 

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta, Struct, structs
 
 from .. import _core
+from ..config.explained import explain
 from ..model import PartKind
 from . import opinion
 from .lint import lint_rule
@@ -134,8 +135,10 @@ def load_file(path: Path) -> list[Rule]:
         decoded = msgspec.toml.decode(path.read_bytes(), type=_File)
     except OSError as error:
         raise RuleError(f"{path}: cannot be read: {error.strerror}") from error
+    except msgspec.ValidationError as error:
+        raise RuleError(f"{path}: {explain(str(error), _File)}") from error
     except (msgspec.MsgspecError, ValueError) as error:
-        raise RuleError(f"{path}: {error}") from error
+        raise RuleError(f"{path}: is not valid TOML: {error}") from error
     return [
         Rule(
             raw.id,
@@ -166,8 +169,10 @@ def load_exceptions(path: Path) -> list[Exempt]:
         decoded = msgspec.toml.decode(path.read_bytes(), type=_Exceptions)
     except OSError as error:
         raise RuleError(f"{path}: cannot be read: {error.strerror}") from error
+    except msgspec.ValidationError as error:
+        raise RuleError(f"{path}: {explain(str(error), _Exceptions)}") from error
     except (msgspec.MsgspecError, ValueError) as error:
-        raise RuleError(f"{path}: {error}") from error
+        raise RuleError(f"{path}: is not valid TOML: {error}") from error
     return [structs.replace(entry, pack=decoded.product) if decoded.product else entry for entry in decoded.exception]
 
 

@@ -144,7 +144,7 @@ def test_what_the_other_rules_stop_is_covered_without_a_patch() -> None:
     [
         ('cases = [[{ where = "via" }]]', "a test asks one of has, lacks, longer, more, absent"),
         ('cases = [[{ where = "via", more = 1 }]]\nversions = ["asterisk 13"]', "is not of the form"),
-        ('cases = [[{ where = "via", more = -1 }]]', "Expected `int` >= 0"),
+        ('cases = [[{ where = "via", more = -1 }]]', "expected `int` >= 0; allowed: "),
     ],
 )
 def test_a_broken_file_is_refused_with_its_place(tmp_path: Path, text: str, fault: str) -> None:

@@ -55,3 +55,22 @@ def test_a_media_server_s_file_is_no_attack(uri: str, stopped: bool) -> None:
     """RFC 4240: announcements and scripts are named by URLs, of files of the media server too."""
     verdict = decide(GUARD, message(uri=uri.encode())).verdict
     assert (verdict is Verdict.REJECT) == stopped
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ('family = "site', "is not valid TOML"),
+        ('[log]\nallow = "each"', "log: no such key. Allowed here: family, rule"),
+        ('family = "site"', "object missing required field `rule`; allowed: a table with family"),
+        ('family = "site"\n[[rule]]\nscor = 3', "rule[0].scor: no such key. Did you mean 'score'?"),
+        ('family = "site"\n[[rule]]\nscore = 99', "rule[0].score: expected `int` <= 10; allowed: a whole number from 0 to 10"),
+        ('family = "site"\n[[rule]]\nhits = []', "rule[0].hits: expected `array` of length >= 1; allowed: a list of texts"),
+    ],
+)  # fmt: skip
+def test_a_file_of_rules_that_is_wrong_names_key_and_what_is_allowed(tmp_path: Path, written: str, said: str) -> None:
+    path = tmp_path / "site.toml"
+    path.write_text(written + "\n")
+    with pytest.raises(ruleset.RuleError) as told:
+        ruleset.load_file(path)
+    assert str(told.value).startswith(f"{path}: ") and said in str(told.value)

@@ -49,7 +49,9 @@ class SparkStore:
         for key, value in _SETTINGS.items():
             maker = maker.config(key, value)
         for setting in settings:
-            key, _, value = setting.partition("=")
+            key, is_set, value = setting.partition("=")
+            if not (key and is_set):
+                raise InputError(f"--spark-conf {setting}: is no KEY=VALUE, as spark.driver.memory=4g")
             maker = maker.config(key, value)
         try:
             self._session = maker.getOrCreate()

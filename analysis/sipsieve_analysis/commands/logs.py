@@ -15,6 +15,7 @@ import msgspec
 
 from ..operate import ecs, eve
 from ..operate.decisions import Reader, Record
+from ..operate.harmless import harmless
 from ..operate.keeping import replace, until_signal
 
 _LOOK_EVERY: Final = 0.5
@@ -69,7 +70,13 @@ def convert(logs: tuple[Path, ...], form: str, output: Path | None, follow: bool
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     except (OSError, EOFError) as error:
-        raise click.ClickException(str(error)) from error
+        name = getattr(error, "filename", None)
+        if name is None:
+            raise click.ClickException(f"a log can't be read to its end: {error}") from error
+        done = "written" if Path(name) in (output, state) else "read"
+        raise click.ClickException(
+            f"{harmless(str(name))}: can't be {done}: {getattr(error, 'strerror', error)}"
+        ) from error
     if left + reader.bad:
         click.echo(
             f"{left + reader.bad} of {reader.lines} lines left out: no records of the form that is read", err=True

@@ -220,3 +220,11 @@ def test_what_spark_fails_of_is_told_in_one_line_with_what_to_do(error: Exceptio
 def test_an_error_of_ours_is_not_taken_for_spark_s() -> None:
     with pytest.raises(KeyError), failures():
         raise KeyError("x")
+
+
+def test_a_setting_without_a_value_is_refused_before_anything_is_started(tmp_path: Path) -> None:
+    archive = archived(tmp_path / "archive", "e", CASE / "kamailio.log.gz")
+    done = subprocess.run(
+        [SIPSIEVE, "analyze", "--engine", "spark", "--spark-conf", "spark.driver.memory", archive], capture_output=True, text=True, timeout=120, check=False
+    )  # fmt: skip
+    assert done.returncode == 2 and "spark.driver.memory: is no KEY=VALUE" in done.stderr

@@ -263,6 +263,17 @@ def test_what_is_no_record_is_left_out_and_counted(line: str, tmp_path: Path) ->
         assert ended.exit_code == 1 and len(lines) == made and "lines left out" in ended.output, ended.output
 
 
+def test_a_file_that_can_not_be_had_is_named(tmp_path: Path) -> None:
+    log = tmp_path / "decisions.jsonl"
+    log.write_bytes(CASE[0] + b"\n")
+    for arguments, said in (
+        ([tmp_path / "none"], f"{tmp_path}/none: can't be read: No such file or directory"),
+        (["--output", tmp_path / "none" / "x", log], f"{tmp_path}/none/x: can't be written: No such file or directory"),
+    ):
+        ended = CliRunner().invoke(main, ["logs", "convert", *map(str, arguments)])
+        assert ended.exit_code == 1 and said in ended.output, ended.output
+
+
 def test_a_growing_log_is_followed_through_rotation_and_a_kill_and_nothing_is_lost(tmp_path: Path) -> None:
     log, out, state = tmp_path / "decisions.jsonl", tmp_path / "ecs.jsonl", tmp_path / "position"
     call = [

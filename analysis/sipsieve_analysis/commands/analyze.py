@@ -18,7 +18,7 @@ from rich.console import Console
 
 from ..operate.harmless import harmless
 from ..render import progress
-from .memory import checked
+from .memory import DEFAULT, checked
 
 if TYPE_CHECKING:
     from ..novelty.reviews import Looker
@@ -119,7 +119,7 @@ Exit codes: 0 nothing above low was found, 1 something was, 2 an input can't be 
     help="Year of the last line of logs that name none (default: by the file's time).",
 )
 @click.option(
-    "--memory", default="1000MB", metavar="SIZE", help="Memory that the engine may use before it spills to disk."
+    "--memory", default=DEFAULT, metavar="SIZE", help="Memory that the engine may use before it spills to disk."
 )
 @click.option(
     "--temporary",

@@ -20,7 +20,7 @@ from ..operate.harmless import harmless
 from ..operate.places import policy_path
 from ..render import progress
 from .analyze import zone_of
-from .memory import checked
+from .memory import DEFAULT, checked
 
 _EXAMPLES = """\b
 Examples:
@@ -43,7 +43,7 @@ Exit codes: 0 done, 1 the archive or an input could not be read or written, 2 th
 )
 @click.option("--timezone", default="UTC", metavar="NAME", help="Time zone of log lines that name none (default UTC).")
 @click.option(
-    "--memory", default="1000MB", metavar="SIZE", help="Memory that the engine may use before it spills to disk."
+    "--memory", default=DEFAULT, metavar="SIZE", help="Memory that the engine may use before it spills to disk."
 )
 @click.option(
     "--temporary",

@@ -15,7 +15,7 @@ import click
 
 from ..operate.harmless import harmless
 from .analyze import zone_of
-from .memory import checked
+from .memory import DEFAULT, checked
 
 _EXAMPLES = """\b
 Examples:
@@ -43,7 +43,7 @@ Exit codes: 0 answered, 1 nothing was found, 2 the question was not understood, 
 )  # fmt: skip
 @click.option("--timezone", default="UTC", metavar="NAME", help="Time zone of log lines that name none (default UTC).")
 @click.option(
-    "--memory", default="1000MB", metavar="SIZE", help="Memory that the engine may use before it spills to disk."
+    "--memory", default=DEFAULT, metavar="SIZE", help="Memory that the engine may use before it spills to disk."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def command(

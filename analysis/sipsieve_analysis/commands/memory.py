@@ -11,6 +11,9 @@ import click
 
 from ..operate.harmless import harmless
 
+#: With this a process stays below a gigabyte, whatever it reads: Python and what it holds of the sources take the rest.
+DEFAULT: Final = "700MB"
+
 #: Below this the engine has no room to work in, however much it may write to disk.
 LEAST_MB: Final = 200
 

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from ..operate.harmless import harmless
 from .analyze import looker_of, narrator_of, zone_of
+from .memory import DEFAULT, checked
 
 _EPILOG = """
 \b
@@ -77,7 +78,7 @@ def _syslog(context: click.Context, parameter: click.Parameter, value: str | Non
 )
 @click.option("--timezone", default="UTC", metavar="NAME", help="Time zone of days, and of log lines that name none.")
 @click.option(
-    "--memory", default="1000MB", metavar="SIZE", help="Memory that the engine may use before it spills to disk."
+    "--memory", default=DEFAULT, metavar="SIZE", help="Memory that the engine may use before it spills to disk."
 )
 @click.option(
     "--xlog",
@@ -145,7 +146,8 @@ def command(
         except channels.ChannelError as error:
             raise click.UsageError(f"--notify {error}") from error
     try:
-        kept = Memory(state, memory)
+        with checked(memory):
+            kept = Memory(state, memory)
     except StateError as error:
         raise click.UsageError(str(error)) from error
     console, errors = Console(highlight=False), Console(stderr=True, highlight=False)

@@ -136,6 +136,9 @@ PLACES: Final[dict[str, Callable[[bytes], bytes]]] = {
 }
 
 
+#: Sizes of messages: the largest is not always the dearest, since less of it is held against the rules.
+SIZES: Final = (16_000, 32_000, 65_000)
+
 #: How often what is above the limit is timed at the most.
 ROUNDS: Final = 8
 
@@ -199,26 +202,20 @@ def main() -> int:
     for name, piece in pieces_of_rules(rules).items():
         places |= {(place, name): piece for place in ("user-agent", "headers", "short fields", "sdp")}
     for (place, name), piece in places.items():
-        raw = message(place, piece, 65000)
-        rows.append((cost_of(raw), place, name, piece))
-    rows.sort(reverse=True, key=lambda row: row[0])
+        rows.append((max(cost_of(message(place, piece, size)) for size in SIZES), place, name, piece))
     rows.sort(reverse=True, key=lambda row: row[0])
     # What came out slow is timed again: once cold is no measure, nor is a moment in which something else had the caches.
     for rounds in range(ROUNDS):
         for number, (cost, place, name, piece) in enumerate(rows[: 3 * options.top]):
             if rounds and cost <= options.limit:
                 break
-            raw = message(place, piece, 65000)
-            again = cost_of(raw, 15)
+            again = max(cost_of(message(place, piece, size), 15) for size in SIZES)
             rows[number] = (again if not rounds else min(again, cost), place, name, piece)
         rows.sort(reverse=True, key=lambda row: row[0])
-    print("whole messages of 64 KiB, µs of CPU (growth: 16 KiB, 32 KiB, 64 KiB)")
+    print("whole messages, µs of CPU, the worst of three sizes (16 KiB, 32 KiB, 64 KiB)")
     for cost, place, name, piece in rows[: options.top]:
-        growth = []
-        for size in (16000, 32000):
-            raw = message(place, piece, size)
-            growth.append(cost_of(raw))
-        print(f"  {cost:9.0f}  {place:11} {name:16} {growth[0]:9.0f} {growth[1]:9.0f} {cost:9.0f}")
+        growth = "".join(f"{cost_of(message(place, piece, size)):10.0f}" for size in SIZES)
+        print(f"  {cost:9.0f}  {place:11} {name:16}{growth}")
     worst = rows[0][0]
     recorder = Recorder(rules.version, "", "enforce")
     records = []

@@ -12,6 +12,10 @@ from .rule import Rule
 #: Repeats that are counted state by state: beyond this a pattern costs more than its worth.
 MAX_REPEAT: Final = 1024
 
+#: Bytes from which on a gap in which nearly anything may stand is a wide one.
+WIDE_GAP: Final = 30
+
+_GAP: Final = re.compile(r"((?<!\\)\.|\[\^(?:\\.|[^\]\\])+\])\{([01]),(\d{1,9})\}")
 _REPEAT: Final = re.compile(r"(?<!\\)\{(\d{0,9}),?(\d{0,9})\}")
 
 
@@ -24,6 +28,7 @@ def lint(rules: Iterable[Rule]) -> Iterator[str]:
             yield f"{rule.id}: has the pattern of {twin}; keep one of them"
         yield from lint_rule(rule)
         yield from _headers(rule)
+        yield from _gaps(rule)
 
 
 def lint_rule(rule: Rule) -> Iterator[str]:
@@ -52,6 +57,14 @@ def lint_rule(rule: Rule) -> Iterator[str]:
         yield f"{rule.id}: reason: say in a few words what was seen"
     if not rule.score and not rule.tight:
         yield f"{rule.id}: score: 0 everywhere; such a rule says nothing"
+
+
+def _gaps(rule: Rule) -> Iterator[str]:
+    """Gaps with a bound, `a.{0,60}b`: text that begins one again and again makes a state of the pattern at each byte, which costs
+    thirty times what `a.*b` does. Values have a bound of their own."""
+    for piece, low, high in _GAP.findall(rule.pattern):
+        if int(high) >= WIDE_GAP:
+            yield f"{rule.id}: pattern: write {piece}{'+' if low == '1' else '*'} for {piece}{{{low},{high}}}, which is dear"
 
 
 def _headers(rule: Rule) -> Iterator[str]:

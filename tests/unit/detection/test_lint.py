@@ -100,6 +100,23 @@ def test_a_header_field_that_no_message_has_is_a_fault_and_keeps_no_server_from_
     assert "own-premium" in [rule.id for rule in ruleset.load(own=[str(path)]).rules]
 
 
+@pytest.mark.parametrize(
+    ("gap", "says"),
+    [
+        (".{0,60}", "write .* for .{0,60}"),
+        ("[^')]{1,30}", "write [^')]+ for [^')]{1,30}"),
+        (".{0,20}", ""),
+        (r"\.{0,60}", ""),
+    ],
+)
+def test_a_wide_gap_with_a_bound_is_a_fault(tmp_path: Path, gap: str, says: str) -> None:
+    pattern = next(line for line in GOOD.splitlines() if line.startswith("pattern"))
+    own = GOOD.replace(pattern, f"{pattern[:-3]}(?:{gap}x)?'''")
+    assert own != GOOD
+    faults = list(lint(ruleset.load_file(write(tmp_path, own))))
+    assert faults == ([f"own-premium: pattern: {says}, which is dear"] if says else [])
+
+
 @pytest.mark.parametrize("name", ["from", "From", "request_uri", "reason_phrase", "header_name", "body", "X-Customer"])
 def test_what_parts_of_messages_are_named_is_no_fault(tmp_path: Path, name: str) -> None:
     rules = ruleset.load_file(write(tmp_path, f'{GOOD}headers = ["{name}"]\n'))

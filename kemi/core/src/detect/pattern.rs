@@ -65,4 +65,10 @@ impl Pattern {
             .try_search_fwd(&mut self.caches.get(), &input)
             .map_or(true, |found| found.is_some())
     }
+
+    /// How often there was no room for its states, so that it made them anew.
+    #[cfg(test)]
+    pub fn begun_anew(&self) -> usize {
+        self.caches.get().clear_count()
+    }
 }

@@ -231,6 +231,11 @@ impl Rule {
         self.pattern.is_match(text)
     }
 
+    #[cfg(test)]
+    pub fn begun_anew(&self) -> usize {
+        self.pattern.begun_anew()
+    }
+
     /// The literals one of which stands in whatever it matches; none: it is tried on everything.
     pub fn literals(&self) -> &[Literal] {
         &self.literals

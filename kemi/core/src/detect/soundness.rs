@@ -17,6 +17,9 @@ use crate::structure::FAMILY;
 /// Texts made of each pattern.
 const SAMPLES: usize = 2000;
 
+/// Texts of a kilobyte that each pattern is tried on in vain.
+const TEXTS: usize = 40;
+
 /// A small generator of pseudo-random numbers (xorshift), the same in each run.
 struct Random(u64);
 
@@ -146,6 +149,38 @@ fn whatever_a_rule_matches_holds_one_of_its_literals() {
             rule.spec.id
         );
     }
+}
+
+/// A gap of at most so many bytes, as in `a.{0,60}b`, makes a state for each set of places at which it may have begun: text that
+/// begins it again and again meets a new one at each byte, at a microsecond each. `a.*b` has one.
+#[test]
+fn no_text_makes_states_without_end() {
+    let ruleset = Ruleset::new(shipped(), &[]).expect("rules that compile");
+    let mut random = Random(0xcafe);
+    let between: [&[u8]; 8] = [b"a", b" ", b"1", b"ab ", b"x y ", b"a1", b"'", b"\xd0\xb1"];
+    let mut dear = Vec::new();
+    for rule in &ruleset.rules {
+        let hir = literals::parse(&rule.spec.pattern).expect("a pattern");
+        for _ in 0..TEXTS {
+            let mut text = Vec::new();
+            let mut piece = Vec::new();
+            generate(&hir, &mut random, &mut piece);
+            // Most of what it looks for, so that it does not end there.
+            piece.truncate(random.below(piece.len()) + 1);
+            while text.len() < 1024 {
+                text.extend_from_slice(&piece);
+                for _ in 0..random.below(6) {
+                    text.extend_from_slice(between[random.below(between.len())]);
+                }
+            }
+            rule.is_match(&text);
+        }
+        // States that all texts share fill it now and then; a gap with a bound does within a kilobyte.
+        if rule.begun_anew() > TEXTS / 4 {
+            dear.push((rule.begun_anew(), &rule.spec.id));
+        }
+    }
+    assert!(dear.is_empty(), "a gap is to be without a bound in {dear:?}");
 }
 
 const SETTINGS: Settings = Settings {

@@ -16,9 +16,9 @@ from zoneinfo import ZoneInfo
 import click
 from rich.console import Console
 
+from ..engine_memory import DEFAULT, checked
 from ..operate.harmless import harmless
 from ..render import progress
-from .memory import DEFAULT, checked
 
 if TYPE_CHECKING:
     from ..novelty.reviews import Looker

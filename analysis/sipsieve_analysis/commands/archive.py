@@ -16,11 +16,11 @@ import click
 from sipsieve.config import policy as policies
 from sipsieve.decision_log import privacy
 
+from ..engine_memory import DEFAULT, checked
 from ..operate.harmless import harmless
 from ..operate.places import policy_path
 from ..render import progress
 from .analyze import zone_of
-from .memory import DEFAULT, checked
 
 _EXAMPLES = """\b
 Examples:

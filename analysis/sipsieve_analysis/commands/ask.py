@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import click
 
+from ..engine_memory import DEFAULT, checked
 from ..operate.harmless import harmless
 from .analyze import zone_of
-from .memory import DEFAULT, checked
 
 _EXAMPLES = """\b
 Examples:

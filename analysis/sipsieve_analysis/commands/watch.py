@@ -15,9 +15,9 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from ..engine_memory import DEFAULT, checked
 from ..operate.harmless import harmless
 from .analyze import looker_of, narrator_of, zone_of
-from .memory import DEFAULT, checked
 
 _EPILOG = """
 \b

@@ -9,9 +9,9 @@ from typing import Final
 
 import click
 
-from ..operate.harmless import harmless
+from .operate.harmless import harmless
 
-#: With this a process stays below a gigabyte, whatever it reads: Python and what it holds of the sources take the rest.
+#: With this a process that read ten million records stayed below a gigabyte: Python and what it holds of the sources take the rest.
 DEFAULT: Final = "700MB"
 
 #: Below this the engine has no room to work in, however much it may write to disk.

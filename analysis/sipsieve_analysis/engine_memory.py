@@ -17,7 +17,7 @@ DEFAULT: Final = "700MB"
 #: Below this the engine has no room to work in, however much it may write to disk.
 LEAST_MB: Final = 200
 
-_SIZE: Final = re.compile(r"\s*(\d{1,9}(?:\.\d{1,3})?)\s*([KMGT])(i?)B\s*", re.IGNORECASE | re.ASCII)
+_SIZE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?) ?([KMGT])(i?)B", re.IGNORECASE | re.ASCII)
 
 
 @contextlib.contextmanager
@@ -26,7 +26,7 @@ def checked(memory: str) -> Iterator[None]:
     import duckdb
 
     shown = f"--memory {harmless(memory, 60)!r}"
-    size = _SIZE.fullmatch(memory)
+    size = _SIZE.fullmatch(memory.strip())
     if size is None:
         raise click.BadParameter(f"{shown}: no size; allowed: a number with its unit, as 1000MB or 2GiB")
     power = "KMGT".index(size[2].upper()) + 1

@@ -15,7 +15,7 @@ MAX_REPEAT: Final = 1024
 #: Bytes from which on a gap in which nearly anything may stand is a wide one.
 WIDE_GAP: Final = 30
 
-_GAP: Final = re.compile(r"((?<!\\)\.|\[\^(?:\\.|[^\]\\])+\])\{([01]),(\d{1,9})\}")
+_GAP: Final = re.compile(r"((?<!\\)\.|\[\^(?:\\.|[^\[\]\\]){1,80}\])\{([01]),(\d{1,9})\}")
 _REPEAT: Final = re.compile(r"(?<!\\)\{(\d{0,9}),?(\d{0,9})\}")
 
 

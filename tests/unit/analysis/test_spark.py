@@ -21,7 +21,7 @@ from sipsieve_analysis.intake import InputError
 from sipsieve_analysis.spark import failures
 from worlds.score import make
 
-# Java is Debian's, and a cluster takes a minute: `make fleet-test`.
+# Java is Debian's, and a cluster takes minutes: `make fleet-test`.
 pytestmark = [pytest.mark.debian, pytest.mark.fleet]
 
 SIPSIEVE = SITE / "bin" / "sipsieve"

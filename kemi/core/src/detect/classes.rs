@@ -1,6 +1,9 @@
 //! Classes of bytes as literals are looked for, and how seldom three of them stand together in ordinary messages.
 
-use super::literals::frequency;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use super::literals::{LONGEST, frequency};
 
 /// Messages as ordinary clients send them, of many forms.
 pub const ORDINARY: &str = include_str!("../ordinary.txt");
@@ -63,6 +66,21 @@ const MARK_CLASSES: [u8; 128] = {
 
 pub const fn class(byte: u8) -> usize {
     CLASS[byte as usize] as usize
+}
+
+/// How often a text of one to eight bytes in lower case stands in ordinary messages, at a byte of them.
+pub fn met(text: &[u8]) -> f64 {
+    static KNOWN: LazyLock<HashMap<Vec<u8>, u32>> = LazyLock::new(|| {
+        let all = ORDINARY.to_ascii_lowercase().into_bytes();
+        let mut known = HashMap::new();
+        for at in 0..all.len() {
+            for size in 1..=LONGEST.min(all.len() - at) {
+                *known.entry(all[at..at + size].to_vec()).or_default() += 1;
+            }
+        }
+        known
+    });
+    f64::from(KNOWN.get(text).copied().unwrap_or_default()) / ORDINARY.len() as f64
 }
 
 /// How often three bytes stand together in ordinary messages, by their classes, with what their bytes alone make likely.

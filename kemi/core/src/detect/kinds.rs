@@ -1,7 +1,12 @@
 //! The kinds of bytes that stand in a value, and which kinds whatever a pattern matches must have: most values of ordinary
 //! messages lack what nearly all patterns need, and are passed for the price of reading them once.
 
+use std::cmp::Ordering;
+use std::sync::LazyLock;
+
 use regex_syntax::hir::{Class, Hir, HirKind};
+
+use super::literals::frequency;
 
 /// Kinds of bytes, a bit each: letters in either case, digits, white space, each mark, bytes beyond ASCII, other controls;
 /// and of white space, blanks and the rest apart.
@@ -107,6 +112,98 @@ pub fn common(hir: &Hir) -> Kinds {
         HirKind::Alternation(parts) => parts.iter().map(common).reduce(|known, more| known & more).unwrap_or(0),
         _ => 0,
     }
+}
+
+/// What kinds of bytes stand in whatever a pattern, or one way to match it, matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Needs {
+    /// All of these.
+    pub all: Kinds,
+    /// And one of these: where a class of marks has to match, `all` says nothing.
+    pub any: Kinds,
+}
+
+impl Needs {
+    /// Whatever stands there.
+    pub const NOTHING: Self = Self {
+        all: 0,
+        any: Kinds::MAX,
+    };
+
+    pub fn of(hir: &Hir) -> Self {
+        let all = common(hir);
+        let told = choices(hir).into_iter().filter(|choice| choice & all == 0);
+        Self {
+            all,
+            any: told.min_by(rarer).unwrap_or(Kinds::MAX),
+        }
+    }
+
+    /// Whether a value with these kinds of bytes has them.
+    pub fn are_in(self, kinds: Kinds) -> bool {
+        self.all & !kinds == 0 && self.any & kinds != 0
+    }
+
+    /// Whether some value whose kinds are of a form (see `form`) has them.
+    pub fn may_be_in(self, form_of: Kinds) -> bool {
+        form(self.all) & !form_of == 0 && form(self.any) & form_of != 0
+    }
+
+    /// Both what this says and what the other does, as far as one choice can say it.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            all: self.all | other.all,
+            any: [self.any, other.any].into_iter().min_by(rarer).unwrap_or(Kinds::MAX),
+        }
+    }
+
+    /// Whether all that this says holds wherever the other does.
+    pub fn follow_from(self, other: Self) -> bool {
+        self.all & !other.all == 0 && (other.any & !self.any == 0 || other.all & self.any != 0)
+    }
+}
+
+/// Of a byte's kinds those that tell it from others.
+const fn own_kind(byte: u8) -> Kinds {
+    match kind(byte) & !WHITE {
+        0 => WHITE,
+        own => own,
+    }
+}
+
+/// Sets of kinds of each of which one stands in whatever a pattern matches.
+fn choices(hir: &Hir) -> Vec<Kinds> {
+    let of_bytes = |bytes: &[u8]| bytes.iter().fold(0, |known, &byte| known | own_kind(byte));
+    match hir.kind() {
+        HirKind::Literal(literal) => literal.0.iter().map(|&byte| own_kind(byte)).collect(),
+        HirKind::Class(class) => bytes_of(class).map(|bytes| of_bytes(&bytes)).into_iter().collect(),
+        HirKind::Repetition(repetition) if repetition.min > 0 => choices(&repetition.sub),
+        HirKind::Capture(capture) => choices(&capture.sub),
+        HirKind::Concat(parts) => parts.iter().flat_map(choices).collect(),
+        HirKind::Alternation(parts) => {
+            let rarest = parts.iter().map(|part| choices(part).into_iter().min_by(rarer));
+            let either = rarest.reduce(|known, more| Some(known? | more?));
+            either.flatten().into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Which of two sets has the bytes that are met less often in ordinary messages.
+fn rarer(one: &Kinds, other: &Kinds) -> Ordering {
+    static MET: LazyLock<[f64; 64]> = LazyLock::new(|| {
+        let mut met = [0.0; 64];
+        for byte in 0..=255 {
+            met[own_kind(byte).trailing_zeros() as usize] += frequency(byte);
+        }
+        met
+    });
+    let met = |kinds: Kinds| -> f64 {
+        let bits = MET.iter().enumerate();
+        bits.map(|(bit, met)| if kinds >> bit & 1 != 0 { *met } else { 0.0 })
+            .sum()
+    };
+    met(*one).total_cmp(&met(*other))
 }
 
 /// Ways to be matched that are told apart for one pattern; of more only what they have in common counts.
@@ -272,6 +369,21 @@ mod tests {
         }
         // Nothing is told of what may be empty.
         assert!(able("a*", ""));
+    }
+
+    #[test]
+    fn what_a_pattern_needs_is_one_of_a_class_too() {
+        for (pattern, yes, no) in [
+            (r"[;|&]\s*cat", "x|cat", "x cat"),
+            (r"\s>\s?/\w", "a >/b", "a b/c"),
+            (r"(?:'|\x22)or[=<]", "'or<1", "or<1"),
+            (r"[^a]b", "xb", "ac"),
+        ] {
+            let needs = Needs::of(&parse(pattern).expect("a pattern"));
+            let are_in = |value: &str| needs.are_in(of(value.as_bytes()));
+            assert_eq!((are_in(yes), are_in(no)), (true, false), "{pattern}");
+        }
+        assert_eq!(Needs::of(&parse("a*").expect("a pattern")), Needs::NOTHING);
     }
 
     #[test]

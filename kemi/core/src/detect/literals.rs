@@ -4,14 +4,15 @@ use std::cmp::Ordering;
 
 use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, HirKind, Look, Repetition};
 
-use super::kinds::{self, Kinds};
+use super::classes;
+use super::kinds::Needs;
 use super::transforms::is_odd;
 
 /// Literals of one pattern; more are not worth looking for.
 const MOST: usize = 400;
 
 /// Bytes of a literal that are looked for: more don't make it rarer.
-const LONGEST: usize = 8;
+pub const LONGEST: usize = 8;
 
 /// Bytes of a class that are told apart.
 const WIDEST: usize = 64;
@@ -23,8 +24,8 @@ pub struct Literal {
     /// It counts only where a word begins before it, or ends behind it (or the other way round, for a mark).
     pub bound_before: bool,
     pub bound_behind: bool,
-    /// Kinds of bytes all of which stand in what is matched.
-    pub needs: Kinds,
+    /// What else stands in what is matched.
+    pub needs: Needs,
 }
 
 /// A pattern's syntax tree. Patterns see bytes, match in any case, and `.` matches a line end. Fails with the parser's words.
@@ -120,7 +121,13 @@ const BOUND: f64 = 0.15;
 fn cost(literals: &[Literal]) -> f64 {
     let met = |literal: &Literal| {
         let bounds = f64::from(u8::from(literal.bound_before) + u8::from(literal.bound_behind));
-        literal.bytes.iter().map(|&byte| frequency(byte)).product::<f64>() * BOUND.powf(bounds)
+        let alone: f64 = literal.bytes.iter().map(|&byte| frequency(byte)).product();
+        // A word of SIP's own is met more often than its letters alone make likely.
+        if literal.bytes.len() > 3 {
+            alone.max(classes::met(&literal.bytes))
+        } else {
+            alone * BOUND.powf(bounds)
+        }
     };
     literals.iter().map(met).sum::<f64>() + literals.len() as f64 * 2e-6
 }
@@ -135,11 +142,20 @@ pub fn of(hir: &Hir) -> Option<Vec<Literal>> {
     };
     let mut all = Vec::new();
     for branch in branches {
-        let needs = kinds::common(branch);
-        all.extend(best(branch)?.into_iter().map(|literal| Literal { needs, ..literal }));
+        all.extend(of_branch(branch)?);
     }
     all.sort();
     all.dedup();
+    Some(all)
+}
+
+/// Those of one way to be matched, with what else that way takes.
+fn of_branch(branch: &Hir) -> Option<Vec<Literal>> {
+    let needs = Needs::of(branch);
+    let mut all = best(branch)?;
+    for literal in &mut all {
+        literal.needs = literal.needs.and(needs);
+    }
     Some(all)
 }
 
@@ -159,10 +175,14 @@ fn best(hir: &Hir) -> Option<Vec<Literal>> {
     let inner = match hir.kind() {
         HirKind::Repetition(repetition) if repetition.min > 0 => best(&repetition.sub),
         HirKind::Capture(capture) => best(&capture.sub),
-        HirKind::Alternation(parts) => parts.iter().map(best).collect::<Option<Vec<_>>>().and_then(|sets| {
-            let all = reduced(sets.into_iter().flatten().collect());
-            (all.len() <= MOST).then_some(all)
-        }),
+        HirKind::Alternation(parts) => parts
+            .iter()
+            .map(of_branch)
+            .collect::<Option<Vec<_>>>()
+            .and_then(|sets| {
+                let all = reduced(sets.into_iter().flatten().collect());
+                (all.len() <= MOST).then_some(all)
+            }),
         HirKind::Concat(parts) => (0..parts.len()).fold(None, |known, start| {
             let inside = if exact(&parts[start]).is_none() {
                 best(&parts[start])
@@ -211,7 +231,7 @@ fn literals(texts: Vec<Vec<u8>>, bound_before: bool, bound_behind: bool) -> Opti
             bytes,
             bound_before,
             bound_behind: bound_behind && whole,
-            needs: 0,
+            needs: Needs::NOTHING,
         }
     };
     Some(reduced(texts.into_iter().map(literal).collect()))
@@ -229,6 +249,7 @@ fn reduced(mut all: Vec<Literal>) -> Vec<Literal> {
             let same = size == one.bytes.len();
             free && (!same || one.bound_before || one.bound_behind)
                 && one.bytes.windows(size).any(|part| part == other.bytes)
+                && other.needs.follow_from(one.needs)
         })
     });
     all

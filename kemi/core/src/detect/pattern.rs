@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use regex_automata::Input;
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::nfa::thompson;
 use regex_automata::util::pool::Pool;
+use regex_automata::{Anchored, Input};
+use regex_syntax::hir::Look;
 
 /// Bytes that a pattern's automaton may take: the largest of ours takes a tenth.
 const NFA_BYTES: usize = 1 << 20;
@@ -20,6 +21,8 @@ type MakeCache = Box<dyn Fn() -> Cache + Send + Sync + std::panic::UnwindSafe + 
 pub struct Pattern {
     dfa: DFA,
     caches: Pool<Cache, MakeCache>,
+    /// Bytes with which a text that it is in begins; `None` where it may be anywhere in one.
+    first: Option<Box<[bool; 256]>>,
 }
 
 impl fmt::Debug for Pattern {
@@ -49,16 +52,24 @@ impl Pattern {
             )
             .build_from_nfa(nfa)
             .map_err(|error| error.to_string())?;
+        let first = hir.properties().look_set_prefix().contains(Look::Start);
+        let first = first.then(|| first_bytes(&dfa)).flatten();
         let maker = dfa.clone();
         let make: MakeCache = Box::new(move || maker.create_cache());
         Ok(Self {
             dfa,
             caches: Pool::new(make),
+            first,
         })
     }
 
     /// Takes time linear in `text`.
     pub fn is_match(&self, text: &[u8]) -> bool {
+        if let (Some(first), Some(&byte)) = (&self.first, text.first()) {
+            if !first[usize::from(byte)] {
+                return false;
+            }
+        }
         let input = Input::new(text).earliest(true);
         // It has no byte to quit at and never gives up, so there is no error; were there one, it would not hide an attack.
         self.dfa
@@ -70,5 +81,35 @@ impl Pattern {
     #[cfg(test)]
     pub fn begun_anew(&self) -> usize {
         self.caches.get().clear_count()
+    }
+}
+
+/// Bytes behind which an automaton that begins at a text's first byte may still match; `None` where it doesn't say.
+fn first_bytes(dfa: &DFA) -> Option<Box<[bool; 256]>> {
+    let mut cache = dfa.create_cache();
+    let input = Input::new("").anchored(Anchored::Yes);
+    let start = dfa.start_state_forward(&mut cache, &input).ok()?;
+    let mut found = Box::new([true; 256]);
+    for (byte, may) in (0..=255).zip(found.iter_mut()) {
+        *may = !dfa.next_state(&mut cache, start, byte).ok()?.is_dead();
+    }
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::literals::parse;
+
+    #[test]
+    fn only_a_pattern_that_is_bound_to_the_start_asks_for_the_first_byte() {
+        let made = |pattern: &str| Pattern::new(&parse(pattern).expect("a pattern")).expect("an automaton");
+        let bound = made(r"^\s{0,4}-[a-z]|^\d+,");
+        let first = bound.first.as_ref().expect("bytes");
+        let allowed: Vec<u8> = (0..=255).filter(|&byte| first[usize::from(byte)]).collect();
+        assert_eq!(allowed, b"\t\n\x0b\x0c\r -0123456789");
+        assert!(bound.is_match(b" -a") && bound.is_match(b"7,") && !bound.is_match(b"x -a"));
+        assert!(made("^a|b").first.is_none() && made("ab").first.is_none());
+        assert!(made("^a?$").is_match(b""));
     }
 }

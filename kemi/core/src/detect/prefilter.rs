@@ -8,8 +8,9 @@
 use std::ops::ControlFlow;
 
 use super::classes::{CLASSES, Seldom, class};
-use super::kinds::{self, Kinds};
+use super::kinds::{self, Kinds, Needs};
 use super::literals::Literal;
+use super::set::Set;
 
 /// Where a literal was found: the offset of its first byte, its length, and its number.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +27,17 @@ impl Hit {
     }
 }
 
+impl<'p> Owners<'p> {
+    /// From the words of a group.
+    fn read(group: &'p [u64]) -> Option<Self> {
+        let (&[all, any], rules) = group.split_first_chunk::<NEEDS>()?;
+        Some(Self {
+            needs: Needs { all, any },
+            rules,
+        })
+    }
+}
+
 /// What a literal stands for.
 #[derive(Debug)]
 struct Word {
@@ -35,8 +47,17 @@ struct Word {
     /// Where in it its sign stands, and all of it.
     sign: u8,
     whole: Probe,
-    /// Rules, each with the kinds of bytes that it takes beside the literal.
-    owners: Vec<(u16, Kinds)>,
+    /// Where in the list of owners its own begin, and where they end.
+    owners: (u32, u32),
+}
+
+/// Rules whose literal stands somewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Owners<'p> {
+    /// What they take beside it.
+    pub needs: Needs,
+    /// The rules, as a `Set` has them.
+    pub rules: &'p [u64],
 }
 
 /// A literal, or what of it begins with its sign. It has eight bytes at the most, so it is compared as one number.
@@ -74,6 +95,12 @@ pub struct Prefilter {
     probes: Vec<Probe>,
     /// Where in those lists the literals of each key begin.
     starts: Box<[u16; KEYS + 1]>,
+    /// By the class of a byte: those of the next one with which they are, or begin, a literal of one byte or of two.
+    shorts: Box<[u64; CLASSES]>,
+    /// Owners, those of a literal side by side: the set of them all, and groups of what some need and which those are.
+    owners: Vec<u64>,
+    /// Words of a set of rules.
+    set: usize,
     filters: Vec<Filter>,
 }
 
@@ -91,6 +118,19 @@ const FORMS: [(&[u8], bool); 6] = [
 
 /// Third bytes, where a literal of one byte or of two begins.
 const ANY: u64 = u64::MAX;
+
+/// What stands for the end of a text, where a third byte is asked for: a byte that no word has.
+const END: u8 = 0;
+
+/// Third bytes before which a word ends.
+fn behind_words() -> u64 {
+    let bytes = (0..=255).filter(|&byte| !is_word(byte));
+    bytes.fold(0, |known, byte| known | 1 << class(byte))
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
 
 /// Which places may begin a literal.
 #[derive(Debug)]
@@ -111,12 +151,12 @@ impl Filter {
         }
     }
 
-    /// A literal, by its sign.
-    fn add(&mut self, text: &[u8]) {
+    /// A literal, by its sign; which bytes may stand behind it.
+    fn add(&mut self, text: &[u8], behind: u64) {
         match *text {
             [] => {}
             [one] => self.thirds[class(one) << 6..][..64].fill(ANY),
-            [one, two] => self.thirds[class(one) << 6 | class(two)] = ANY,
+            [one, two] => self.thirds[class(one) << 6 | class(two)] |= behind,
             [one, two, three, ..] => self.thirds[class(one) << 6 | class(two)] |= 1 << class(three),
         }
     }
@@ -128,9 +168,8 @@ const HASHES: usize = PAIRS + CLASSES * CLASSES;
 const HASH_BITS: u32 = 12;
 const KEYS: usize = HASHES + (1 << HASH_BITS);
 
-/// The key of a literal whose sign are these bytes, of so many.
-fn key_of(first: [u8; 3], length: usize) -> usize {
-    let [one, two, three] = first.map(class);
+/// The key of a literal by the classes of its sign's bytes, of so many.
+fn key_of([one, two, three]: [usize; 3], length: usize) -> usize {
     match length {
         1 => one,
         2 => PAIRS + one * CLASSES + two,
@@ -143,15 +182,16 @@ fn key_of(first: [u8; 3], length: usize) -> usize {
 
 /// The key of a literal, from its sign on.
 fn key_of_all(text: &[u8]) -> usize {
-    let first = std::array::from_fn(|place| text.get(place).copied().unwrap_or(0));
+    let first = std::array::from_fn(|place| class(text.get(place).copied().unwrap_or(0)));
     key_of(first, text.len())
 }
 
 impl Prefilter {
-    /// Literals with the number of the rule that each is of; there are fewer than 65,536. `able`: whether values with no other
+    /// Literals with the number of the rule that each is of, of so many; there are fewer than 65,536. `able`: whether values with no other
     /// kinds of bytes may be matched by a rule. `codeless`: whether a rule matters in plain ones.
     pub fn new(
         mut owned: Vec<(&Literal, u16)>,
+        rules: usize,
         able: impl Fn(u16, Kinds) -> bool,
         codeless: impl Fn(u16) -> bool,
     ) -> Self {
@@ -170,6 +210,9 @@ impl Prefilter {
         let mut filters = FORMS.map(|(bytes, plain)| Filter::new(form(bytes), plain));
         let (mut words, mut probes, mut starts): (Vec<Word>, Vec<Probe>, Vec<u16>) = Default::default();
         let mut before: Option<&Literal> = None;
+        let mut owners = Groups::new(rules);
+        let behind_words = behind_words();
+        let mut shorts = Box::new([0u64; CLASSES]);
         for (literal, rule) in owned {
             let same = |known: &Literal| {
                 known.bytes == literal.bytes
@@ -178,24 +221,33 @@ impl Prefilter {
             };
             if !before.is_some_and(same) {
                 starts.resize(key(literal) + 1, words.len() as u16);
+                let begun = owners.begin();
                 words.push(Word {
                     bound_before: literal.bound_before,
                     bound_behind: literal.bound_behind,
                     length: literal.bytes.len().min(8) as u8,
                     sign: sign(literal) as u8,
                     whole: Probe::new(&literal.bytes),
-                    owners: Vec::new(),
+                    owners: (begun, begun),
                 });
                 probes.push(Probe::new(&literal.bytes[sign(literal)..]));
             }
             before = Some(literal);
             if let Some(word) = words.last_mut() {
-                word.owners.push((rule, literal.needs));
+                word.owners.1 = owners.add(rule, literal.needs);
+            }
+            let text = &literal.bytes[sign(literal)..];
+            let ends_word = literal.bound_behind && text.last().is_some_and(|&byte| is_word(byte));
+            let behind = if ends_word { behind_words } else { ANY };
+            match *text {
+                [one] => shorts[class(one)] = u64::MAX,
+                [one, two] => shorts[class(one)] |= 1 << class(two),
+                _ => {}
             }
             for filter in &mut filters {
                 let matters = !filter.plain || codeless(rule);
-                if matters && able(rule, filter.form) && kinds::form(literal.needs) & !filter.form == 0 {
-                    filter.add(&literal.bytes[sign(literal)..]);
+                if matters && able(rule, filter.form) && literal.needs.may_be_in(filter.form) {
+                    filter.add(text, behind);
                 }
             }
         }
@@ -205,6 +257,9 @@ impl Prefilter {
             words,
             probes,
             starts: ends,
+            shorts,
+            set: owners.set,
+            owners: owners.all,
             filters: filters.into(),
         }
     }
@@ -236,18 +291,20 @@ impl Prefilter {
     fn search(&self, filter: &Filter, text: &[u8], mut begin: impl FnMut(usize, bool) -> ControlFlow<()>) {
         let thirds = &*filter.thirds;
         let known = |pair: usize| thirds[pair & 0xfff];
+        let short = |pair: usize| self.shorts[pair >> 6 & 0x3f] >> (pair & 0x3f) & 1 != 0;
         let mut pair = 0;
         for (number, &byte) in text.iter().enumerate() {
             // The place two bytes before this one.
             let (thirds, third) = (known(pair), class(byte));
-            if thirds >> third & 1 != 0 && number >= 2 && begin(number - 2, thirds == ANY).is_break() {
+            if thirds >> third & 1 != 0 && number >= 2 && begin(number - 2, short(pair)).is_break() {
                 return;
             }
             pair = (pair << 6 | third) & 0xfff;
         }
         // At the end only those of one byte and of two are left.
         for (left, pair) in [(2, pair), (1, pair << 6)] {
-            if text.len() >= left && known(pair) == ANY && begin(text.len() - left, true).is_break() {
+            let ends = known(pair) >> class(END) & 1 != 0;
+            if ends && text.len() >= left && begin(text.len() - left, true).is_break() {
                 return;
             }
         }
@@ -264,8 +321,9 @@ impl Prefilter {
     ) -> ControlFlow<()> {
         let there = eight(text, at);
         let [one, two, three, ..] = there.to_le_bytes();
+        let classes = [one, two, three].map(class);
         for length in if short { 1..4 } else { 3..4 } {
-            let key = key_of([one, two, three], length);
+            let key = key_of(classes, length);
             let (start, stop) = (usize::from(self.starts[key]), usize::from(self.starts[key + 1]));
             if start == stop {
                 continue;
@@ -306,20 +364,66 @@ impl Prefilter {
         })
     }
 
-    /// The rules that a literal stands for, each with the kinds of bytes that it takes beside it.
-    pub fn owners(&self, literal: u16) -> &[(u16, Kinds)] {
-        &self.words[usize::from(literal)].owners
+    /// The rules that a literal stands for, all of them, and in groups; one may be in more than one.
+    pub fn owners(&self, literal: u16) -> (&[u64], impl Iterator<Item = Owners<'_>>) {
+        let (start, stop) = self.words[usize::from(literal)].owners;
+        let (all, groups) = self.owners[start as usize..stop as usize].split_at(self.set);
+        let groups = groups.chunks_exact(NEEDS + self.set);
+        (all, groups.filter_map(Owners::read))
     }
 
     /// How many literals there are, and about how many bytes they take.
     pub fn size(&self) -> (usize, usize) {
-        let words: usize = self
-            .words
-            .iter()
-            .map(|word| size_of::<Word>() + size_of::<Probe>() + word.owners.len() * 16)
-            .sum();
+        let words = self.words.len() * (size_of::<Word>() + size_of::<Probe>()) + self.owners.len() * size_of::<u64>();
         let filters = self.filters.len() * CLASSES * CLASSES * size_of::<u64>();
         (self.words.len(), words + filters + self.starts.len() * 2)
+    }
+}
+
+/// Words of a group before its set of rules.
+const NEEDS: usize = 2;
+
+/// Groups of owners as they are made, literal by literal.
+struct Groups {
+    all: Vec<u64>,
+    set: usize,
+    /// Where the literal's at hand begin.
+    start: usize,
+}
+
+impl Groups {
+    fn new(rules: usize) -> Self {
+        Self {
+            all: Vec::new(),
+            set: Set::of(rules).0.len(),
+            start: 0,
+        }
+    }
+
+    /// From here on they are another literal's.
+    fn begin(&mut self) -> u32 {
+        self.start = self.all.len();
+        self.all.resize(self.start + self.set, 0);
+        self.start as u32
+    }
+
+    /// A rule of the literal at hand, with what it needs; where the literal's owners end now.
+    fn add(&mut self, rule: u16, needs: Needs) -> u32 {
+        let (needs, size, first) = ([needs.all, needs.any], NEEDS + self.set, self.start + self.set);
+        let mut groups = self.all[first..].chunks_exact(size);
+        let at = match groups.position(|group| group.starts_with(&needs)) {
+            Some(place) => first + place * size,
+            None => {
+                let at = self.all.len();
+                self.all.extend(needs);
+                self.all.resize(at + size, 0);
+                at
+            }
+        };
+        let (word, bit) = (usize::from(rule / 64), 1 << (rule % 64));
+        self.all[self.start + word] |= bit;
+        self.all[at + NEEDS + word] |= bit;
+        self.all.len() as u32
     }
 }
 
@@ -382,7 +486,7 @@ mod tests {
             bytes: text.as_bytes().to_vec(),
             bound_before: bound,
             bound_behind: bound,
-            needs: 0,
+            needs: Needs::NOTHING,
         };
         let all = [
             literal("$", false),
@@ -392,7 +496,7 @@ mod tests {
             literal("--", false),
         ];
         let owned = all.iter().zip(0..).collect();
-        let prefilter = Prefilter::new(owned, |_, _| true, |_| true);
+        let prefilter = Prefilter::new(owned, all.len(), |_, _| true, |_| true);
         let found = |text: &str| {
             let mut found = Vec::new();
             prefilter.scan(text.as_bytes(), u64::MAX, false, |hit| {

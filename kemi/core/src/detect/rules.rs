@@ -102,17 +102,23 @@ pub struct Ruleset {
 
 static MADE: AtomicU64 = AtomicU64::new(1);
 
-/// Rules that can match, by the form of a value: what was found out last, in the process's own memory.
+/// Rules that can match, by the form of a value and its place: what was found out last, in the process's own memory.
 #[derive(Debug, Default)]
 struct Known {
     /// Of the set of rules that the rest is about.
     identity: u64,
-    forms: Vec<Kinds>,
-    rules: Vec<u64>,
+    /// Entries: the form, the place and whether a literal is to be looked for, and a set of rules.
+    entries: Vec<u64>,
 }
 
-/// Forms that are remembered; ordinary traffic has some hundreds.
-const KNOWN: usize = 1024;
+/// Forms in their places that are remembered; ordinary traffic has some hundreds.
+const KNOWN: usize = 2048;
+
+/// Words of an entry before its set of rules.
+const HEAD: usize = 2;
+
+/// In an entry, beside the number of its place: a literal is to be looked for.
+const OPEN: u64 = 1 << 63;
 
 /// No value has all kinds of letters told apart.
 const NO_FORM: Kinds = Kinds::MAX;
@@ -121,9 +127,7 @@ const NO_FORM: Kinds = Kinds::MAX;
 #[derive(Debug, Default)]
 pub struct Search {
     known: Known,
-    /// Rules for the part at hand that values with its kinds of bytes can be matched by.
-    able: Set,
-    /// Those of them to try: a literal of theirs stands there.
+    /// Rules to try on the part at hand: a literal of theirs stands there.
     pub wanted: Set,
     /// By literal: the search in which it was met last; and the number of the search at hand.
     met: Vec<u32>,
@@ -306,7 +310,7 @@ impl Ruleset {
             }
         }
         let mut made = Self {
-            literals: Prefilter::new(owned, able, |rule| codeless.has(rule)),
+            literals: Prefilter::new(owned, size, able, |rule| codeless.has(rule)),
             forms,
             always,
             codeless,
@@ -322,24 +326,34 @@ impl Ruleset {
         Ok(made)
     }
 
-    /// The rules that values with these kinds of bytes can be matched by, a set as long as `Set::of` makes it.
-    fn able<'k>(&self, kinds: Kinds, known: &'k mut Known) -> &'k [u64] {
-        let words = self.always.0.len();
+    /// The rules that values with these kinds of bytes can be matched by in that place, as words of a set, and whether a literal
+    /// is to be looked for.
+    fn able<'k>(&self, kinds: Kinds, place: Place<'_>, known: &'k mut Known) -> (&'k [u64], bool) {
+        let size = HEAD + self.always.0.len();
         if known.identity != self.identity {
+            let empty = [NO_FORM].into_iter().chain(std::iter::repeat_n(0, size - 1));
             *known = Known {
                 identity: self.identity,
-                forms: vec![NO_FORM; KNOWN],
-                rules: vec![0; KNOWN * words],
+                entries: empty.cycle().take(KNOWN * size).collect(),
             };
         }
         let form = kinds::form(kinds);
-        let slot = kinds::slot(form, KNOWN);
-        let rules = &mut known.rules[slot * words..][..words];
-        if known.forms[slot] != form {
-            known.forms[slot] = form;
+        let number = self.number(place);
+        let slot = kinds::slot(form ^ number << 32, KNOWN);
+        let entry = &mut known.entries[slot * size..][..size];
+        if entry[0] != form || entry[1] & !OPEN != number {
+            (entry[0], entry[1]) = (form, number);
+            let rules = &mut entry[HEAD..];
             self.learn(form, rules);
+            let mut open = false;
+            for (word, rules) in rules.iter_mut().enumerate() {
+                let code = if place.plain { self.codeless.0[word] } else { u64::MAX };
+                *rules &= self.scope(number)[word] & code;
+                open |= *rules & !self.always.0[word] != 0;
+            }
+            entry[1] |= if open { OPEN } else { 0 };
         }
-        rules
+        (&entry[HEAD..], entry[1] & OPEN != 0)
     }
 
     fn learn(&self, form: Kinds, rules: &mut [u64]) {
@@ -348,13 +362,18 @@ impl Ruleset {
             .able(form, |rule| rules[usize::from(rule / 64)] |= 1 << (rule % 64));
     }
 
-    /// The rules for parts of that kind (or of any) in that header field, up to that level.
-    fn scope(&self, kind: Option<PartKind>, header: u8, paranoia: u8) -> &[u64] {
+    /// A number for parts of that kind (or of any) in that header field, up to that level; the lowest bit is for plain ones.
+    fn number(&self, place: Place<'_>) -> u64 {
+        let level = usize::from(place.paranoia).min(self.levels - 1);
+        let group = usize::from(self.headers[usize::from(place.header.id)]);
+        let kind = place.kind.map_or(12, |kind| kind as usize);
+        (((level * self.groups + group) * 13 + kind) << 1 | usize::from(place.plain)) as u64
+    }
+
+    /// The rules for places with that number, as words of a set.
+    fn scope(&self, number: u64) -> &[u64] {
         let words = self.always.0.len();
-        let level = usize::from(paranoia).min(self.levels - 1);
-        let group = usize::from(self.headers[usize::from(header)]);
-        let kind = kind.map_or(12, |kind| kind as usize);
-        &self.scopes[((level * self.groups + group) * 13 + kind) * words..][..words]
+        &self.scopes[(number >> 1) as usize * words..][..words]
     }
 
     /// Finds out which rules are worth a try on a value with these kinds of bytes, in such a place: `search.wanted`. Whether
@@ -363,34 +382,22 @@ impl Ruleset {
     pub fn want(&self, value: &[u8], kinds: Kinds, place: Place<'_>, briefly: bool, search: &mut Search) -> bool {
         let Search {
             known,
-            able,
             wanted,
             met,
             number,
         } = search;
-        let words = self.always.0.len();
-        if able.0.len() != words {
-            (*able, *wanted) = (self.always.clone(), self.always.clone());
-        }
         if known.identity != self.identity || *number == u32::MAX {
+            *wanted = self.always.clone();
             *met = vec![0; self.literals.size().0];
             *number = 0;
         }
         *number += 1;
-        let known = self.able(kinds, known);
-        let scope = self.scope(place.kind, place.header.id, place.paranoia);
-        // Rules that are not wanted yet.
-        let (mut open, code) = (0, if place.plain { 0 } else { u64::MAX });
-        // All are as long as the set of rules.
-        let (able_words, wanted_words) = (&mut able.0[..words], &mut wanted.0[..words]);
-        let (scope, codeless, always) = (&scope[..words], &self.codeless.0[..words], &self.always.0[..words]);
-        for word in 0..words {
-            let fits = known[word] & scope[word] & (codeless[word] | code);
-            able_words[word] = fits;
-            wanted_words[word] = fits & always[word];
-            open |= fits & !always[word];
+        let (able, open) = self.able(kinds, place, known);
+        let wanted_words = &mut wanted.0[..];
+        for ((wanted, able), always) in wanted_words.iter_mut().zip(able).zip(&self.always.0) {
+            *wanted = able & always;
         }
-        if open != 0 && (!briefly || wanted.is_empty()) {
+        if open && (!briefly || wanted_words.iter().all(|&word| word == 0)) {
             // A plain value is searched for what matters there alone.
             let whatever = briefly && place.kind.is_some() && !place.plain;
             self.literals.scan(value, kinds, place.plain, |hit| {
@@ -400,16 +407,25 @@ impl Ruleset {
                     return ControlFlow::Continue(());
                 }
                 *met = *number;
-                let mut more = false;
-                for &(rule, needs) in self.literals.owners(hit.literal) {
-                    // Of a part only whether any literal counts is asked then, of whatever rule: most places of hostile text
-                    // may hold one of a rule that is not for it.
-                    if (whatever || able.has(rule)) && needs & !kinds == 0 {
-                        wanted.add(rule);
-                        more = true;
+                let (all, groups) = self.literals.owners(hit.literal);
+                let mut owned = all.iter().zip(able).zip(&*wanted_words);
+                if !whatever && owned.all(|((all, able), wanted)| all & able & !wanted == 0) {
+                    return ControlFlow::Continue(());
+                }
+                let mut more = 0;
+                for owners in groups {
+                    if !owners.needs.are_in(kinds) {
+                        continue;
+                    }
+                    for ((wanted, able), rules) in wanted_words.iter_mut().zip(able).zip(owners.rules) {
+                        // Of a part only whether any literal counts is asked then, of whatever rule: most places of hostile
+                        // text may hold one of a rule that is not for it.
+                        let met = if whatever { *rules } else { rules & able };
+                        *wanted |= met;
+                        more |= met;
                     }
                 }
-                if more && (briefly || wanted == able) {
+                if more != 0 && (briefly || *wanted_words == *able) {
                     ControlFlow::Break(())
                 } else {
                     ControlFlow::Continue(())
@@ -431,9 +447,9 @@ impl Ruleset {
         self.learn(kinds::form(kinds), &mut able.0);
         let mut wanted = self.always.clone();
         self.literals.scan(text, kinds, false, |hit| {
-            for &(rule, needs) in self.literals.owners(hit.literal) {
-                if needs & !kinds == 0 {
-                    wanted.add(rule);
+            for owners in self.literals.owners(hit.literal).1 {
+                if owners.needs.are_in(kinds) {
+                    wanted.join(owners.rules);
                 }
             }
             ControlFlow::Continue(())

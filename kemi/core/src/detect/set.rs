@@ -22,6 +22,13 @@ impl Set {
         self.0[usize::from(rule / 64)] |= 1 << (rule % 64);
     }
 
+    /// With what another set's words hold.
+    pub fn join(&mut self, other: &[u64]) {
+        for (word, other) in self.0.iter_mut().zip(other) {
+            *word |= other;
+        }
+    }
+
     /// Without what is not in the other.
     pub fn keep(&mut self, other: &Self) {
         for (word, other) in self.0.iter_mut().zip(&other.0) {

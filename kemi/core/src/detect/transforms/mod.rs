@@ -121,8 +121,16 @@ pub fn is_encoded(value: &[u8]) -> bool {
     value.iter().any(|&byte| MEANS[byte as usize] & ENCODED != 0)
 }
 
+/// Whether no decoder finds anything in a value: characters beyond ASCII that are as short as they can be are no layer.
+fn is_decoded(value: &[u8]) -> bool {
+    !value.iter().any(|byte| matches!(byte, b'%' | b'&' | b'\\')) && std::str::from_utf8(value).is_ok()
+}
+
 /// Undoes layers of encoding until nothing changes, four at the most.
 pub fn decode(value: &[u8]) -> Cow<'_, [u8]> {
+    if is_decoded(value) {
+        return Cow::Borrowed(value);
+    }
     let mut value = Cow::Borrowed(value);
     for _ in 0..MAX_ROUNDS {
         let mut changed = false;
@@ -233,8 +241,11 @@ fn each<'a>(start: Cow<'a, [u8]>, stood: Stood, forms: &mut Forms<'a>) {
     forms.add(start.clone());
     let mut plain = start.clone();
     if is_encoded(&start) {
-        let decoded = decode(&start).into_owned();
-        if decoded != *start {
+        let decoded = match decode(&start) {
+            Cow::Owned(decoded) if decoded != *start => Some(decoded),
+            _ => None,
+        };
+        if let Some(decoded) = decoded {
             // A per cent sign that was an entity or escape may open a directive, which the next round takes apart.
             forms.made(percent(&start));
             forms.add(Cow::Owned(escapes(&entities(&start)).into_owned()));

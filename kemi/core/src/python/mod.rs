@@ -5,6 +5,7 @@ mod accounts;
 mod bulk;
 mod destinations;
 mod detect;
+mod events;
 mod feeds;
 mod geo;
 mod guard;
@@ -13,7 +14,6 @@ mod journal;
 mod judge;
 mod network;
 mod record;
-mod records;
 mod sip;
 mod state;
 mod words;
@@ -37,6 +37,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     state::register(module)?;
     record::register(module)?;
     bulk::register(module)?;
-    records::register(module)?;
+    events::register(module)?;
     Ok(())
 }

@@ -1,123 +1,57 @@
-//! Reads decision records, as lines of JSON, into the columns of the analysis's events.
-//!
-//! Only records of today's form are read, and only where there is one way to read them. All other lines are handed back
-//! as they are: the analysis reads them by rules of its own, which cost several times as much.
+//! Reads a decision record, a line of JSON, where it is of today's form and there is one way to read it.
 
-use super::columns::{Bits, Column};
 use super::json::{Reader, Text};
 use super::lines::days;
 
-/// The most messages that one count may stand for.
-const MOST: i64 = 1_000_000_000;
-
-/// A finding's columns: rule, family, score, field, excerpt.
-const OF_A_FINDING: [Kind; 5] = [Kind::Text, Kind::Text, Kind::Small, Kind::Text, Kind::Text];
-
-/// The score of a rule that a record only names.
-const OF_A_RULE: i32 = 5;
-
-/// The columns of events.
-pub struct Events {
-    input: Vec<u8>,
-    pub rows: usize,
-    columns: Vec<Column>,
-    /// Whether a row has findings, and where each row's end in the columns of findings.
-    pub found: Bits,
-    pub found_ends: Vec<u8>,
-    pub findings: usize,
-    of_findings: [Column; OF_A_FINDING.len()],
-    /// Lines that are to be read otherwise.
-    pub rest: Vec<u8>,
-}
-
-/// Kinds of columns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Number,
-    Small,
-    Truth,
-    Text,
-}
-
-/// Columns by name and kind; `findings`, which has columns of its own, is beside these.
-pub const COLUMNS: [(&str, Kind); 26] = [
-    ("time_us", Kind::Number),
-    ("end_us", Kind::Number),
-    ("input", Kind::Text),
-    ("kind", Kind::Text),
-    ("action", Kind::Text),
-    ("enforced", Kind::Truth),
-    ("messages", Kind::Number),
-    ("ip", Kind::Text),
-    ("port", Kind::Small),
-    ("transport", Kind::Text),
-    ("type", Kind::Text),
-    ("method", Kind::Text),
-    ("status", Kind::Small),
-    ("uri", Kind::Text),
-    ("from_uri", Kind::Text),
-    ("to_uri", Kind::Text),
-    ("call_id", Kind::Text),
-    ("cseq", Kind::Text),
-    ("agent", Kind::Text),
-    ("authorization", Kind::Truth),
-    ("bytes", Kind::Small),
-    ("field", Kind::Text),
-    ("excerpt", Kind::Text),
-    ("indicators", Kind::Text),
-    ("client", Kind::Text),
-    ("home", Kind::Text),
-];
-
 /// The members of a record that are asked for.
 #[derive(Default)]
-struct Record<'a> {
-    time: Option<i64>,
-    end: Option<i64>,
-    input: Option<Text<'a>>,
-    kind: Option<Text<'a>>,
-    action: Option<Text<'a>>,
-    outcome: Option<Text<'a>>,
-    count: Option<i64>,
-    mode: Option<Text<'a>>,
-    enforced: Option<bool>,
-    ip: Option<Text<'a>>,
-    port: Option<i32>,
-    country: Option<Text<'a>>,
-    system: Option<&'a [u8]>,
-    organization: Option<Text<'a>>,
-    transport: Option<Text<'a>>,
-    what: Option<Text<'a>>,
-    method: Option<Text<'a>>,
-    code: Option<i32>,
-    answer: Option<i32>,
-    uri: Option<Text<'a>>,
-    from: Option<Text<'a>>,
-    to: Option<Text<'a>>,
-    call_id: Option<Text<'a>>,
-    cseq: Option<Text<'a>>,
-    agent: Option<Text<'a>>,
-    authorization: Option<bool>,
-    bytes: Option<i32>,
-    field: Option<Text<'a>>,
-    excerpt: Option<Text<'a>>,
-    malformed: Option<bool>,
-    version: Option<i64>,
-    rules: Option<Vec<Text<'a>>>,
-    findings: Option<Vec<Finding<'a>>>,
-    indicators: Option<&'a [u8]>,
-    client: Option<Text<'a>>,
+pub(super) struct Record<'a> {
+    pub time: Option<i64>,
+    pub end: Option<i64>,
+    pub input: Option<Text<'a>>,
+    pub kind: Option<Text<'a>>,
+    pub action: Option<Text<'a>>,
+    pub outcome: Option<Text<'a>>,
+    pub count: Option<i64>,
+    pub mode: Option<Text<'a>>,
+    pub enforced: Option<bool>,
+    pub ip: Option<Text<'a>>,
+    pub port: Option<i32>,
+    pub country: Option<Text<'a>>,
+    pub system: Option<&'a [u8]>,
+    pub organization: Option<Text<'a>>,
+    pub transport: Option<Text<'a>>,
+    pub what: Option<Text<'a>>,
+    pub method: Option<Text<'a>>,
+    pub code: Option<i32>,
+    pub answer: Option<i32>,
+    pub uri: Option<Text<'a>>,
+    pub from: Option<Text<'a>>,
+    pub to: Option<Text<'a>>,
+    pub call_id: Option<Text<'a>>,
+    pub cseq: Option<Text<'a>>,
+    pub agent: Option<Text<'a>>,
+    pub authorization: Option<bool>,
+    pub bytes: Option<i32>,
+    pub field: Option<Text<'a>>,
+    pub excerpt: Option<Text<'a>>,
+    pub malformed: Option<bool>,
+    pub version: Option<i64>,
+    pub rules: Option<Vec<Text<'a>>>,
+    pub findings: Option<Vec<Finding<'a>>>,
+    pub indicators: Option<&'a [u8]>,
+    pub client: Option<Text<'a>>,
     /// Objects that were there, a bit each.
     objects: u32,
 }
 
 #[derive(Default)]
-struct Finding<'a> {
-    rule: Option<Text<'a>>,
-    family: Option<Text<'a>>,
-    score: Option<i32>,
-    field: Option<Text<'a>>,
-    excerpt: Option<Text<'a>>,
+pub(super) struct Finding<'a> {
+    pub rule: Option<Text<'a>>,
+    pub family: Option<Text<'a>>,
+    pub score: Option<i32>,
+    pub field: Option<Text<'a>>,
+    pub excerpt: Option<Text<'a>>,
 }
 
 /// Keeps a value where none is kept yet: what of two members of one name counts, readers differ about.
@@ -214,7 +148,7 @@ const TOP: [&str; 11] = [
 
 impl<'a> Record<'a> {
     /// A record of today's form; `None` where there is anything odd about it.
-    fn read(line: &'a [u8]) -> Option<Self> {
+    pub fn read(line: &'a [u8]) -> Option<Self> {
         let mut record = Self::default();
         let mut reader = Reader::new(line)?;
         reader.object(|reader, name| record.member(reader, name))?;
@@ -230,7 +164,7 @@ impl<'a> Record<'a> {
     }
 
     /// Where the source's address is at home: `NL, AS64500 Example Networks`, as far as it is known.
-    fn home(&self) -> Option<Vec<u8>> {
+    pub fn home(&self) -> Option<Vec<u8>> {
         let system = self.system.map(|number| match self.organization.as_deref() {
             Some(name) => [b"AS", number, b" ", name].concat(),
             None => [b"AS", number].concat(),
@@ -406,158 +340,9 @@ impl<'a> Finding<'a> {
     }
 }
 
-impl Events {
-    /// `input`: what the records came from, where they don't say.
-    pub fn new(input: &str) -> Self {
-        let column = |kind| match kind {
-            Kind::Number => Column::numbers(8),
-            Kind::Small => Column::numbers(4),
-            Kind::Truth => Column::truths(),
-            Kind::Text => Column::texts(),
-        };
-        Self {
-            input: input.as_bytes().to_vec(),
-            rows: 0,
-            columns: COLUMNS.iter().map(|&(_, kind)| column(kind)).collect(),
-            found: Bits::default(),
-            found_ends: vec![0; 4],
-            findings: 0,
-            of_findings: OF_A_FINDING.map(column),
-            rest: Vec::new(),
-        }
-    }
-
-    /// The columns in the order of `COLUMNS`, and those of findings.
-    pub fn columns(&self) -> (&[Column], &[Column]) {
-        (&self.columns, &self.of_findings)
-    }
-
-    /// Takes lines, whole ones.
-    pub fn read(&mut self, lines: &[u8]) {
-        let mut at = 0;
-        while let Some(rest) = lines.get(at..).filter(|rest| !rest.is_empty()) {
-            let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-            match Record::read(&rest[..end]) {
-                Some(record) => self.put(&record),
-                None => {
-                    self.rest.extend_from_slice(&rest[..end]);
-                    self.rest.push(b'\n');
-                }
-            }
-            at += end + 1;
-        }
-    }
-
-    fn put(&mut self, record: &Record<'_>) {
-        let says = |what: &Option<Text<'_>>, other: &[u8]| what.as_deref().map(|what| what != other);
-        let enforced = says(&record.outcome, b"unknown").or(record.enforced);
-        let lower = record.transport.as_ref().map(|name| name.to_ascii_lowercase());
-        let what = match (record.malformed, record.what.as_deref()) {
-            (Some(true), _) => Some(&b"malformed"[..]),
-            (_, Some(b"response")) => Some(&b"reply"[..]),
-            (_, what) => what,
-        };
-        self.rows += 1;
-        let mut row = Row(self.columns.iter_mut());
-        row.number(record.time);
-        row.number(record.end.or(record.time));
-        row.text(record.input.as_deref().or(Some(&self.input)));
-        row.text(record.kind.as_deref());
-        row.text(record.action.as_deref());
-        row.truth(enforced.or(says(&record.mode, b"observe")));
-        row.number(Some(record.count.unwrap_or(1).min(MOST)));
-        row.text(record.ip.as_deref());
-        row.small(record.port);
-        row.text(lower.as_deref());
-        row.text(what);
-        row.text(record.method.as_deref());
-        row.small(record.code.or(record.answer));
-        row.text(record.uri.as_deref());
-        row.text(record.from.as_deref());
-        row.text(record.to.as_deref());
-        row.text(record.call_id.as_deref());
-        row.text(record.cseq.as_deref());
-        row.text(record.agent.as_deref());
-        row.truth(record.authorization);
-        row.small(record.bytes);
-        row.text(record.field.as_deref());
-        row.text(record.excerpt.as_deref());
-        row.text(record.indicators);
-        row.text(record.client.as_deref());
-        row.text(record.home().as_deref());
-        self.found(record);
-    }
-
-    /// A record's findings; of one that names rules alone, all of them of what it shows.
-    fn found(&mut self, record: &Record<'_>) {
-        let (place, shown) = (record.field.as_deref(), record.excerpt.as_deref());
-        let rules = record.rules.as_deref().unwrap_or_default();
-        for finding in record.findings.iter().flatten() {
-            self.findings += 1;
-            let mut row = Row(self.of_findings.iter_mut());
-            row.text(finding.rule.as_deref());
-            row.text(finding.family.as_deref());
-            row.small(finding.score);
-            row.text(finding.field.as_deref());
-            row.text(finding.excerpt.as_deref().or(shown));
-        }
-        for rule in rules.iter().filter(|_| record.findings.is_none()) {
-            self.findings += 1;
-            let mut row = Row(self.of_findings.iter_mut());
-            row.text(Some(rule));
-            row.text(Some(b""));
-            row.small(Some(OF_A_RULE));
-            row.text(place);
-            row.text(shown);
-        }
-        self.found.push(record.findings.is_some() || !rules.is_empty());
-        self.found_ends.extend_from_slice(&(self.findings as u32).to_le_bytes());
-    }
-}
-
-/// A row on its way into columns, value by value.
-struct Row<'c>(std::slice::IterMut<'c, Column>);
-
-impl Row<'_> {
-    fn number(&mut self, value: Option<i64>) {
-        if let Some(column) = self.0.next() {
-            column.number(value);
-        }
-    }
-
-    fn small(&mut self, value: Option<i32>) {
-        self.number(value.map(i64::from));
-    }
-
-    fn truth(&mut self, value: Option<bool>) {
-        if let Some(column) = self.0.next() {
-            column.truth(value);
-        }
-    }
-
-    fn text(&mut self, value: Option<&[u8]>) {
-        if let Some(column) = self.0.next() {
-            column.text(value);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const START: &str = r#"{"@timestamp":"2026-11-16T10:00:00.250000Z","source":{"ip":"192.0.2.7","port":5060},"event":{"kind":"event","action":"allow"},"sipsieve":{"version":2}"#;
-
-    fn rows(line: &str) -> usize {
-        let mut events = Events::new("pcap");
-        events.read(line.as_bytes());
-        assert_eq!(
-            events.rows == 0,
-            events.rest == [line.as_bytes(), b"\n"].concat(),
-            "{line}"
-        );
-        events.rows
-    }
 
     #[test]
     fn times_are_read_where_there_is_such_a_day() {
@@ -576,44 +361,6 @@ mod tests {
             "1969-01-01T00:00:00.000000Z",
         ] {
             assert_eq!(time(text.as_bytes()), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_odd_is_handed_back() {
-        assert_eq!(rows(&format!("{START}}}")), 1);
-        assert_eq!(rows(&format!(r#"{START},"other":[1,{{"a":null}}]}}"#)), 1);
-        for member in [
-            // Twice, or in another case.
-            r#""sipsieve":{}"#,
-            r#""Source":{}"#,
-            r#""sip":{"method":"BYE","Method":"INVITE"}"#,
-            r#""sip":{"method":"BYE","method":"INVITE"}"#,
-            // Of the first form.
-            r#""sip":{"uri":"sip:a@b"}"#,
-            r#""sip":{"status":200}"#,
-            r#""sip":{"cseq":1}"#,
-            // No value of its kind.
-            r#""sip":{"method":1}"#,
-            r#""sip":{"code":2000000000000}"#,
-            r#""sip":{"code":-1}"#,
-            r#""sip":{"uri":{}}"#,
-            r#""findings":[{"rule":null}]"#,
-            r#""indicators":[{"type":"ip", "value":"x"}]"#,
-            // No JSON.
-            r#""x":tru"#,
-            r#""x":1,"#,
-        ] {
-            assert_eq!(rows(&format!("{START},{member}}}")), 0, "{member}");
-        }
-        for line in [
-            "{}",
-            "[]",
-            &START[..80],
-            &START.replace("Z", ""),
-            &START.replace("\"version\":2", ""),
-        ] {
-            assert_eq!(rows(line), 0, "{line}");
         }
     }
 }

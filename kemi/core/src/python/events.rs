@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::bulk::columns::Column;
-use crate::bulk::records::{COLUMNS, Events};
+use crate::bulk::events::{COLUMNS, Events};
 
 /// A column's pieces of memory, as Arrow has them: which rows hold something, for texts where each ends, and the values.
 type Buffers<'py> = Vec<Bound<'py, PyBytes>>;

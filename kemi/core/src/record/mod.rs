@@ -5,17 +5,22 @@
 
 mod decision;
 pub mod fields;
+mod findings;
 pub mod fingerprint;
 pub mod indicators;
 pub mod json;
 mod mask;
+mod message;
+mod recorder;
 mod replay;
 mod summary;
 mod text;
 pub mod throttle;
 mod time;
 
-pub use decision::{Ban, Decision, Finding, MAX_FINDINGS, MAX_VALUE, Recorder, Settings, UNKNOWN};
+pub use decision::{Ban, Decision, Finding};
 pub use mask::Mask;
+pub use message::UNKNOWN;
+pub use recorder::{MAX_FINDINGS, MAX_VALUE, Recorder, Settings};
 pub use summary::Summary;
 pub use time::Clock;

@@ -2,9 +2,12 @@
 
 use memchr::memmem;
 
-use super::decision::{Finding, NO_PAYLOAD};
+use super::decision::Finding;
+use super::findings::NO_PAYLOAD;
 use super::json;
+use super::recorder::Recorder;
 use crate::state::hash::Secret;
+use crate::state::region::WRITTEN;
 
 /// Bytes of a header field's name that are looked at.
 const MAX_NAME: usize = 64;
@@ -162,6 +165,32 @@ impl Copy {
         for (byte, place) in hash.bytes().cycle().zip(to.iter_mut()) {
             *place = byte;
         }
+    }
+}
+
+impl Recorder {
+    /// The message without its secrets, and whether it would be judged as it was.
+    pub(super) fn kept(&mut self, out: &mut Vec<u8>, raw: &[u8], findings: &[Finding]) {
+        let Some(copy) = self.replay.as_mut() else { return };
+        copy.take(raw, self.raw_bytes, &WRITTEN);
+        let mut exact = copy.is_exact(raw, findings);
+        self.plain.clear();
+        json::exact_text(&mut self.plain, &copy.bytes);
+        out.extend_from_slice(b",\"raw\":\"");
+        match &self.mask {
+            None => json::text(out, &self.plain),
+            Some(mask) => {
+                self.masked.clear();
+                mask.text(&mut self.masked, &self.plain);
+                exact &= self.masked == self.plain;
+                json::text(out, &self.masked);
+            }
+        }
+        out.extend_from_slice(match (raw.len() > self.raw_bytes, exact) {
+            (true, _) => b"\",\"kept\":\"cut\"",
+            (false, true) => b"\",\"kept\":\"exact\"",
+            (false, false) => b"\",\"kept\":\"changed\"",
+        });
     }
 }
 

@@ -1,7 +1,7 @@
 //! Formats counts of messages that have no record of their own, and notices about the guard itself.
 
-use super::decision::{FORM, Recorder};
 use super::json;
+use super::recorder::{FORM, Recorder};
 
 /// A count of messages. Times are seconds since the epoch.
 pub struct Summary<'a> {

@@ -19,7 +19,7 @@ use crate::judge::{self, Answer, Decision, Verdict};
 use crate::python::account::{Account, ERROR, Entry};
 use crate::python::feeds::Feeds;
 use crate::python::judge::Judge;
-use crate::python::state::Memory;
+use crate::python::memory::Memory;
 use crate::python::words::Words;
 use crate::sip::{Kind, Message};
 use crate::sources::Source;

@@ -12,10 +12,12 @@ mod guard;
 mod inspection;
 mod journal;
 mod judge;
+mod ledger;
+mod memory;
 mod network;
 mod record;
 mod sip;
-mod state;
+mod tables;
 mod words;
 
 use pyo3::prelude::*;
@@ -34,7 +36,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     destinations::register(module)?;
     feeds::register(module)?;
     geo::register(module)?;
-    state::register(module)?;
+    memory::register(module)?;
+    tables::register(module)?;
+    ledger::register(module)?;
     record::register(module)?;
     bulk::register(module)?;
     events::register(module)?;

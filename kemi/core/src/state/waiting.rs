@@ -1,6 +1,6 @@
 //! Counts that wait to be written into the log: in the same memory as the tallies, so that nothing is lost while it can't be.
 //!
-//! A place is laid out as a slot of a page (`tallies.rs`), but its count has the whole word. A key may wait in any of sixteen
+//! A place is laid out as a slot of a page (`tallies`), but its count has the whole word. A key may wait in any of sixteen
 //! places. Only the timer process writes here.
 
 use std::sync::atomic::Ordering::{Acquire, Release};

@@ -1,4 +1,4 @@
-//! The way of each message inside Kamailio: looked at, judged, written down, and carried out.
+//! The way of each message inside Kamailio: read, looked at, judged, and handed on to be carried out.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,26 +10,26 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
 use crate::detect::Scratch;
-use crate::engine::Seen;
 use crate::feeds::Listed;
 use crate::judge::counters::{Shared, WINDOW};
-use crate::judge::limits::Counts;
 use crate::judge::pressure::{Pressure, Step, Thresholds};
-use crate::judge::{self, Answer, Decision, Verdict};
-use crate::python::account::{Account, ERROR, Entry};
+use crate::judge::{self, Answer, Verdict};
+use crate::python::account::Account;
+use crate::python::calls::{Calls, named};
+use crate::python::enforcement::{Moment, Scrubbed, entry};
 use crate::python::feeds::Feeds;
 use crate::python::judge::Judge;
 use crate::python::memory::Memory;
 use crate::python::words::Words;
-use crate::sip::{Kind, Message};
+use crate::sip::Kind;
 use crate::sources::Source;
 use crate::state::clock;
 use crate::state::region::SECRET;
 
 /// What Kamailio's script is told: the host's routing goes on; the message ends here; new bytes are to be put in place.
-const PASS: i64 = 1;
-const STOP: i64 = 2;
-const REPLACE: i64 = 3;
+pub(super) const PASS: i64 = 1;
+pub(super) const STOP: i64 = 2;
+pub(super) const REPLACE: i64 = 3;
 
 /// Senders known at a time, some 400 bytes each.
 const MOST_SENDERS: usize = 4096;
@@ -37,63 +37,14 @@ const MOST_SENDERS: usize = 4096;
 /// One decision in 64 is timed: two looks at the clock cost more than the rest of the account.
 const TIMED: u64 = 63;
 
-/// The calls that the adapter gives; see `sipsieve_kemi`.
-struct Calls {
-    /// Reads one of Kamailio's pseudo-variables.
-    get: Py<PyAny>,
-    /// () -> guard: the one to go on with when a newer revision was published.
-    follow: Py<PyAny>,
-    /// (error) -> code: what becomes of a message on which the guard failed.
-    broken: Py<PyAny>,
-    /// () -> bool | None: whether the reply at hand belongs to a transaction of this server.
-    in_transaction: Py<PyAny>,
-    /// (): an exception was left pending by the host's last call.
-    pending: Py<PyAny>,
-    /// (seconds): how long one decision in 64 took.
-    took: Py<PyAny>,
-    /// (key, scope) -> for the how-manieth time a source is to be banned; 0: it is not.
-    offence: Py<PyAny>,
-    /// (key, seconds, rule, offences, scope, reason, now): shuts a source out.
-    ban: Py<PyAny>,
-    /// (key, what, credit, now): a source has standing by that proof; credit 0: it lost what it had, for that reason.
-    standing: Py<PyAny>,
-    /// () -> bool: whether Kamailio can answer the request at hand.
-    answerable: Py<PyAny>,
-    /// (status, phrase, seconds): answers the request at hand; seconds: after which to try again, 0 for nothing of that.
-    answer: Py<PyAny>,
-    /// (key) -> bool: whether it is trusted, or this server's own.
-    spared: Py<PyAny>,
-    /// (bytes, by_route) -> 0: they are in place, 1: they can't be put there, 2: sipsieve.cfg does it and asks again.
-    replace: Py<PyAny>,
-}
-
-/// When a message is decided on: seconds since the epoch, and of the steady clock.
-#[derive(Clone, Copy)]
-struct Moment {
-    wall: f64,
-    steady: u64,
-}
-
-/// A scrubbed message that sipsieve.cfg puts in place.
-struct Scrubbed {
-    raw: Vec<u8>,
-    replacement: Vec<u8>,
-    source: Source,
-    enforced: bool,
-    reason: String,
-    counts: Counts,
-    ban: Option<judge::Ban>,
-    now: Moment,
-}
-
 #[derive(Default)]
-struct Work {
+pub(super) struct Work {
     scratch: Scratch,
     /// By `proto|address|port`.
     senders: HashMap<String, Source>,
     /// The lists that they were looked for on.
     lists: u64,
-    scrubbed: Option<Scrubbed>,
+    pub scrubbed: Option<Scrubbed>,
     /// What the last odd message and its place are known by, and what became of it.
     last: (u64, i64),
     passed: u64,
@@ -104,12 +55,12 @@ struct Work {
 /// Decides on each message of one process, by one revision of policy and rules.
 #[pyclass(unsendable, module = "sipsieve._core")]
 pub struct Guard {
-    judge: Arc<judge::Judge>,
+    pub(super) judge: Arc<judge::Judge>,
     memory: Py<Memory>,
     /// Lists from outside; `None` where the policy names none.
-    feeds: Option<Py<Feeds>>,
-    account: Account,
-    calls: Calls,
+    pub(super) feeds: Option<Py<Feeds>>,
+    pub(super) account: Account,
+    pub(super) calls: Calls,
     /// ("$mb",)
     whole_message: Py<PyTuple>,
     /// The number of the newest revision, where all processes see it, and the one that this guard decides by.
@@ -119,7 +70,7 @@ pub struct Guard {
     every: u64,
     /// From which share of its time on a process sheds work for strangers.
     shed: Thresholds,
-    work: RefCell<Work>,
+    pub(super) work: RefCell<Work>,
 }
 
 #[pymethods]
@@ -128,31 +79,13 @@ impl Guard {
     #[new]
     fn new(plan: &Bound<'_, PyDict>) -> PyResult<Self> {
         let py = plan.py();
-        let of = |name: &str| {
-            plan.get_item(name)?
-                .ok_or_else(|| PyValueError::new_err(format!("{name}: not in the plan")))
-        };
-        let call = |name: &str| of(name).map(Bound::unbind);
+        let of = |name: &str| named(plan, name);
         Ok(Self {
             judge: Arc::clone(&of("judge")?.cast::<Judge>()?.get().inner),
             memory: of("memory")?.cast::<Memory>()?.clone().unbind(),
             feeds: of("feeds")?.extract()?,
             account: Account::new(plan)?,
-            calls: Calls {
-                get: call("get")?,
-                follow: call("follow")?,
-                broken: call("broken")?,
-                in_transaction: call("in_transaction")?,
-                pending: call("pending")?,
-                took: call("took")?,
-                offence: call("offence")?,
-                ban: call("ban")?,
-                standing: call("standing")?,
-                answerable: call("answerable")?,
-                answer: call("answer")?,
-                replace: call("replace")?,
-                spared: call("spared")?,
-            },
+            calls: Calls::new(plan)?,
             whole_message: PyTuple::new(py, ["$mb"])?.unbind(),
             head: of("head")?.cast::<Words>()?.clone().unbind(),
             number: of("number")?.extract()?,
@@ -447,173 +380,7 @@ impl Guard {
         Ok(code)
     }
 
-    /// Replaces, bans, records and answers, in this order: what was answered is in the log, whoever is killed when, and nothing
-    /// that fails keeps a record from being written.
-    #[allow(clippy::too_many_arguments)]
-    fn carry_out(
-        &self,
-        py: Python<'_>,
-        decision: &mut Decision<'_>,
-        seen: &Seen<'_>,
-        source: &Source,
-        now: Moment,
-        by_route: bool,
-        unparsable: bool,
-        step: Step,
-    ) -> i64 {
-        if let Some(ban) = &decision.ban {
-            self.impose(py, ban, now.wall);
-        }
-        if unparsable {
-            self.account.decision(py, &entry(decision, source, &seen.message, now));
-            return PASS;
-        }
-        if decision.enforced && decision.verdict == Verdict::Scrub {
-            let made = decision.replacement.take().unwrap_or_default();
-            let replaced = self.calls.replace.call1(py, (PyBytes::new(py, &made), by_route));
-            let replaced = replaced.and_then(|code| code.extract::<i64>(py));
-            match self.account.report(py, replaced) {
-                Some(0) => {}
-                Some(2) => {
-                    let scrubbed = Scrubbed {
-                        raw: seen.message.raw.to_vec(),
-                        replacement: made,
-                        source: source.clone(),
-                        enforced: decision.enforced,
-                        reason: std::mem::take(&mut decision.reason),
-                        counts: std::mem::take(&mut decision.counts),
-                        ban: decision.ban.take(),
-                        now,
-                    };
-                    if let Ok(mut work) = self.work.try_borrow_mut() {
-                        work.scrubbed = Some(scrubbed);
-                    }
-                    return REPLACE;
-                }
-                _ => {
-                    unscrubbed(&mut decision.reason);
-                    (decision.verdict, decision.answer) = instead(seen.message.kind);
-                }
-            }
-        }
-        let ends = decision.enforced && decision.verdict.ends();
-        if ends && step >= Step::Silent {
-            (decision.verdict, decision.answer) = (Verdict::Drop, Answer::NONE);
-        }
-        if ends && decision.answer.status > 0 && !self.answerable(py) {
-            (decision.verdict, decision.answer) = (Verdict::Drop, Answer::NONE);
-            decision.reason.push_str("; no answer could be built");
-        }
-        let entry = entry(decision, source, &seen.message, now);
-        if ends && step >= Step::Folded {
-            self.account.shed(py, &entry, step.min(Step::Silent));
-        } else {
-            self.account.decision(py, &entry);
-        }
-        if !ends {
-            return PASS;
-        }
-        self.answer(py, decision.answer);
-        STOP
-    }
-
-    /// Refuses what is not even looked at, and counts it first.
-    fn turn_away(
-        &self,
-        py: Python<'_>,
-        mut decision: Decision<'_>,
-        message: &Message<'_>,
-        source: &Source,
-        now: Moment,
-    ) {
-        if decision.answer.status > 0 && !self.answerable(py) {
-            (decision.verdict, decision.answer) = (Verdict::Drop, Answer::NONE);
-        }
-        self.account
-            .shed(py, &entry(&decision, source, message, now), Step::Unproven);
-        self.answer(py, decision.answer);
-    }
-
-    /// What becomes of a scrubbed message whose bytes are in place, or could not be put there.
-    fn settle(&self, py: Python<'_>, scrubbed: Scrubbed, in_place: bool) -> i64 {
-        let (verdict, mut answer) = instead(crate::sip::parse(&scrubbed.raw).kind);
-        let refused = !in_place && verdict.ends();
-        if !refused || !self.answerable(py) {
-            answer = Answer::NONE;
-        }
-        self.settle_record(py, &scrubbed, in_place, answer);
-        if !refused {
-            return PASS;
-        }
-        self.answer(py, answer);
-        STOP
-    }
-
-    fn settle_record(&self, py: Python<'_>, scrubbed: &Scrubbed, in_place: bool, answer: Answer) {
-        let seen = self.judge.engine.look(&scrubbed.raw, false, &mut Scratch::default());
-        let mut verdict = Verdict::Scrub;
-        let mut reason = scrubbed.reason.clone();
-        if !in_place {
-            verdict = instead(seen.message.kind).0;
-            if verdict == Verdict::Reject && answer.status == 0 {
-                verdict = Verdict::Drop;
-            }
-            unscrubbed(&mut reason);
-        }
-        self.account.decision(
-            py,
-            &Entry {
-                now: scrubbed.now.wall,
-                steady: scrubbed.now.steady,
-                source: &scrubbed.source,
-                action: verdict.name(),
-                enforced: scrubbed.enforced,
-                reason: reason.as_bytes(),
-                status: answer.status,
-                counts: &scrubbed.counts,
-                ban: scrubbed.ban.as_ref(),
-                findings: &seen.findings,
-                message: &seen.message,
-            },
-        );
-    }
-
-    fn failed_on(
-        &self,
-        py: Python<'_>,
-        place: &str,
-        message: &Message<'_>,
-        passes: bool,
-        status: u16,
-        reason: &str,
-    ) -> PyResult<()> {
-        let source = self.meet(place)?;
-        let status = if passes || status == 0 || !self.answerable(py) {
-            0
-        } else {
-            status
-        };
-        self.account.decision(
-            py,
-            &Entry {
-                now: clock::wall(),
-                steady: clock::steady() as u64,
-                source: &source,
-                action: ERROR,
-                enforced: true,
-                reason: reason.as_bytes(),
-                status,
-                counts: &Counts::new(),
-                ban: None,
-                findings: &[],
-                message,
-            },
-        );
-        self.answer(py, Answer::new(status, "Service Unavailable"));
-        Ok(())
-    }
-
-    fn meet(&self, place: &str) -> PyResult<Source> {
+    pub(super) fn meet(&self, place: &str) -> PyResult<Source> {
         let mut words = place.splitn(3, '|');
         let (Some(transport), Some(ip), Some(port)) = (words.next(), words.next(), words.next()) else {
             return Err(PyValueError::new_err("where a message came from is proto|address|port"));
@@ -629,83 +396,6 @@ impl Guard {
         let feeds = self.feeds.as_ref().filter(|_| !source.trusted)?;
         let found = feeds.get().table.find(source.ip.parse().ok()?)?;
         self.is_stranger(py, source).then_some(found)
-    }
-
-    /// Whether a source is neither trusted nor this server itself.
-    fn is_stranger(&self, py: Python<'_>, source: &Source) -> bool {
-        let spared = self.calls.spared.call1(py, (&source.key,));
-        let spared = self
-            .account
-            .report(py, spared.and_then(|spared| spared.extract::<bool>(py)));
-        spared == Some(false)
-    }
-
-    fn offence(&self, py: Python<'_>, key: &str, scope: judge::Scope) -> u64 {
-        let asked = self.calls.offence.call1(py, (key, scope.letter()));
-        (self.account.report(py, asked.and_then(|count| count.extract(py)))).unwrap_or(0)
-    }
-
-    fn in_transaction(&self, py: Python<'_>) -> Option<bool> {
-        let asked = self.calls.in_transaction.call0(py);
-        (self.account.report(py, asked.and_then(|answer| answer.extract(py)))).flatten()
-    }
-
-    fn answerable(&self, py: Python<'_>) -> bool {
-        let asked = self.calls.answerable.call0(py);
-        (self.account.report(py, asked.and_then(|answer| answer.extract(py)))).unwrap_or(false)
-    }
-
-    fn answer(&self, py: Python<'_>, answer: Answer) {
-        if answer.status > 0 {
-            let told = (answer.status, answer.phrase, answer.retry_after);
-            self.account.report(py, self.calls.answer.call1(py, told));
-        }
-    }
-
-    fn impose(&self, py: Python<'_>, ban: &judge::Ban, now: f64) {
-        let told = (
-            &ban.key,
-            ban.seconds,
-            ban.rule,
-            ban.offences,
-            ban.scope.letter(),
-            &ban.reason,
-            now,
-        );
-        self.account.report(py, self.calls.ban.call1(py, told));
-    }
-}
-
-/// What becomes of a message whose bytes could not be replaced: a request is refused, a reply passes.
-fn instead(kind: Kind) -> (Verdict, Answer) {
-    match kind {
-        Kind::Reply => (Verdict::Allow, Answer::NONE),
-        _ => (Verdict::Reject, Answer::FORBIDDEN),
-    }
-}
-
-fn unscrubbed(reason: &mut String) {
-    reason.push_str("; could not be scrubbed");
-}
-
-fn entry<'e, 'a>(
-    decision: &'e Decision<'a>,
-    source: &'e Source,
-    message: &'e Message<'a>,
-    now: Moment,
-) -> Entry<'e, 'a> {
-    Entry {
-        now: now.wall,
-        steady: now.steady,
-        source,
-        action: decision.verdict.name(),
-        enforced: decision.enforced,
-        reason: decision.reason.as_bytes(),
-        status: decision.answer.status,
-        counts: &decision.counts,
-        ban: decision.ban.as_ref(),
-        findings: &decision.findings,
-        message,
     }
 }
 

@@ -3,8 +3,10 @@
 mod account;
 mod accounts;
 mod bulk;
+mod calls;
 mod destinations;
 mod detect;
+mod enforcement;
 mod events;
 mod feeds;
 mod geo;

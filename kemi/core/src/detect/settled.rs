@@ -1,7 +1,7 @@
 //! Values that stand in nearly every message, held against all rules once, at the start.
 
 use super::kinds;
-use super::rules::{Place, Ruleset, Search};
+use super::ruleset::{Place, Ruleset, Search};
 use crate::sip::{HeaderName, PartKind, names};
 
 /// sent-protocol as clients write it (RFC 3261 25.1, RFC 4168, RFC 7118).

@@ -1,81 +1,16 @@
-//! The rules, compiled: patterns in linear time, behind the literals that are derived from them.
+//! The rules together: which of them are worth a try on a value, by literals that are derived from their patterns.
 
-use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::glob;
 use super::kinds::{self, Kinds};
-use super::literals::{self, Literal};
-use super::pattern::Pattern;
+use super::literals::Literal;
 pub use super::prefilter::Hit;
 use super::prefilter::Prefilter;
+use super::rule::{Exception, Rule, RuleError, RuleSpec};
 use super::set::Set;
 use super::settled::Settled;
-use super::shape;
-use crate::sip::{HeaderName, Part, PartKind, names};
-
-/// One detection, as it is written in a rule file.
-#[derive(Clone, Debug, Default)]
-pub struct RuleSpec {
-    pub id: String,
-    pub family: String,
-    pub pattern: String,
-    /// What it weighs in text, and in parts whose grammar leaves no room for prose.
-    pub score: u8,
-    pub tight: u8,
-    pub reason: String,
-    /// Kinds of parts that it is for; empty: any but names and methods.
-    pub parts: Vec<String>,
-    /// Header fields that it is for; empty: any.
-    pub headers: Vec<String>,
-    pub paranoia: u8,
-    /// Whether its confidence is `high`.
-    pub sure: bool,
-    /// Matched against the value as it was sent only, not against what it decodes to.
-    pub as_sent: bool,
-}
-
-/// Where rules do not count: both may have wildcards, an empty field is every field.
-#[derive(Clone, Debug)]
-pub struct Exception {
-    pub rule: String,
-    pub field: String,
-}
-
-/// A rule that can't be used: which one, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RuleError {
-    pub rule: String,
-    pub reason: String,
-}
-
-impl fmt::Display for RuleError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.rule, self.reason)
-    }
-}
-
-impl std::error::Error for RuleError {}
-
-/// A rule made ready.
-#[derive(Debug)]
-pub struct Rule {
-    pub spec: RuleSpec,
-    pattern: Pattern,
-    /// Whether it is about code, which no plain value can be.
-    pub is_code: bool,
-    /// By `PartKind`.
-    kinds: [bool; 12],
-    /// Numbers of known header fields; names of others.
-    header_ids: Vec<u8>,
-    header_names: Vec<String>,
-    /// Fields in which it does not count, as patterns; an empty one is every field.
-    excepted: Vec<String>,
-    literals: Vec<Literal>,
-    /// Kinds of bytes that whatever it matches has, in each way in which it matches.
-    ways: Vec<Kinds>,
-}
+use crate::sip::{HeaderName, PartKind, names};
 
 /// Rules and their exceptions. Immutable; made before Kamailio forks.
 #[derive(Debug)]
@@ -145,107 +80,6 @@ pub struct Place<'a> {
     pub plain: bool,
 }
 
-fn kind_of(name: &str) -> Option<PartKind> {
-    const KINDS: [PartKind; 12] = [
-        PartKind::Method,
-        PartKind::DisplayName,
-        PartKind::Userinfo,
-        PartKind::Password,
-        PartKind::Host,
-        PartKind::Port,
-        PartKind::UriParameter,
-        PartKind::UriHeader,
-        PartKind::Parameter,
-        PartKind::Text,
-        PartKind::Name,
-        PartKind::Body,
-    ];
-    KINDS.into_iter().find(|kind| kind.as_str() == name)
-}
-
-impl Rule {
-    fn new(spec: RuleSpec, exceptions: &[Exception]) -> Result<Self, RuleError> {
-        let fails = |reason: String| RuleError {
-            rule: spec.id.clone(),
-            reason,
-        };
-        let hir = literals::parse(&spec.pattern).map_err(|error| fails(format!("pattern: {error}")))?;
-        let pattern = Pattern::new(&hir).map_err(|error| fails(format!("pattern: {error}")))?;
-        let mut kinds = [spec.parts.is_empty(); 12];
-        if spec.parts.is_empty() {
-            kinds[PartKind::Name as usize] = false;
-            kinds[PartKind::Method as usize] = false;
-        }
-        for name in &spec.parts {
-            let kind = kind_of(name).ok_or_else(|| fails(format!("parts: {name:?} is no kind of part")))?;
-            kinds[kind as usize] = true;
-        }
-        let (known, others): (Vec<_>, Vec<_>) = spec
-            .headers
-            .iter()
-            .map(|name| name.to_ascii_lowercase())
-            .map(|name| (names::number_of(&name), name))
-            .partition(|(id, _)| *id != names::OTHER);
-        Ok(Self {
-            pattern,
-            kinds,
-            header_ids: known.into_iter().map(|(id, _)| id).collect(),
-            header_names: others.into_iter().map(|(_, name)| name).collect(),
-            excepted: exceptions
-                .iter()
-                .filter(|exception| glob::matches(exception.rule.as_bytes(), spec.id.as_bytes()))
-                .map(|exception| exception.field.clone())
-                .collect(),
-            literals: literals::of(&hir).unwrap_or_default(),
-            is_code: shape::is_code(&spec.family),
-            ways: kinds::ways(&hir),
-            spec,
-        })
-    }
-
-    /// Whether the rule is meant for a part of that kind and header field.
-    pub fn applies(&self, part: &Part<'_>) -> bool {
-        self.kinds[part.kind as usize]
-            && (self.spec.headers.is_empty()
-                || if part.header.id == names::OTHER {
-                    self.header_names.iter().any(|name| part.header.is(name))
-                } else {
-                    self.header_ids.contains(&part.header.id)
-                })
-    }
-
-    /// Whether it may be meant for some part of a header field with that number.
-    fn may_be_for(&self, id: usize) -> bool {
-        self.spec.headers.is_empty()
-            || self.header_ids.iter().any(|&known| usize::from(known) == id)
-            || id == usize::from(names::OTHER) && !self.header_names.is_empty()
-    }
-
-    /// Whether an exception says that it does not count in that part.
-    pub fn excepted(&self, part: &Part<'_>) -> bool {
-        !self.excepted.is_empty() && {
-            let field = part.field.to_string();
-            self.excepted
-                .iter()
-                .any(|pattern| pattern.is_empty() || glob::matches(pattern.as_bytes(), field.as_bytes()))
-        }
-    }
-
-    pub fn is_match(&self, text: &[u8]) -> bool {
-        self.pattern.is_match(text)
-    }
-
-    #[cfg(test)]
-    pub fn begun_anew(&self) -> usize {
-        self.pattern.begun_anew()
-    }
-
-    /// The literals one of which stands in whatever it matches; none: it is tried on everything.
-    pub fn literals(&self) -> &[Literal] {
-        &self.literals
-    }
-}
-
 impl Ruleset {
     /// Compiles rules. Fails with the first that can't be compiled.
     pub fn new(specs: Vec<RuleSpec>, exceptions: &[Exception]) -> Result<Self, RuleError> {
@@ -261,10 +95,10 @@ impl Ruleset {
                 rule: rule.spec.id.clone(),
                 reason: "more than 65,535 rules".to_owned(),
             })?;
-            if rule.literals.is_empty() {
+            if rule.literals().is_empty() {
                 always.add(number);
             }
-            owned.extend(rule.literals.iter().map(|literal| (literal, number)));
+            owned.extend(rule.literals().iter().map(|literal| (literal, number)));
         }
         // Header fields that the same rules are for.
         let (mut groups, mut headers): (Vec<Vec<bool>>, Vec<u8>) = Default::default();
@@ -289,7 +123,7 @@ impl Ruleset {
                 for kind in 0..13 {
                     let mut set = Set::of(size);
                     for (number, rule) in (0..).zip(&rules) {
-                        let of_kind = rule.kinds.get(kind).copied().unwrap_or(true);
+                        let of_kind = rule.takes(kind);
                         if of_kind && group[usize::from(number)] && usize::from(rule.spec.paranoia) <= level {
                             set.add(number);
                         }

@@ -7,6 +7,7 @@ pub mod kinds;
 pub mod literals;
 pub mod matcher;
 pub mod model;
+mod owners;
 pub mod pattern;
 pub mod prefilter;
 pub mod register;

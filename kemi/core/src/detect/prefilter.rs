@@ -8,9 +8,9 @@
 use std::ops::ControlFlow;
 
 use super::classes::{CLASSES, Seldom, class};
-use super::kinds::{self, Kinds, Needs};
+use super::kinds::{self, Kinds};
 use super::literals::Literal;
-use super::set::Set;
+use super::owners::{Group, Owners, Place};
 
 /// Where a literal was found: the offset of its first byte, its length, and its number.
 #[derive(Clone, Copy, Debug)]
@@ -27,17 +27,6 @@ impl Hit {
     }
 }
 
-impl<'p> Owners<'p> {
-    /// From the words of a group.
-    fn read(group: &'p [u64]) -> Option<Self> {
-        let (&[all, any], rules) = group.split_first_chunk::<NEEDS>()?;
-        Some(Self {
-            needs: Needs { all, any },
-            rules,
-        })
-    }
-}
-
 /// What a literal stands for.
 #[derive(Debug)]
 struct Word {
@@ -47,17 +36,8 @@ struct Word {
     /// Where in it its sign stands, and all of it.
     sign: u8,
     whole: Probe,
-    /// Where in the list of owners its own begin, and where they end.
-    owners: (u32, u32),
-}
-
-/// Rules whose literal stands somewhere.
-#[derive(Clone, Copy, Debug)]
-pub struct Owners<'p> {
-    /// What they take beside it.
-    pub needs: Needs,
-    /// The rules, as a `Set` has them.
-    pub rules: &'p [u64],
+    /// Which of the owners are its own.
+    owners: Place,
 }
 
 /// A literal, or what of it begins with its sign. It has eight bytes at the most, so it is compared as one number.
@@ -97,10 +77,7 @@ pub struct Prefilter {
     starts: Box<[u16; KEYS + 1]>,
     /// By the class of a byte: those of the next one with which they are, or begin, a literal of one byte or of two.
     shorts: Box<[u64; CLASSES]>,
-    /// Owners, those of a literal side by side: the set of them all, and groups of what some need and which those are.
-    owners: Vec<u64>,
-    /// Words of a set of rules.
-    set: usize,
+    owners: Owners,
     filters: Vec<Filter>,
 }
 
@@ -210,7 +187,7 @@ impl Prefilter {
         let mut filters = FORMS.map(|(bytes, plain)| Filter::new(form(bytes), plain));
         let (mut words, mut probes, mut starts): (Vec<Word>, Vec<Probe>, Vec<u16>) = Default::default();
         let mut before: Option<&Literal> = None;
-        let mut owners = Groups::new(rules);
+        let mut owners = Owners::new(rules);
         let behind_words = behind_words();
         let mut shorts = Box::new([0u64; CLASSES]);
         for (literal, rule) in owned {
@@ -221,20 +198,19 @@ impl Prefilter {
             };
             if !before.is_some_and(same) {
                 starts.resize(key(literal) + 1, words.len() as u16);
-                let begun = owners.begin();
                 words.push(Word {
                     bound_before: literal.bound_before,
                     bound_behind: literal.bound_behind,
                     length: literal.bytes.len().min(8) as u8,
                     sign: sign(literal) as u8,
                     whole: Probe::new(&literal.bytes),
-                    owners: (begun, begun),
+                    owners: owners.begin(),
                 });
                 probes.push(Probe::new(&literal.bytes[sign(literal)..]));
             }
             before = Some(literal);
             if let Some(word) = words.last_mut() {
-                word.owners.1 = owners.add(rule, literal.needs);
+                owners.add(&mut word.owners, rule, literal.needs);
             }
             let text = &literal.bytes[sign(literal)..];
             let ends_word = literal.bound_behind && text.last().is_some_and(|&byte| is_word(byte));
@@ -258,8 +234,7 @@ impl Prefilter {
             probes,
             starts: ends,
             shorts,
-            set: owners.set,
-            owners: owners.all,
+            owners,
             filters: filters.into(),
         }
     }
@@ -365,65 +340,15 @@ impl Prefilter {
     }
 
     /// The rules that a literal stands for, all of them, and in groups; one may be in more than one.
-    pub fn owners(&self, literal: u16) -> (&[u64], impl Iterator<Item = Owners<'_>>) {
-        let (start, stop) = self.words[usize::from(literal)].owners;
-        let (all, groups) = self.owners[start as usize..stop as usize].split_at(self.set);
-        let groups = groups.chunks_exact(NEEDS + self.set);
-        (all, groups.filter_map(Owners::read))
+    pub fn owners(&self, literal: u16) -> (&[u64], impl Iterator<Item = Group<'_>>) {
+        self.owners.of(self.words[usize::from(literal)].owners)
     }
 
     /// How many literals there are, and about how many bytes they take.
     pub fn size(&self) -> (usize, usize) {
-        let words = self.words.len() * (size_of::<Word>() + size_of::<Probe>()) + self.owners.len() * size_of::<u64>();
+        let words = self.words.len() * (size_of::<Word>() + size_of::<Probe>()) + self.owners.bytes();
         let filters = self.filters.len() * CLASSES * CLASSES * size_of::<u64>();
         (self.words.len(), words + filters + self.starts.len() * 2)
-    }
-}
-
-/// Words of a group before its set of rules.
-const NEEDS: usize = 2;
-
-/// Groups of owners as they are made, literal by literal.
-struct Groups {
-    all: Vec<u64>,
-    set: usize,
-    /// Where the literal's at hand begin.
-    start: usize,
-}
-
-impl Groups {
-    fn new(rules: usize) -> Self {
-        Self {
-            all: Vec::new(),
-            set: Set::of(rules).0.len(),
-            start: 0,
-        }
-    }
-
-    /// From here on they are another literal's.
-    fn begin(&mut self) -> u32 {
-        self.start = self.all.len();
-        self.all.resize(self.start + self.set, 0);
-        self.start as u32
-    }
-
-    /// A rule of the literal at hand, with what it needs; where the literal's owners end now.
-    fn add(&mut self, rule: u16, needs: Needs) -> u32 {
-        let (needs, size, first) = ([needs.all, needs.any], NEEDS + self.set, self.start + self.set);
-        let mut groups = self.all[first..].chunks_exact(size);
-        let at = match groups.position(|group| group.starts_with(&needs)) {
-            Some(place) => first + place * size,
-            None => {
-                let at = self.all.len();
-                self.all.extend(needs);
-                self.all.resize(at + size, 0);
-                at
-            }
-        };
-        let (word, bit) = (usize::from(rule / 64), 1 << (rule % 64));
-        self.all[self.start + word] |= bit;
-        self.all[at + NEEDS + word] |= bit;
-        self.all.len() as u32
     }
 }
 
@@ -479,6 +404,7 @@ fn is_bound(text: &[u8], at: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detect::kinds::Needs;
 
     #[test]
     fn literals_of_any_length_are_found_in_either_case() {

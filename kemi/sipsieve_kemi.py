@@ -72,7 +72,7 @@ if _theirs := _code_of_workers():
 
 try:
     from sipsieve import _core, model
-    from sipsieve.abuse import ban_table, earned_standing, own_addresses, shared_counters
+    from sipsieve.abuse import ban_table, cluster, earned_standing, own_addresses, shared_counters
     from sipsieve.config import policy
     from sipsieve.control import running, timer
     from sipsieve.detection import ruleset
@@ -151,6 +151,20 @@ _STANDING: Final = earned_standing.Access(
     lambda key: KSR.htable.sht_rm(earned_standing.STANDING, key),
     KSR.htable.sht_inc,
     KSR.htable.sht_seti,
+)
+
+
+#: How this node is named among the others; "" where it is alone.
+_NODE: Final = os.environ.get("SIPSIEVE_DMQ", "").lower().removeprefix("sip:").partition(";")[0]
+
+_CLUSTER: Final = (
+    cluster.Access(
+        _NODE,
+        _Table(cluster.BEATS).entries,
+        lambda key, value, seconds: KSR.htable.sht_setxs(cluster.BEATS, key, value, seconds),
+    )
+    if _NODE
+    else None
 )
 
 
@@ -297,6 +311,7 @@ class Sipsieve:
             expire=htable.sht_setex,
             bans=_BANS,
             standing=_STANDING,
+            cluster=_CLUSTER,
             own=_OWN,
             is_off=_is_off,
             turned_by=lambda: KSR.pvx.shv_get(SWITCH_BY),

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,6 +60,10 @@ class Node:
 
     def refuses(self, message: bytes, source: str) -> bool:
         return status(exchange(self.server, message, source=source, seconds=2)) == 403
+
+    def records(self, action: str) -> list[dict[str, Any]]:
+        """What this node has on record of that, about itself."""
+        return [one["event"] for one in self.server.records("state") if one["event"]["action"] == action]
 
     def listed(self) -> set[str]:
         return {ban["source"] for ban in json.loads(self.bans("list", "--json"))}

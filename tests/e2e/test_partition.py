@@ -25,5 +25,7 @@ def test_a_cut_between_nodes_stops_neither_and_is_made_up_for(tmp_path: Path) ->
     assert seen["short"] == [150, 150], "each side knew its own alone"
     assert seen["caught_up"] < 20
     assert seen["new_ban"] < 5
-    assert seen["given_up"] == [["127.4.7.2"], ["127.4.7.1"]], "what was made long before the end of the cut"
-    assert all(int(told.split()[0]) > 300 for told in seen["announced"])
+    assert all(told and max(told) > 300 for told in seen["told"]), (
+        "each told all its bans by itself, and has that on record"
+    )
+    assert all(len(told) <= 2 for told in seen["told"]), "once for each return of the other"

@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from sipsieve.abuse.bans import entry
+from sipsieve.abuse.bans import entry, lasting
 from sipsieve.model import Scope
 
 from .rpc import Rpc, RpcError
@@ -74,9 +74,7 @@ def lift(rpc: Rpc, key: str) -> bool:
 def announce(rpc: Rpc, now: float) -> int:
     """Puts each ban once more as it stands, so that the other nodes of a cluster hear of it; returns how many. Raises `RpcError`."""
     told = 0
-    for key, value in rpc.table(BANS).items():
-        one = entry(key, value)
-        if one is not None and (left := int(one.until - now)) > 0:
-            rpc.call("htable.setxs", BANS, key, value, left)
-            told += 1
+    for key, value, left in lasting(rpc.table(BANS), now):
+        rpc.call("htable.setxs", BANS, key, value, left)
+        told += 1
     return told

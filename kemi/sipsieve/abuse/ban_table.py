@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from typing import Final, NamedTuple
 
 from .. import model
 from ..model import Scope
 from . import bans
 from .ban_audit import BanAudit
+
+#: Bans that are told again in a second: each is a message to each node, which is answered.
+AT_ONCE: Final = 100
 
 
 class Access(NamedTuple):
@@ -28,6 +32,8 @@ class BanTable:
         self._never = never
         self._notice = notice
         self._ban_audit = BanAudit(never)
+        #: Keys of bans that other nodes are to be told again, in their order.
+        self._untold: dict[str, None] = {}
 
     def impose(self, ban: model.Ban, now: float) -> None:
         """Shuts a source out, and writes that down."""
@@ -53,6 +59,13 @@ class BanTable:
             self._put(entry, now)
         return allowed
 
+    def announce(self, nodes: Iterable[str], now: float) -> None:
+        """Has all bans told to the other nodes once more, `AT_ONCE` with each look; `nodes` missed some. Writes that down."""
+        keys = [key for key, _, _ in bans.lasting(self._table.entries(), now)]
+        self._untold.update(dict.fromkeys(keys))
+        detail = {"nodes": sorted(nodes), "bans": len(keys), "reason": "heard nothing from here for a while"}
+        self._notice("announce", now, detail)
+
     def look(self, now: float, steady: float) -> tuple[int, bool]:
         """Once a second: lifts what must not be banned, and mends what a clock that was set did.
 
@@ -67,7 +80,20 @@ class BanTable:
             self._notice("clock", now, {"reason": "the clock was set", "steady": round(steady, 6)})
         for entry in puts:
             self._put(entry, now)
+        gone = {key for key, _ in removals} | {entry.key for entry in puts}
+        self._tell({key: table[key] for key in self._next() if key in table and key not in gone}, now)
         return len(table) - len(removals), stepped
+
+    def _next(self) -> list[str]:
+        """Whose turn it is to be told again."""
+        keys = list(islice(self._untold, AT_ONCE))
+        for key in keys:
+            del self._untold[key]
+        return keys
+
+    def _tell(self, table: Mapping[str, str], now: float) -> None:
+        for key, value, left in bans.lasting(table, now):
+            self._table.put(key, value, left)
 
     def _put(self, entry: bans.Entry, now: float) -> None:
         self._table.put(entry.key, entry.value, max(1, entry.until - int(now)))

@@ -6,7 +6,7 @@ import hashlib
 import ipaddress
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from ..model import Scope
@@ -57,6 +57,14 @@ def entry(key: str, value: str) -> Entry | None:
         return None
     since, until, offences = (int(part) for part in parts[2:5])
     return Entry(key, parts[1], since, until, offences, _SCOPES[parts[0]], _PLAIN.sub("?", parts[5])[:_REASON])
+
+
+def lasting(table: Mapping[str, str], now: float) -> Iterator[tuple[str, str, int]]:
+    """Key, value and seconds left of each ban of a table that still lasts, as they stand."""
+    for key, value in table.items():
+        one = entry(key, value)
+        if one is not None and (left := int(one.until - now)) > 0:
+            yield key, value, left
 
 
 def network(key: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:

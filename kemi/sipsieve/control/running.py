@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from .. import _core, model
-from ..abuse import ban_table, earned_standing, own_addresses, shared_counters
+from ..abuse import ban_table, cluster, earned_standing, own_addresses, shared_counters
 from ..config import policy
 from ..decision import fail_mode, revision
 from ..decision_log import backlog, writer
@@ -54,6 +54,8 @@ class Kamailio(NamedTuple):
     expire: Callable[[str, str, int], object]
     bans: ban_table.Access
     standing: earned_standing.Access
+    #: None where this server is no node of a cluster.
+    cluster: cluster.Access | None
     own: own_addresses.OwnAddresses
     #: The kill switch, who turned it, and how many messages passed meanwhile.
     is_off: Callable[[], bool]
@@ -288,6 +290,7 @@ class Running:
             self._kamailio.tables,
             self._workers,
             self._accounting.notice,
+            cluster.Cluster(shared) if (shared := self._kamailio.cluster) is not None else None,
         )
 
     def _load(self) -> tuple[policy.Policy, ruleset.Ruleset]:

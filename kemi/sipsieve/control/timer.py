@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from ..abuse import earned_standing
 from ..abuse.ban_table import BanTable
+from ..abuse.cluster import Cluster
 from ..abuse.earned_standing import StandingTable
 from ..abuse.limits import WINDOW
 from ..abuse.shared_counters import COUNTS, KEPT, LIVE_BANS
@@ -69,8 +70,9 @@ class Housekeeping:
         tables: Tables,
         workers: Callable[[], list[tuple[Worker, int]]],
         notice: Notice,
+        cluster: Cluster | None = None,
     ) -> None:
-        """`keep` writes down who has standing; `workers` with their memory in bytes."""
+        """`keep` writes down who has standing; `workers` with their memory in bytes; `cluster`: the other nodes, if any."""
         self._shared = shared
         self._board = shared.board
         self._journal = journal
@@ -84,6 +86,7 @@ class Housekeeping:
         self._tables = tables
         self._workers = workers
         self._notice = notice
+        self._cluster = cluster
         self._exporter = metrics.Exporter()
         self._banned: dict[str, int] = {}
         self._overflow = (0, 0)
@@ -182,6 +185,8 @@ class Housekeeping:
         self._step = step
 
     def _watch_bans(self, now: float, steady: float) -> None:
+        if self._cluster is not None and (missed := self._cluster.look(steady)):
+            self._ban_table.announce(missed, now)
         live, stepped = self._ban_table.look(now, steady)
         if stepped:
             # Counters would stay, or go, by as much as the clock was set.

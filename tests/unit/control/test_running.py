@@ -32,6 +32,7 @@ class Made:
             expire=nothing,
             bans=ban_table.Access(dict, nothing, nothing),
             standing=earned_standing.Access(dict, nothing, nothing, nothing, nothing, nothing),
+            cluster=None,
             own=own_addresses.OwnAddresses((), lambda address: address == "192.0.2.10", ()),
             is_off=lambda: False,
             turned_by=lambda: "",

@@ -124,7 +124,7 @@ pub static FIELDS: &[Field] = &[
     field("state", "@timestamp", "time", "", "When it happened, UTC, to the microsecond.", "2026-11-28T03:04:05.678901Z"),
     field("state", "event", "object:open", "", "What happened, with details of its own.", ""),
     field("state", "event.kind", "=state", "", "Something about the guard itself.", "state"),
-    field("state", "event.action", "string", "", "start, off, on, ban, unban, disgrace, clock, lost, shed, or a change of policy or rules.", "start"),
+    field("state", "event.action", "string", "", "start, off, on, ban, unban, disgrace, clock, lost, shed, announce, or a change of policy or rules.", "start"),
     field("state", "rule", "object:open", "", "The rules.", ""),
     field("state", "rule.version", "version", "", "Changes with the contents of the rules.", "0123456789ab"),
     field("state", "policy", "object:open", "", "The policy.", ""),

@@ -156,9 +156,12 @@ fn planted(data: &[u8], excerpt_bytes: usize, raw_bytes: usize, replay: bool) {
     let raw = [head.as_bytes(), data].concat();
     for masked in 0..3 {
         let (line, _) = written(&mut recorder(masked, excerpt_bytes, raw_bytes, replay), &raw, masked);
-        read(&line);
+        let value = read(&line);
         let text = String::from_utf8_lossy(&line);
         assert!(!text.contains(SECRET), "a secret in {text}");
-        assert_eq!(text.contains(NUMBER), masked == 0, "mask {masked}: {text}");
+        // A record that would be too long is written with shorter values.
+        let from = value["sip"]["from"]["uri"]["original"].as_str().unwrap_or_default();
+        let is_whole = !from.ends_with('\u{2026}');
+        assert_eq!(text.contains(NUMBER), masked == 0 && is_whole, "mask {masked}: {text}");
     }
 }

@@ -8,6 +8,9 @@ detection-executed: venv ## the same for payloads composed at random that did so
 	@$(PYTHON) tests/detection/executed.py --seed $(or $(SEED),1) --count $(or $(COUNT),300) --show $(SHOW) \
 		--part $(or $(PART),develop) $(OPTIONS)
 
+detection-by-hand: venv ## the same for payloads that somebody wrote by hand who had read the rules (PART=held-back SHOW=N OPTIONS="--executed …")
+	@$(PYTHON) tests/detection/by_hand.py --part $(or $(PART),develop) --show $(SHOW) $(OPTIONS)
+
 detection-structural: venv ## whether a message's structure can hide an attack, each way with legal twins (OPTIONS="--json …")
 	@$(PYTHON) tests/detection/structural.py $(OPTIONS)
 
@@ -18,7 +21,7 @@ detection-differential: venv ## whether a real Kamailio's script is shown what w
 model: venv ## train the second opinion on free text that [detection] model asks: kemi/sipsieve/detection/model (CORPORA=…)
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PYTHON) tests/detection/train.py --corpora $(CORPORA)
 
-.PHONY: model detection detection-executed detection-structural detection-differential
+.PHONY: model detection detection-by-hand detection-executed detection-structural detection-differential
 
 SECONDS ?= 60
 

@@ -25,6 +25,10 @@ LINES: Final = {
     "double": ('echo "call from ?"',),
     "single": ("echo 'call from ?'",),
     "argument": ("sort ? </dev/null",),
+    "find": ("find ?", "find . -newer / ?"),
+    "tar": ("tar -cf /dev/null secret ?",),
+    "sed": ("sed ? </dev/null",),
+    "dd": ("dd ? </dev/null",),
 }
 _USER: Final = 64_123
 _SECONDS: Final = 1.0

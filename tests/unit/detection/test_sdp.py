@@ -43,7 +43,7 @@ def test_they_are_those_that_a_plain_reading_finds(body: bytes) -> None:
     assert lines(body) == [
         line
         for line in re.split(rb"[\r\n]", body)
-        if re.match(rb"[osiuep]=", line) or (line and not re.match(rb"[a-z]=", line))
+        if re.match(rb"[osiuepk]=", line) or (line and not re.match(rb"[a-z]=", line))
     ]
 
 

@@ -8,9 +8,10 @@ use super::model::Span;
 /// Lines read one by one: a description has three of them and one more for each stream that it names.
 pub const MAX_LINES: usize = 64;
 
-/// Origin, session name, information, URI, e-mail address and phone number (RFC 8866 5.2 to 5.6): for people to read.
+/// Origin, session name, information, URI, e-mail address and phone number (RFC 8866 5.2 to 5.6): for people to read. And a
+/// key, which nobody sends any more (5.12).
 const fn has_text(name: u8) -> bool {
-    matches!(name, b'o' | b's' | b'i' | b'u' | b'e' | b'p')
+    matches!(name, b'o' | b's' | b'i' | b'u' | b'e' | b'p' | b'k')
 }
 
 /// Bytes without which no code is written; other lines are addresses, numbers and tokens, and most have none of these.
@@ -45,6 +46,45 @@ pub fn name_of(line: &[u8]) -> &'static str {
     match line {
         [name @ b'a'..=b'z', b'=', ..] => NAMES[usize::from(name - b'a')],
         _ => "line",
+    }
+}
+
+/// What of a line is read as one value, since a reader takes it out as one: behind the name of an attribute or the method of a key
+/// (RFC 8866 5.12, 5.13), and the user of an origin whose other five fields are numbers and names (5.2). Else `span`, the line
+/// behind its own name.
+pub fn value_of(name: &str, span: Span, raw: &[u8]) -> Span {
+    let line = span.of(raw);
+    match name {
+        "a" | "k" => {
+            let token = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+            let end = line.iter().position(|byte| !token(byte)).unwrap_or_default();
+            // A scheme belongs to what stands behind it.
+            match line[end..] {
+                [b':', next, ..] if end > 0 && next != b'/' => Span {
+                    start: span.start + end + 1,
+                    ..span
+                },
+                _ => span,
+            }
+        }
+        "o" => {
+            let mut end = line.len();
+            for _ in 0..5 {
+                let Some(space) = line[..end].iter().rposition(|&byte| byte == b' ') else {
+                    return span;
+                };
+                let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b':' | b'-');
+                if !line[space + 1..end].iter().all(plain) {
+                    return span;
+                }
+                end = space;
+            }
+            Span {
+                end: span.start + end,
+                ..span
+            }
+        }
+        _ => span,
     }
 }
 
@@ -122,6 +162,31 @@ mod tests {
             lines(b"a=x:a /etc\r\na=x:../a\r\na=x:a/b.c"),
             [&b"a=x:a /etc"[..], b"a=x:../a"]
         );
+    }
+
+    #[test]
+    fn a_value_is_what_a_reader_takes_out() {
+        for (line, value) in [
+            ("a=x-label:=1+1", "=1+1"),
+            ("a=x-label:http://a", "http://a"),
+            ("a=file:///etc", "file:///etc"),
+            ("a=$(id):x", "$(id):x"),
+            ("a=:x", ":x"),
+            ("a=x:", "x:"),
+            ("k=clear:x", "x"),
+            ("o=bob & x 1 2 IN IP4 192.0.2.4", "bob & x"),
+            ("o=- 1 2 IN IP6 2001:db8::1", "-"),
+            ("o=x 1 2 IN IP4 $(id)", "x 1 2 IN IP4 $(id)"),
+            ("o=x 1 2", "x 1 2"),
+            ("s=x:y", "x:y"),
+        ] {
+            let span = Span {
+                start: 2,
+                end: line.len(),
+            };
+            let found = value_of(name_of(line.as_bytes()), span, line.as_bytes());
+            assert_eq!(found.of(line.as_bytes()), value.as_bytes(), "{line}");
+        }
     }
 
     #[test]

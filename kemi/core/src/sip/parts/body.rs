@@ -40,6 +40,7 @@ impl<'a, S: Sink<'a>> Splitter<'a, S> {
                         start: line.start + named,
                         end: line.end,
                     };
+                    let span = sdp::value_of(name, span, raw);
                     flow = self.give(PartKind::Body, field, header, span, false);
                 }
             });

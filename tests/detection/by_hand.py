@@ -45,9 +45,7 @@ def _session(line: bytes) -> Callable[[bytes], bytes]:
     """A line of a session description: what it begins with, a text behind it."""
 
     def make(text: bytes) -> bytes:
-        body = (
-            b"v=0\r\no=- 1 1 IN IP4 192.0.2.4\r\ns=-\r\n%s%s\r\nc=IN IP4 192.0.2.4\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n"
-        )
+        body = b"v=0\r\no=- 1 1 IN IP4 192.0.2.4\r\ns=-\r\n%s%s\r\nc=IN IP4 192.0.2.4\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n"
         return message(more=b"Content-Type: application/sdp\r\n", body=body % (line, text))
 
     return make
@@ -61,7 +59,15 @@ def _credentials(before: bytes, behind: bytes) -> Callable[[bytes], bytes]:
 PROSE: Final[dict[str, Callable[[bytes], bytes]]] = {
     **{
         name: EVERY_FIELD[name]
-        for name in ("from.display", "to.display", "contact.display", "contact.second", "pai.display", "subject", "user-agent")
+        for name in (
+            "from.display",
+            "to.display",
+            "contact.display",
+            "contact.second",
+            "pai.display",
+            "subject",
+            "user-agent",
+        )
     },
     "remote-party-id.display": _named(b"Remote-Party-ID"),
     "diversion.display": _named(b"Diversion"),
@@ -148,9 +154,17 @@ def arguments() -> argparse.Namespace:
         epilog="Exit code: 0, or 1 if a figure given by --at-least or --at-most is not held, 2 if the call is wrong.",
     )
     parser.add_argument("--part", choices=PARTS, default="develop", help="which half")
-    parser.add_argument("--executed", action="store_true", help="only payloads that do something when they are run (root)")
+    parser.add_argument(
+        "--executed", action="store_true", help="only payloads that do something when they are run (root)"
+    )
     parser.add_argument("--databases", default=",".join(databases.installed()), help="which, comma-separated")
-    parser.add_argument("--show", type=int, default=0, metavar="N", help="N payloads of each class that pass, and where (none of held-back)")
+    parser.add_argument(
+        "--show",
+        type=int,
+        default=0,
+        metavar="N",
+        help="N payloads of each class that pass, and where (none of held-back)",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
     Threshold.add_arguments(parser)
     return parser.parse_args()
@@ -183,7 +197,12 @@ def main() -> int:
     found = figures(families)
     developed = options.part == "develop"
     if options.json:
-        document: dict[str, Any] = {"part": options.part, "payloads": len(texts), "figures": found, "attacks": as_json(families)}
+        document: dict[str, Any] = {
+            "part": options.part,
+            "payloads": len(texts),
+            "figures": found,
+            "attacks": as_json(families),
+        }
         print(json.dumps(document, indent=1))
         return missed(options, found)
     print(f"written by hand, {options.part}: {len(texts)} payloads in {len(PLACES)} places")

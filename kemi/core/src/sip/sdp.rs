@@ -1,6 +1,6 @@
 //! Finds the lines of a session description that may hold text.
 
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 
 use super::grammar::{Class, class};
 use super::model::Span;
@@ -25,6 +25,46 @@ fn is_marked(line: &[u8]) -> bool {
         before = byte;
         MARKS[usize::from(byte)] || !byte.is_ascii() || matches!(pair, (b'.', b'.') | (b' ', b'/'))
     })
+}
+
+/// Attributes of numbers, tokens and keys (RFC 8866 6, RFC 8839, RFC 8285, RFC 4568 …), of which a description has many.
+const NUMBERED: [&[u8]; 28] = [
+    b"rtpmap",
+    b"fmtp",
+    b"candidate",
+    b"ssrc",
+    b"rtcp-fb",
+    b"extmap",
+    b"rtcp",
+    b"ptime",
+    b"maxptime",
+    b"crypto",
+    b"mid",
+    b"msid",
+    b"group",
+    b"setup",
+    b"fingerprint",
+    b"ice-ufrag",
+    b"ice-pwd",
+    b"ice-options",
+    b"msid-semantic",
+    b"ssrc-group",
+    b"control",
+    b"range",
+    b"imageattr",
+    b"rid",
+    b"simulcast",
+    b"sctp-port",
+    b"max-message-size",
+    b"framerate",
+];
+
+/// Whether a line is an attribute with a value that none of those is: a text may stand there, with or without a mark.
+fn is_other_attribute(line: &[u8]) -> bool {
+    let [b'a', b'=', rest @ ..] = line else {
+        return false;
+    };
+    memchr(b':', rest).is_some_and(|end| !NUMBERED.contains(&&rest[..end]))
 }
 
 /// Whether a line at the head of a part of a multipart body may hold text. Its type has quotes and semicolons.
@@ -89,7 +129,7 @@ pub fn value_of(name: &str, span: Span, raw: &[u8]) -> Span {
 }
 
 /// Calls `line` with the span of each line of `raw[start..]` that may hold text, line end not included: the lines for people,
-/// others where a mark stands that code needs, and what is no line of a description. Lines end with CRLF, LF or, as lax readers
+/// attributes whose values are not known to be numbers and tokens, others where a mark stands that code needs, and what is no line of a description. Lines end with CRLF, LF or, as lax readers
 /// have it, CR. Without `loose` only lines count that begin with a letter and an equals sign, and those at the head of a part of a
 /// multipart body, between its boundary and an empty line (RFC 2046 5.1).
 ///
@@ -104,7 +144,7 @@ pub fn text_lines(raw: &[u8], start: usize, loose: bool, mut line: impl FnMut(Sp
         let text = &raw[at..end];
         let named = matches!(text, [b'a'..=b'z', b'=', ..]);
         let wanted = if named {
-            has_text(text[0]) || is_marked(text)
+            has_text(text[0]) || is_marked(text) || is_other_attribute(text)
         } else if loose {
             !text.is_empty()
         } else {
@@ -159,8 +199,8 @@ mod tests {
         text_lines(raw, 0, false, |_| found += 1);
         assert_eq!(found, 2);
         assert_eq!(
-            lines(b"a=x:a /etc\r\na=x:../a\r\na=x:a/b.c"),
-            [&b"a=x:a /etc"[..], b"a=x:../a"]
+            lines(b"a=control:a /etc\r\na=control:../a\r\na=control:a/b.c\r\na=x"),
+            [&b"a=control:a /etc"[..], b"a=control:../a"]
         );
     }
 

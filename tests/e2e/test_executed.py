@@ -19,7 +19,10 @@ from execution import Execution  # noqa: E402
 from grammar import Grammar, is_held_back  # noqa: E402
 
 #: Figures as seen. They may be raised, never lowered.
-FLOORS = {"develop": {"stopped": 0.96, "tight.stopped": 0.98}, "held-back": {"stopped": 0.96, "tight.stopped": 0.98}}
+FLOORS = {
+    "develop": {"stopped": 0.985, "tight.stopped": 0.985},
+    "held-back": {"stopped": 0.985, "tight.stopped": 0.985},
+}
 #: These may be lowered, never raised.
 CEILINGS = {
     "develop": {"ordinary.refused": 0.0, "look-alikes.refused": 0.02},

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import operator
 from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Final
 
-from . import callbacks, census, forged, habits, indicators, intents, links, ranking
+from . import callbacks, census, forged, habits, indicators, intents, links, ranking, second_look
 from . import campaigns as campaigns_
 from .attribution import accounts, destinations
 from .attribution.exchanges import Calls, Login
@@ -88,8 +89,8 @@ def look(store: Events, intake: Intake, context: Context, known: Known | None = 
         others |= {s.ip for flood in floods for s in flood.sources if known.find(s.ip) is not None}
     actors = [
         actor
-        for group, is_forged in groups
-        if (actor := _actor(group, is_forged, seen, others if is_forged else lawful)) is not None
+        for group, is_forged, campaigns in _judged(groups, seen, context)
+        if (actor := _actor(group, campaigns, is_forged, seen, others if is_forged else lawful)) is not None
     ]
     actors += [callbacks.actor(rung) for rung in destinations.rung_back(counted.dialled)]
     # Who got in comes before who tries.
@@ -163,7 +164,7 @@ def _is_candidate(source: Source, guilty: set[str]) -> bool:
     """Whether there is anything to look into."""
     if source.has_attack or source.shared or source.ip in guilty or source.guesses:
         return True
-    if source.is_lawful:
+    if source.is_lawful or source.comes_up:
         return False
     # Nothing that it wanted was granted; most of these turn out to be nobody.
     return bool(
@@ -171,8 +172,23 @@ def _is_candidate(source: Source, guilty: set[str]) -> bool:
     )
 
 
-def _actor(group: Group, is_forged: bool, seen: Seen, lawful: set[str]) -> Actor | None:
-    found = campaigns_.find(group, seen, is_forged)
+def _judged(
+    groups: list[tuple[Group, bool]], seen: Seen, context: Context
+) -> Iterator[tuple[Group, bool, list[Campaign]]]:
+    """Each group with its campaigns; of a log without answers, those accused of the same are put together where they are one."""
+    found = [campaigns_.find(group, seen, is_forged) for group, is_forged in groups]
+    changed: Mapping[int, Group | None] = {}
+    if not seen.answers:
+        asked = [(group, [] if is_forged else own) for (group, is_forged), own in zip(groups, found, strict=True)]
+        changed = second_look.places(second_look.join(asked, seen.targets, context.agents, context.clients))
+    for number, (group, is_forged) in enumerate(groups):
+        if number not in changed:
+            yield group, is_forged, found[number]
+        elif (joined := changed[number]) is not None:
+            yield joined, False, campaigns_.find(joined, seen)
+
+
+def _actor(group: Group, found: list[Campaign], is_forged: bool, seen: Seen, lawful: set[str]) -> Actor | None:
     hits = [hit for source in group.sources for hit in source.hits]
     injected = [hit for source in group.sources for hit in source.injections]
     claimed = {source.ip for source in group.sources if source.is_claimed}

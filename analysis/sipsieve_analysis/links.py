@@ -28,17 +28,21 @@ class Group:
     links: dict[str, str] = field(default_factory=dict)
 
 
-class _Forest:
+class Forest:
+    """Which of some numbered things have been joined, by whatever chain of links."""
+
     def __init__(self, count: int) -> None:
         self._parent = list(range(count))
 
     def root(self, item: int) -> int:
+        """The one that stands for all that it is joined with."""
         while self._parent[item] != item:
             self._parent[item] = self._parent[self._parent[item]]
             item = self._parent[item]
         return item
 
     def join(self, left: int, right: int) -> None:
+        """Joins two."""
         low, high = sorted((self.root(left), self.root(right)))
         self._parent[high] = low
 
@@ -54,7 +58,7 @@ def group(
     `common` are User-Agents of lawful sources and `clients` their fingerprints, `targets` what each source asked for,
     by method.
     """
-    forest = _Forest(len(candidates))
+    forest = Forest(len(candidates))
     why: list[tuple[int, str, str]] = []
     by_key: dict[tuple[str, str], list[int]] = defaultdict(list)
     for number, source in enumerate(candidates):
@@ -124,7 +128,7 @@ def _hands(traits: dict[int, Trait], members: list[int], program: str) -> Iterab
             yield hand
 
 
-def _pairs(traits: dict[int, Trait], members: list[int], forest: _Forest) -> Iterable[tuple[int, int, str, float]]:
+def _pairs(traits: dict[int, Trait], members: list[int], forest: Forest) -> Iterable[tuple[int, int, str, float]]:
     ordered = sorted(set(members), key=lambda n: (traits[n].first_us, traits[n].ip))
     # Each pair is asked whether it is joined already: the answer is kept here, and changes with few of them.
     actor = [forest.root(number) for number in ordered]

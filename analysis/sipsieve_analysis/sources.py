@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -148,6 +149,26 @@ class Source:
         )
 
     @property
+    def comes_up(self) -> bool:
+        """Whether it is a telephone that registers its lines, each once, all of them as soon as it has power, and no more.
+
+        As far as requests tell. That it answered the challenges shows by credentials, or where the log quotes none by a second
+        request of each call.
+        """
+        lines, calls = self.total("register_users"), self.total("register_calls")
+        registrations = self.method("REGISTER")
+        return (
+            not self.total("answered")
+            and not self.has_attack
+            and 0 < calls <= lines <= _LINES
+            and 2 * calls <= registrations <= _ONCE * lines
+            and (self.total("authorized") * 2 >= registrations or self.is_unfingerprinted)
+            and self.last_us - self.first_us <= _START_US
+            and bool(self.agents)
+            and all(habits.is_product(agent) for agent in self.agents)
+        )
+
+    @property
     def is_unfingerprinted(self) -> bool:
         """Whether the log quotes parts of its messages only, as a plain server's does."""
         return not any(profile.clients for profile in self.profiles)
@@ -172,6 +193,13 @@ _FEW: Final = 2
 
 #: Calls with credentials that are guesses.
 _GUESSES: Final = 20
+
+#: Messages of one registration: two, and as many where the first were sent again.
+_ONCE: Final = 4
+
+#: Lines of a telephone, and the microseconds in which it registers them.
+_LINES: Final = 6
+_START_US: Final = 60_000_000
 
 #: Users asked for, or messages, by another client at a lawful address that was let in with nothing: it is looked at alone.
 _OTHER_CLIENT: Final = 8
@@ -273,28 +301,36 @@ def common_agents(found: list[Source]) -> set[str]:
 def common_clients(found: list[Source], answers: bool) -> set[str]:
     """Fingerprints of programs that lawful sources use, with their halves.
 
-    Where the log has no answers, of what ends its calls, or keeps a registration under a product's name.
+    Where the log has no answers, of what ends its calls, or keeps a registration under a product's name; and of phones
+    that register their lines at once and are not heard of again, as after a power cut, if more addresses of that program do so than
+    take their time over several users: whoever sprays passwords slowly has some addresses that came to one user only.
     """
-    whole = {
-        client
+    lawful = [
+        source
         for source in found
-        if (source.is_lawful if answers else (source.lawful > 0 and not source.guesses) or _is_phone(source))
-        for profile in source.profiles
-        if answers or habits.is_product(profile.agent)
-        for client in profile.clients
-    }
-    # Of logs without fingerprints, the forms of Call-IDs.
-    forms = {
-        f"Call-ID {form}"
-        for source in found
-        if (source.is_lawful if answers else (source.lawful > 0 and not source.guesses) or _is_phone(source))
-        for profile in source.profiles
-        if not profile.clients and (answers or habits.is_product(profile.agent)) and (form := habits.call_form(profile))
-    }
+        if (source.is_lawful if answers else (source.lawful > 0 and not source.guesses) or _keeps_registered(source))
+    ]
+    whole, forms = _shown(lawful, answers)
+    if not answers:
+        votes: Counter[str] = Counter()
+        for source in found:
+            if source.method("REGISTER") and not source.lawful and not _keeps_registered(source):
+                vote = 1 if source.comes_up else -1
+                votes.update(dict.fromkeys(set().union(*_shown([source], answers)), vote))
+        told = {client for client, vote in votes.items() if vote > 0}
+        forms |= {client for client in told if client.startswith("Call-ID ")}
+        whole |= told - forms
     return whole | forms | {half for client in whole for half in client.split("_")[1:]}
 
 
-def _is_phone(source: Source) -> bool:
+def _shown(found: list[Source], answers: bool) -> tuple[set[str], set[str]]:
+    """What tells of the programs of these sources: fingerprints, and the forms of Call-IDs of logs without them."""
+    told = [profile for source in found for profile in source.profiles if answers or habits.is_product(profile.agent)]
+    return {client for profile in told for client in profile.clients}, {
+        f"Call-ID {form}" for profile in told if not profile.clients and (form := habits.call_form(profile))
+    }
+
+
+def _keeps_registered(source: Source) -> bool:
     registrations, calls = source.method("REGISTER"), source.total("register_calls")
-    kept = registrations >= 3 * calls or (registrations <= 4 and source.total("authorized") > 0)
-    return registrations > 0 and kept and not source.has_attack
+    return registrations > 0 and registrations >= 3 * calls and not source.has_attack

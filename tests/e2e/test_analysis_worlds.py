@@ -82,3 +82,13 @@ def test_a_plain_server_s_log_joins_an_attacker_s_addresses_and_accuses_nobody_l
     assert missing * 10 <= right, tally.notes
     right, wrong, missing = tally.intents
     assert 2 * right >= 0.75 * (2 * right + wrong + missing), tally.notes
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_who_acts_by_other_principles_is_joined_with_nobody_else_and_nobody_lawful_is_accused(raw: bool) -> None:
+    tally = measured([0], 1, answers=False, held_back=False, raw=raw, strangers=True)
+    assert not tally.accused
+    right, wrong, missing = tally.pairs
+    assert wrong == 0, tally.notes
+    assert missing * 20 <= right, tally.notes
+    assert tally.intents[1:] == [0, 0], tally.notes

@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 from .field import Field, office, people
 from .programs import MAKES, PROBE, SIPP, SIPVICIOUS, script, tool
+from .strangers import KINDS as STRANGERS
+from .strangers import PEOPLE
 from .world import DAY, HOUR, START, Truth, World
 
 
@@ -302,13 +304,19 @@ KINDS = (war_dialler, shared_list, password_guesser, slow_sprayer, stuffer, take
          shell_dropper, table_thief, mover, breaker, sweeper, guest)  # fmt: skip
 
 
-def make(seed: int, scale: int = 1, answers: bool = True, held_back: bool = False) -> World:
-    """The network of a seed; `held_back` takes the kinds of attackers that development does not see, too."""
+def make(seed: int, scale: int = 1, answers: bool = True, held_back: bool = False, strangers: bool = False) -> World:
+    """The network of a seed; `held_back` takes the kinds of attackers that development does not see, too.
+
+    With `strangers` those are in it who act by other principles, instead of the usual attackers.
+    """
     world = World(seed)
     world.with_replies = answers
     f = Field(world, scale=scale)
     people(f)
-    for kind in KINDS:
+    if strangers:
+        for neighbours in PEOPLE:
+            neighbours(f)
+    for kind in STRANGERS if strangers else KINDS:
         if held_back or not is_held_back(kind.__name__):
             for _ in range(scale):
                 world.attackers.append(kind(f))

@@ -132,11 +132,13 @@ def _without_answers(attacker: Truth) -> None:
         attacker.campaigns, attacker.intents = set(), set()
 
 
-def measured(seeds: Iterable[int], scale: int, answers: bool, held_back: bool, raw: bool = False) -> Tally:
+def measured(
+    seeds: Iterable[int], scale: int, answers: bool, held_back: bool, raw: bool = False, strangers: bool = False
+) -> Tally:
     """The tally over worlds of these seeds, by decision log or by a plain Kamailio's log."""
     tally = Tally()
     for seed in seeds:
-        world = make(seed, scale, answers, held_back)
+        world = make(seed, scale, answers, held_back, strangers)
         if not answers:
             for attacker in world.attackers:
                 _without_answers(attacker)
@@ -155,6 +157,7 @@ def main() -> int:
     parser.add_argument("--scale", type=int, default=1)
     parser.add_argument("--held-back", action="store_true", help="the seeds and kinds that development does not see")
     parser.add_argument("--raw", action="store_true", help="by the log of a plain Kamailio, which holds no answers")
+    parser.add_argument("--strangers", action="store_true", help="with those who act by other principles")
     parser.add_argument("--answers", choices=("with", "without", "both"), default="both")
     parser.add_argument("--notes", action="store_true", help="what was wrong")
     options = parser.parse_args()
@@ -162,7 +165,7 @@ def main() -> int:
     for answers in (
         (False,) if options.raw else {"with": (True,), "without": (False,), "both": (True, False)}[options.answers]
     ):
-        tally = measured(seeds, options.scale, answers, options.held_back, options.raw)
+        tally = measured(seeds, options.scale, answers, options.held_back, options.raw, options.strangers)
         kept = "held-back" if options.held_back else "development"
         print(
             f"{kept}, scale {options.scale}, {'raw log' if options.raw else 'with answers' if answers else 'without answers'}: {tally.line()}",

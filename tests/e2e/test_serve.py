@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -96,6 +97,6 @@ def test_a_wrong_policy_stops_the_start_and_says_why(tmp_path: Path) -> None:
     )
     assert done.returncode != 0
     said = done.stdout + done.stderr
-    assert f"{policy}: limits.enable: no such key. Did you mean 'enabled'?" in said
+    assert re.search(rf"{re.escape(str(policy))}:\d+: limits\.enable: no such key\. Did you mean 'enabled'\?", said)
     assert "Traceback" not in said
     assert listeners(tmp_path) == []

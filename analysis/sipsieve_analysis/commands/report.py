@@ -34,7 +34,9 @@ Exit codes: 0 nothing to look at, 1 a source in good standing was (or would be) 
 @click.argument("logs", metavar="[LOG]...", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--would-block", "observed", is_flag=True, help="Sum up what observe mode let through.")
 @click.option("--top", default=20, show_default=True, type=click.IntRange(1), help="Rows of each table.")
-@click.option("--policy", "policy_option", metavar="FILE", help="The policy that names the log.")
+@click.option(
+    "--policy", "policy_option", metavar="FILE", help="The policy that names the log where none is named here."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 def command(logs: tuple[Path, ...], observed: bool, top: int, policy_option: str | None, as_json: bool) -> None:
     """Sum up what was blocked (or, with --would-block, what would have been) by source, rule and field.
@@ -44,7 +46,8 @@ def command(logs: tuple[Path, ...], observed: bool, top: int, policy_option: str
     without any, the policy's.
     """
     try:
-        paths = list(logs) or [log_path(None, policy_option)]
+        named = log_path(str(logs[0]) if logs else None, policy_option)
+        paths = list(logs) or [named]
     except PolicyError as error:
         raise click.ClickException(str(error)) from error
     reader, total = Reader(), Sum(observed)

@@ -25,6 +25,10 @@ def policy_path(option: str | None = None) -> Path:
 
 
 def log_path(option: str | None = None, policy: str | None = None) -> Path:
-    """The decision log: as asked for, else SIPSIEVE_LOG, else the policy's. Raises `PolicyError`."""
+    """The decision log: as asked for, else SIPSIEVE_LOG, else the policy's. A policy that is named is read in any case, so
+    that a mistake in it is told. Raises `PolicyError`."""
     named = option or os.environ.get("SIPSIEVE_LOG")
-    return Path(named) if named else Path(policies.load(policy_path(policy)).log.path)
+    if named and not policy:
+        return Path(named)
+    written = policies.load(policy_path(policy)).log.path
+    return Path(named or written)

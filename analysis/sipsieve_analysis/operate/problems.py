@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sipsieve.config import policy
+from sipsieve.config.toml_lines import line_of
 from sipsieve.decision.monitor_only import observed
 from sipsieve.detection import opinion, patches, ruleset
 
@@ -64,36 +65,23 @@ def problems_of_rules(folder: Path) -> list[Problem]:
 
 
 def _problem(file: str, message: str) -> Problem:
-    text = message.removeprefix(f"{file}: ")
+    text = message.removeprefix(file)
+    # The loader of a policy names the line itself.
+    placed = re.match(r":(\d+): ", text)
+    text = text[placed.end() :] if placed else text.removeprefix(": ")
     if ".toml: " in text.split(" ")[0] + " ":
         file, _, text = text.partition(": ")
+        placed = None
     position = re.search(r"\(at line (\d+)", text)
     key, colon, what = text.partition(": ")
     if position is None and colon and re.fullmatch(r"[\w.\-\[\]]+", key):
-        return Problem(file, line_of(file, key), key, what)
-    return Problem(file, int(position[1]) if position else 0, "", text)
+        return Problem(file, int(placed[1]) if placed else _line(file, key), key, what)
+    named = position or placed
+    return Problem(file, int(named[1]) if named else 0, "", text)
 
 
-def line_of(file: str, key: str) -> int:
-    """The line on which a dotted key (or a rule's id) is written; 0 where it is not found."""
+def _line(file: str, key: str) -> int:
     try:
-        lines = Path(file).read_text(encoding="utf-8", errors="replace").splitlines()
+        return line_of(Path(file).read_text(encoding="utf-8", errors="replace"), key)
     except OSError:
         return 0
-    names = re.sub(r"\[\d+\]", "", key).split(".")
-    table = ""
-    best = 0
-    for number, line in enumerate(lines, 1):
-        text = line.strip()
-        if header := re.match(r"\[+\s*([\w.\-\"]+)\s*\]+", text):
-            table = header[1].replace('"', "")
-            if table == ".".join(names):
-                best = best or number
-            continue
-        if assigned := re.match(r"([\w.\-\"]+)\s*=", text):
-            full = f"{table}.{assigned[1]}".strip(".").replace('"', "")
-            if full == ".".join(names):
-                return number
-            if assigned[1] == "id" and f'"{key}"' in text:
-                return number
-    return best

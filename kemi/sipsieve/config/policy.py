@@ -20,6 +20,7 @@ from .explained import explain
 from .geo import Asn, Country, Geo
 from .lists import Feed, Feeds
 from .standing import Standing
+from .toml_lines import place
 
 Action = Literal["reject", "drop", "scrub", "log"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -29,7 +30,7 @@ Seconds = Annotated[int, Meta(ge=1, le=31_536_000)]
 
 
 class PolicyError(ValueError):
-    """A policy that can't be used: names file and key, what is wrong, and what is allowed."""
+    """A policy that can't be used: names file, line and key, what is wrong, and what is allowed."""
 
 
 class NetworkPolicy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -303,17 +304,18 @@ def load(path: str | Path) -> Policy:
 
 
 def loads(text: str, name: str = "policy") -> Policy:
-    """Decodes and checks a policy text. Raises `PolicyError`, with `name` as the file's name."""
+    """Decodes and checks a policy text. Raises `PolicyError`, with `name` as the file's name, and the line where one is known."""
     try:
         policy = msgspec.toml.decode(text, type=Policy)
     except msgspec.ValidationError as error:
-        raise PolicyError(f"{name}: {explain(str(error), Policy)}") from error
+        said = explain(str(error), Policy)
+        raise PolicyError(f"{place(name, text, said)}: {said}") from error
     except (msgspec.DecodeError, ValueError) as error:
-        raise PolicyError(f"{name}: is not valid TOML: {error}") from error
+        raise PolicyError(f"{place(name, text, str(error))}: is not valid TOML: {error}") from error
     try:
         _check(policy)
     except PolicyError as error:
-        raise PolicyError(f"{name}: {error}") from None
+        raise PolicyError(f"{place(name, text, str(error))}: {error}") from None
     return policy
 
 

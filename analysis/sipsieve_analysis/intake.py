@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import shlex
 import shutil
 from collections import Counter
@@ -87,6 +88,7 @@ class Collector:
         self._serial = 0
         self._formats = tuple(formats)
         self._seen: set[tuple[int, int]] = set()
+        self._sizes: dict[int, list[Path]] = {}
         self._archived: set[Content] = set()
 
     def add(self, path: Path) -> None:
@@ -105,6 +107,9 @@ class Collector:
             self.intake.skipped["files named twice (read once)"] += 1
             return
         self._seen.add((stat.st_dev, stat.st_ino))
+        if self._copy(path, stat.st_size):
+            self.intake.skipped["copies of files that were read already (read once)"] += 1
+            return
         size, before = stat.st_size, self.intake.records.total()
         self._progress(path.name, 0, size)
         sample: str | None = None
@@ -121,6 +126,14 @@ class Collector:
             self.intake.unread.append((str(path), sample or ""))
         self.intake.files.append((str(path), kind.value))
         self._progress(path.name, size, size)
+
+    def _copy(self, path: Path, size: int) -> bool:
+        """Whether a file has the bytes of one that was read. Only files of one size are compared, and up to where they differ."""
+        alike = self._sizes.setdefault(size, [])
+        if size and any(filecmp.cmp(other, path, shallow=False) for other in alike):
+            return True
+        alike.append(path)
+        return False
 
     def _archive(self, path: Path) -> None:
         """Adds all that an archive holds."""

@@ -21,8 +21,11 @@ _SIZE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?) ?([KMGT])(i?)B", re.IGNORECA
 
 
 @contextlib.contextmanager
-def checked(memory: str) -> Iterator[None]:
-    """Refuses what is no size or too little, before and while the engine works. Raises `click.BadParameter`."""
+def checked(
+    memory: str, advice: str = "too little for these inputs; give more, or fewer files at once"
+) -> Iterator[None]:
+    """Refuses what is no size or too little, before and while the engine works; `advice` says what to do where it does not
+    suffice. Raises `click.BadParameter`."""
     import duckdb
 
     shown = f"--memory {harmless(memory, 60)!r}"
@@ -35,4 +38,4 @@ def checked(memory: str) -> Iterator[None]:
     try:
         yield
     except duckdb.OutOfMemoryException as error:
-        raise click.BadParameter(f"{shown}: too little for these inputs; give more, or fewer files at once") from error
+        raise click.BadParameter(f"{shown}: {advice}") from error

@@ -26,7 +26,7 @@ Examples:
   sipsieve watch decisions.jsonl --webhook https://soc.example.net/sip --syslog local --alerts alerts.jsonl
   sipsieve watch decisions.jsonl --notify /etc/sipsieve/alerts.toml --timezone Europe/Berlin
 
-Exit codes: 0 ended by signal or --once, 2 the call was wrong.
+Exit codes: 0 ended by signal or --once, 2 the call was wrong, or its --memory too little.
 """
 
 
@@ -165,17 +165,18 @@ def command(
         errors.print(Text(f"sipsieve watch: {harmless(text)}"))
 
     try:
-        watcher = Watcher(
-            log, kept, sinks, reports, Tier(tier), zone, tell, warn, xlog=xlog, narrate=storyteller, looker=looker
-        )
-        while not stop.is_set():
-            began = time.monotonic()
-            watcher.round(datetime.now(UTC))
-            if once:
-                break
-            # A look that takes long is followed by a longer rest.
-            stop.wait(max(interval, 3 * (time.monotonic() - began)))
-        watcher.finish(datetime.now(UTC))
+        with checked(memory, "too little for what is watched by now; start it with more, it goes on where it stopped"):
+            watcher = Watcher(
+                log, kept, sinks, reports, Tier(tier), zone, tell, warn, xlog=xlog, narrate=storyteller, looker=looker
+            )
+            while not stop.is_set():
+                began = time.monotonic()
+                watcher.round(datetime.now(UTC))
+                if once:
+                    break
+                # A look that takes long is followed by a longer rest.
+                stop.wait(max(interval, 3 * (time.monotonic() - began)))
+            watcher.finish(datetime.now(UTC))
     finally:
         kept.close()
 

@@ -8,8 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
+from click.testing import CliRunner
 
+from sipsieve_analysis.cli import main
 from sipsieve_analysis.ranking import Tier
 from sipsieve_analysis.watch import alerts
 from sipsieve_analysis.watch.concern import Concern
@@ -188,3 +191,25 @@ def test_a_written_report_is_told_with_whom_no_earlier_one_had(tmp_path: Path) -
     assert [actor["addresses"] for actor in two["new"]] == [["198.51.100.44"]], two
     assert [actor["addresses"] for actor in two["known"]] == [["203.0.113.7"]]
     assert Path(two["page"]).is_file()
+
+
+def test_memory_that_becomes_too_little_is_told_in_a_line_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, state = tmp_path / "log", tmp_path / "state"
+    log.write_bytes(b"".join(network()[:50]))
+    call = ["watch", str(log), "--state", str(state), "--once"]
+
+    def full(self: Watcher, now: datetime) -> None:
+        raise duckdb.OutOfMemoryException("Out of Memory Error: could not allocate block")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Watcher, "round", full)
+        ran = CliRunner().invoke(main, call)
+    assert ran.exit_code == 2
+    assert "--memory '700MB': too little for what is watched by now; start it with more" in ran.output
+    assert "Traceback" not in ran.output
+    assert CliRunner().invoke(main, call).exit_code == 0
+    memory = Memory(state, "1000MB")
+    assert memory.bounds()[2] == 50
+    memory.close()

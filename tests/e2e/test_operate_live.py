@@ -76,6 +76,8 @@ def test_a_value_is_set_for_a_time_and_taken_back(server: Server) -> None:
     actions = [r["event"]["action"] for r in server.records("state")]
     assert [action for action in actions if action in ("set", "unset")] == ["set", "unset"]
     assert cli(server, "set", "limits.invite.per_minute", "many").returncode == 1
+    negative = cli(server, "set", "limits.invite.per_minute", "-3", "--for", "1m")
+    assert negative.returncode == 1 and "limits.invite.per_minute: " in negative.stderr and "from 0" in negative.stderr
     assert cli(server, "set", "log.path", "/tmp/x").returncode == 1
     assert cli(server, "set", "mode", "--clear").returncode == 1
     assert answer(server, "status")["revision"]["revision"] == 3

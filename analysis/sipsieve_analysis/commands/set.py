@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import click
 
@@ -22,7 +23,17 @@ Exit codes: 0 in force, 1 refused (nothing changed) or no server, 2 the call was
 """
 
 
-@click.command("set", epilog=_EXAMPLES)
+class _Set(click.Command):
+    """Takes a negative number for the value that it is, so that the policy says what is wrong with it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        numbers = [text for text in args if re.fullmatch(r"-\d+(\.\d+)?", text)]
+        if numbers and "--" not in args:
+            args = [*(text for text in args if text not in numbers), "--", *numbers]
+        return super().parse_args(ctx, args)
+
+
+@click.command("set", cls=_Set, epilog=_EXAMPLES)
 @click.argument("key")
 @click.argument("value", required=False)
 @click.option("--for", "duration", metavar="TIME", help="Take it back after 90s, 10m, 2h, 1d. Default: at the restart.")

@@ -11,19 +11,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from test_cluster import ADDRESSES, Node
+from test_cluster import Node
 
+from chaos_surroundings import severed
 from harness import invite, peer, wait_for
-
-#: Both directions between the two nodes, and nothing else.
-CUT = f"""table inet cut {{
-  chain input {{
-    type filter hook input priority 0;
-    ip saddr {ADDRESSES[0]} ip daddr {ADDRESSES[1]} drop
-    ip saddr {ADDRESSES[1]} ip daddr {ADDRESSES[0]} drop
-  }}
-}}
-"""
 
 #: Seconds for which kamailio.cfg has a request sent again (tm's `fr_timer`), and with that a ban.
 GIVEN_UP = 10.0
@@ -60,10 +51,6 @@ def offend(nodes: list[Node]) -> set[str]:
     return banned
 
 
-def nft(*arguments: str, said: str = "") -> None:
-    subprocess.run(["nft", *arguments], input=said, text=True, check=True)
-
-
 def main(folder: Path) -> None:
     """Prints what was measured, as JSON."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
@@ -80,39 +67,37 @@ def main(folder: Path) -> None:
         wait_for(joined, "the nodes found each other", 40)
 
         # A cut so short that what was made during it is still sent again at its end.
-        nft("-f", "-", said=CUT)
-        began = time.monotonic()
-        late = offend(nodes)
-        measured["short"] = [len(late & node.listed()) for node in nodes]
-        nft("delete", "table", "inet", "cut")
+        with severed():
+            began = time.monotonic()
+            late = offend(nodes)
+            measured["short"] = [len(late & node.listed()) for node in nodes]
         mended = time.monotonic()
         assert mended - began < GIVEN_UP, "the short cut was too long for what it is to show"
         wait_for(lambda: all(late <= node.listed() for node in nodes), "the bans of a short cut on both nodes", 40)
         measured["caught_up"] = time.monotonic() - mended
 
         # One so long that it is not, and that the nodes may take each other from their lists.
-        nft("-f", "-", said=CUT)
-        began = time.monotonic()
-        early = {"127.4.7.1", "127.4.7.2"}
-        nodes[0].bans("add", "127.4.7.1", "--for", "10m")
-        nodes[1].bans("add", "127.4.7.2", "--for", "10m")
-        served, refused, asked = 0, 0, 0
-        while (passed := time.monotonic() - began) < GIVEN_UP:
-            # Spread over the cut, so that a quick machine stays below `[limits] capacity`, above which addresses share counters
-            # and nobody is banned.
-            if asked > passed / GIVEN_UP * 2 * ROUNDS:
-                time.sleep(0.01)
-                continue
-            for node in nodes:
-                asked += 1
-                served += node.answers(f"127.4.8.{asked % 200 + 1}", 2)
-                # From ever new addresses: none is banned for it, whatever the machine's speed.
-                refused += node.refuses(invite(from_=FROM), f"127.4.{9 + asked // 200}.{asked % 200 + 1}")
-        measured |= {"asked": asked, "served": served, "refused": refused}
-        # Each node knows its own ban and what was banned before, and not the other's.
-        measured["apart"] = [sorted(node.listed() - late) for node in nodes]
-        measured["alive_apart"] = [node.server.alive() for node in nodes]
-        nft("delete", "table", "inet", "cut")
+        with severed():
+            began = time.monotonic()
+            early = {"127.4.7.1", "127.4.7.2"}
+            nodes[0].bans("add", "127.4.7.1", "--for", "10m")
+            nodes[1].bans("add", "127.4.7.2", "--for", "10m")
+            served, refused, asked = 0, 0, 0
+            while (passed := time.monotonic() - began) < GIVEN_UP:
+                # Spread over the cut, so that a quick machine stays below `[limits] capacity`, above which addresses share counters
+                # and nobody is banned.
+                if asked > passed / GIVEN_UP * 2 * ROUNDS:
+                    time.sleep(0.01)
+                    continue
+                for node in nodes:
+                    asked += 1
+                    served += node.answers(f"127.4.8.{asked % 200 + 1}", 2)
+                    # From ever new addresses: none is banned for it, whatever the machine's speed.
+                    refused += node.refuses(invite(from_=FROM), f"127.4.{9 + asked // 200}.{asked % 200 + 1}")
+            measured |= {"asked": asked, "served": served, "refused": refused}
+            # Each node knows its own ban and what was banned before, and not the other's.
+            measured["apart"] = [sorted(node.listed() - late) for node in nodes]
+            measured["alive_apart"] = [node.server.alive() for node in nodes]
 
         # What was made longer ago than it is sent again: nobody says a word, each node tells the other by itself.
         mended = time.monotonic()

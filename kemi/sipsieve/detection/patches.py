@@ -9,10 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple
 
-import msgspec
 from msgspec import Meta, Struct
 
-from ..config.explained import explain
+from . import toml_file
 from .ruleset import RuleError
 
 PATCHES_FOLDER: Final = Path(__file__).with_name("patches")
@@ -208,14 +207,7 @@ def rendered(text: str) -> bytes:
 
 def load_file(path: Path) -> list[Patch]:
     """Reads one file of patches. Raises `RuleError` with the file, the patch's id and the reason."""
-    try:
-        decoded = msgspec.toml.decode(path.read_bytes(), type=_File)
-    except OSError as error:
-        raise RuleError(f"{path}: cannot be read: {error.strerror}") from error
-    except msgspec.ValidationError as error:
-        raise RuleError(f"{path}: {explain(str(error), _File)}") from error
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise RuleError(f"{path}: is not valid TOML: {error}") from error
+    decoded = toml_file.read(path, _File)
     return [_made(path, raw) for raw in decoded.patch]
 
 

@@ -12,9 +12,8 @@ import msgspec
 from msgspec import Meta, Struct, structs
 
 from .. import _core
-from ..config.explained import explain
 from ..model import PartKind
-from . import opinion
+from . import opinion, toml_file
 from .lint import lint_rule
 from .rule import Rule, RuleError
 
@@ -131,14 +130,7 @@ def _weights() -> str:
 
 def load_file(path: Path) -> list[Rule]:
     """Reads one rule file. Raises `RuleError`."""
-    try:
-        decoded = msgspec.toml.decode(path.read_bytes(), type=_File)
-    except OSError as error:
-        raise RuleError(f"{path}: cannot be read: {error.strerror}") from error
-    except msgspec.ValidationError as error:
-        raise RuleError(f"{path}: {explain(str(error), _File)}") from error
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise RuleError(f"{path}: is not valid TOML: {error}") from error
+    decoded = toml_file.read(path, _File)
     return [
         Rule(
             raw.id,
@@ -165,14 +157,7 @@ def load_file(path: Path) -> list[Rule]:
 
 def load_exceptions(path: Path) -> list[Exempt]:
     """Reads one file of exceptions. Raises `RuleError`."""
-    try:
-        decoded = msgspec.toml.decode(path.read_bytes(), type=_Exceptions)
-    except OSError as error:
-        raise RuleError(f"{path}: cannot be read: {error.strerror}") from error
-    except msgspec.ValidationError as error:
-        raise RuleError(f"{path}: {explain(str(error), _Exceptions)}") from error
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise RuleError(f"{path}: is not valid TOML: {error}") from error
+    decoded = toml_file.read(path, _Exceptions)
     return [structs.replace(entry, pack=decoded.product) if decoded.product else entry for entry in decoded.exception]
 
 

@@ -45,18 +45,7 @@ fn recorder(masked: u32, excerpt_bytes: usize, raw_bytes: usize, replay: bool) -
 fn written(recorder: &mut Recorder, data: &[u8], choice: u32) -> (Vec<u8>, usize) {
     let mut scratch = Scratch::default();
     let seen = ENGINES[choice as usize % 3].look(data, choice & 64 > 0, &mut scratch);
-    let findings: Vec<Finding<'_>> = seen
-        .findings
-        .iter()
-        .map(|finding| Finding {
-            rule: finding.rule,
-            family: finding.family,
-            score: finding.score.into(),
-            field: &finding.field,
-            reason: &finding.reason,
-            excerpt: &finding.excerpt,
-        })
-        .collect();
+    let findings: Vec<Finding<'_>> = seen.findings.iter().map(Into::into).collect();
     let fields: usize = findings.iter().map(|finding| finding.field.len()).sum();
     let mut line = Vec::new();
     // Of a source with a home now and then.

@@ -285,14 +285,7 @@ fn write_down(
     let is_told = |finding: &&Finding<'_>| item.known == Known::Whole || finding.rule != "content-length-zero";
     let shown = |finding: &'_ Finding<'_>| is_told(&finding);
     let mut findings: Vec<record::Finding<'_>> = (decision.findings.iter().filter(|finding| shown(finding)))
-        .map(|finding| record::Finding {
-            rule: finding.rule,
-            family: finding.family,
-            score: finding.score.into(),
-            field: &finding.field,
-            reason: &finding.reason,
-            excerpt: &finding.excerpt,
-        })
+        .map(Into::into)
         .collect();
     let mut verdict = decision.verdict;
     if item.known != Known::Whole && !item.refused && findings.is_empty() {

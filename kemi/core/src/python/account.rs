@@ -191,7 +191,7 @@ impl Account {
             .iter()
             .map(|&(limit, count)| (NAMES[limit], count))
             .collect();
-        let findings: Vec<record::Finding<'_>> = entry.findings.iter().map(shown).collect();
+        let findings: Vec<record::Finding<'_>> = entry.findings.iter().map(Into::into).collect();
         recorder.inner.decision(
             &mut line,
             &record::Decision {
@@ -315,15 +315,4 @@ impl Board {
 /// Whether a stranger can cause such records at will: those of ordinary messages are the policy's to ask for.
 fn is_odd(entry: &Entry<'_, '_>) -> bool {
     entry.action != Verdict::Allow.name() || !entry.findings.is_empty()
-}
-
-fn shown<'f>(finding: &'f Finding<'_>) -> record::Finding<'f> {
-    record::Finding {
-        rule: finding.rule,
-        family: finding.family,
-        score: finding.score.into(),
-        field: &finding.field,
-        reason: &finding.reason,
-        excerpt: &finding.excerpt,
-    }
 }

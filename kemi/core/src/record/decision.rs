@@ -1,5 +1,6 @@
 //! What was decided on one message and why, as its record tells it.
 
+use crate::detect;
 use crate::geo::Place;
 use crate::sip::Message;
 
@@ -13,6 +14,19 @@ pub struct Finding<'a> {
     pub reason: &'a str,
     /// The value; empty in credentials.
     pub excerpt: &'a [u8],
+}
+
+impl<'f> From<&'f detect::Finding<'_>> for Finding<'f> {
+    fn from(finding: &'f detect::Finding<'_>) -> Self {
+        Self {
+            rule: finding.rule,
+            family: finding.family,
+            score: finding.score.into(),
+            field: &finding.field,
+            reason: &finding.reason,
+            excerpt: &finding.excerpt,
+        }
+    }
 }
 
 /// The ban that a message led to.

@@ -1,0 +1,25 @@
+"""Reads a TOML file of rules, exceptions or patches by the form that it must have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from ..config.explained import explain
+from .rule import RuleError
+
+Form = TypeVar("Form", bound=msgspec.Struct)
+
+
+def read(path: Path, form: type[Form]) -> Form:
+    """The file's content. Raises `RuleError` with the file and the reason."""
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=form)
+    except OSError as error:
+        raise RuleError(f"{path}: cannot be read: {error.strerror}") from error
+    except msgspec.ValidationError as error:
+        raise RuleError(f"{path}: {explain(str(error), form)}") from error
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise RuleError(f"{path}: is not valid TOML: {error}") from error

@@ -62,3 +62,15 @@ release: deb wheels venv ## sources, wheels, Debian package, CycloneDX list, SHA
 	@ls -l build/release
 
 .PHONY: release
+
+# In other folders, with nothing that the first build left; see RELEASE.md.
+AGAIN := build/again
+
+reproduce: deb wheels ## build the Debian package and the wheels once more elsewhere: the same bytes, or which differ
+	@rm -rf $(AGAIN)
+	@packaging/build-deb '$(VERSION)' $(WHEELS) '$(DEB_PYTHONS)' $(AGAIN)/deb
+	@$(MAKE) --no-print-directory wheels CORE_WHEELS=$(AGAIN)/wheels CARGO_TARGET_DIR='$(CURDIR)/$(AGAIN)/target'
+	@packaging/same build/deb $(AGAIN)/deb '*.deb'
+	@packaging/same $(CORE_WHEELS) $(AGAIN)/wheels '*.whl'
+
+.PHONY: reproduce

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +159,12 @@ def answered(server: Server, source: str) -> bool:
     return status(exchange(server, request("OPTIONS"), source=source, seconds=0.3)) == 200
 
 
+def banned(call: Sequence[str | Path], source: str) -> list[dict[str, Any]]:
+    """The source's bans, as `sipsieve bans list` prints them."""
+    done = subprocess.run(call, capture_output=True, text=True, check=True)
+    return [ban for ban in json.loads(done.stdout) if ban["source"] == source]
+
+
 def test_a_decision_bans_on_the_server_and_its_end_lifts_the_ban(both: tuple[Server, CrowdSec], tmp_path: Path) -> None:
     server, crowdsec = both
     key = tmp_path / "key"
@@ -170,9 +176,9 @@ def test_a_decision_bans_on_the_server_and_its_end_lifts_the_ban(both: tuple[Ser
     following = subprocess.Popen([*call, "--every", "0.2"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         crowdsec.cscli("decisions", "add", "--ip", "127.6.8.1", "--duration", "10m", "--reason", "seen elsewhere")
-        wait_for(lambda: not answered(server, "127.6.8.1"), "it is banned", 30)
-        done = subprocess.run([*call[:2], "list", "--json", "--rpc", rpc], capture_output=True, text=True, check=True)
-        [ban] = [one for one in json.loads(done.stdout) if one["source"] == "127.6.8.1"]
+        # A slow answer is none, so the list says first that it is banned.
+        [ban] = wait_for(lambda: banned([*call[:2], "list", "--json", "--rpc", rpc], "127.6.8.1"), "it is banned", 30)
+        assert not answered(server, "127.6.8.1")
         assert ban["rule"] == "crowdsec" and 500 < ban["remaining"] <= 600
         crowdsec.cscli("decisions", "delete", "--ip", "127.6.8.1")
         wait_for(lambda: answered(server, "127.6.8.1"), "it is free", 30)

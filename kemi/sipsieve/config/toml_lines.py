@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_HEADER: Final = re.compile(r"(\[{1,2})\s*([\w.\-\"]+)\s*\]")
-_ASSIGNED: Final = re.compile(r"([\w.\-\"]+)\s*=")
+_HEADER: Final = re.compile(r"\A(\[{1,2})\s*([\w.\-\"]+)\s*\]")
+_ASSIGNED: Final = re.compile(r"\A([\w.\-\"]+)\s*=")
 _PART: Final = re.compile(r"\[\d+\]|\.?[^.\[\]]+")
-_KEY: Final = re.compile(r"([\w.\-\[\]]+): ")
+_KEY: Final = re.compile(r"\A([\w.\-\[\]]+): ")
 _POSITION: Final = re.compile(r"\(at line (\d+)")
 
 

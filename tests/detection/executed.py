@@ -36,7 +36,7 @@ from evaluate import (  # noqa: E402
 )
 from execution import Execution  # noqa: E402
 from grammar import Grammar, Text  # noqa: E402
-from lookalikes import LOOKALIKES, ORDINARY  # noqa: E402
+from lookalikes import LOOKALIKES, ORDINARY, SMALL  # noqa: E402
 from payloads import SHELL, SQL, SQL_DOUBLE  # noqa: E402
 from thresholds import Threshold, missed  # noqa: E402
 
@@ -64,7 +64,13 @@ TIGHT: Final = (
 )
 PROSE: Final = ("from.display", "to.display", "contact.display", "contact.second", "pai.display", "user-agent", "subject", "x-header", "call-info", "sdp.s", "sdp.i", "sdp.o", "message.body")  # fmt: skip
 #: Where harmless texts are placed.
-NAMED: Final = ("from.display", "contact.display", "pai.display", "subject", "sdp.s", "x-header")
+NAMED: Final = ("from.display", "contact.display", "pai.display", "subject", "sdp.s", "sdp.i", "x-header")
+#: Kinds of harmless texts, each with the grammar and the symbol that compose it.
+HARMLESS: Final[dict[str, tuple[Grammar, str]]] = {
+    "ordinary": (ORDINARY, "ordinary"),
+    "small": (SMALL, "small"),
+    "look-alikes": (LOOKALIKES, "made"),
+}
 
 #: What any name may be: it does no harm that a name could be kept from doing.
 ANY_NAME: Final = re.compile(r"[\w.+-]*")
@@ -155,7 +161,7 @@ def measure_harmless(
     return counts, touched
 
 
-def figures(attacks: Recall, ordinary: dict[str, int], lookalikes: dict[str, int]) -> dict[str, float]:
+def figures(attacks: Recall, harmless: dict[str, collections.Counter[str]]) -> dict[str, float]:
     """The figures that a threshold can name."""
     found = {"stopped": attacks.rate(), "refused": attacks.rate(refused_only=True)}
     found |= {f"family.{family}.stopped": attacks.rate(family) for family in attacks.families}
@@ -163,7 +169,7 @@ def figures(attacks: Recall, ordinary: dict[str, int], lookalikes: dict[str, int
     if attacks.counts:
         found["field.stopped"] = min(attacks.rate(field=field) for field in attacks.fields)
         found["tight.stopped"] = min(attacks.rate(field=field) for field in attacks.fields if field in TIGHT)
-    for name, counts in (("ordinary", ordinary), ("look-alikes", lookalikes)):
+    for name, counts in harmless.items():
         found |= {f"{name}.{what}": shares(counts)[what] for what in ("refused", "scrubbed")}
     return found
 
@@ -175,7 +181,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=1, help="the same seed composes the same texts")
     parser.add_argument("--count", type=int, default=300, help="executed payloads of each of the families")
-    parser.add_argument("--harmless", type=int, default=2000, help="harmless texts of each of the two kinds")
+    parser.add_argument("--harmless", type=int, default=2000, help="harmless texts of each of the three kinds")
     parser.add_argument("--part", choices=PARTS, default="develop", help="of which productions")
     parser.add_argument("--databases", default=",".join(databases.installed()), help="which, comma-separated")
     parser.add_argument("--families", default=",".join(FAMILIES), help="which, comma-separated")
@@ -208,9 +214,14 @@ def main() -> int:
         return 0
     guard = engine(text_bodies=True)
     attacks, passed = measure(guard, payloads)
-    ordinary, touched = measure_harmless(guard, ORDINARY, "ordinary", options.seed, options.harmless, options.part)
-    alike, touched_alike = measure_harmless(guard, LOOKALIKES, "made", options.seed, options.harmless, options.part)
-    found = figures(attacks, ordinary, alike)
+    harmless: dict[str, collections.Counter[str]] = {}
+    touched: list[str] = []
+    for kind, (grammar, symbol) in HARMLESS.items():
+        harmless[kind], examples = measure_harmless(
+            guard, grammar, symbol, options.seed, options.harmless, options.part
+        )
+        touched += examples[: options.show]
+    found = figures(attacks, harmless)
     if options.json:
         document: dict[str, Any] = {
             "part": options.part,
@@ -218,7 +229,7 @@ def main() -> int:
             "figures": found,
             "attacks": as_json(attacks),
         }
-        document["harmless"] = {"ordinary": shares(ordinary), "look-alikes": shares(alike)}
+        document["harmless"] = {kind: shares(counts) for kind, counts in harmless.items()}
         print(json.dumps(document, indent=1))
         return missed(options, found)
     print(f"payloads that did something, {options.part}, seed {options.seed}\n{HEADING}")
@@ -228,8 +239,8 @@ def main() -> int:
         print(percents(("* " if field in TIGHT else "  ") + field, attacks.select(field=field)))
     print(percents("all", attacks.select()))
     print("  (* no prose belongs there)\nharmless texts composed alike")
-    print(percents("ordinary names", ordinary))
-    print(percents("look-alikes", alike))
+    for kind, counts in harmless.items():
+        print(percents(kind, counts))
     if options.show and options.part == "develop":
         by: dict[tuple[str, str], list[bytes]] = collections.defaultdict(list)
         for family, field, text in attacks.misses:
@@ -242,7 +253,7 @@ def main() -> int:
         print("  productions that pass most, passed / tried")
         for production, count, total in passed.worst(3 * options.show):
             print(f"    {count:5} / {total:5}  {production}")
-    for line in (touched + touched_alike)[: options.show if options.part == "develop" else 0]:
+    for line in touched if options.part == "develop" else ():
         print(f"    {line}")
     print(f"{time.monotonic() - started:.1f} s")
     return missed(options, found)

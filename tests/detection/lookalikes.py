@@ -1,5 +1,5 @@
-"""The productions of which harmless texts are composed: names as people and companies have them, and names that happen to be
-made of the words and marks that attacks are made of."""
+"""The productions of which harmless texts are composed: names as people and companies have them, the same and notes beside them
+in small letters, and names that happen to be made of the words and marks that attacks are made of."""
 
 from __future__ import annotations
 
@@ -26,6 +26,27 @@ _NAMES: Final[dict[str, list[str]]] = {
 
 #: Names, companies and lines as telephones show them.
 ORDINARY: Final = Grammar(_NAMES)
+
+#: What small letters are written into besides names: who is called, where, and what for.
+_NOTES: Final[dict[str, list[str]]] = {
+    "state": ["id", "or", "in", "me", "ma", "pa", "la", "al", "ok", "oh", "co", "ca", "de", "fl", "hi", "il", "md", "mi", "mo", "mt", "nc", "nd", "ne", "nh", "nj", "nm", "nv", "ny", "ri", "sc", "sd", "tn", "tx", "ut", "va", "vt", "wa", "wi", "wv", "wy", "dc", "pr"],
+    "town": ["boise", "salem", "portland", "kansas city", "san josé", "st. paul", "new york", "coeur d'alene", "o'fallon", "wien", "linz", "são paulo", "gdańsk", "springfield", "bath", "cork", "split", "nice", "rome", "reading", "tours", "bergen"],
+    "activity": ["touch", "cut", "sort", "find", "more", "less", "head", "tail", "kill", "sleep", "mail", "make", "time", "date", "watch", "look", "join", "split", "paste", "fold", "expand", "install", "mount", "route", "host", "start", "service", "test", "exit", "reset", "sync", "link", "column", "patch", "wall", "write", "at", "who", "nice", "yes", "source", "print", "strings", "calc", "type", "copy", "move", "cat", "ruby", "perl", "python", "bash", "dash", "echo", "ping", "wish", "node", "select", "union", "order", "drop", "update", "delete", "table", "where", "like", "case", "end", "set", "go", "open", "lock", "trap", "read", "let", "shift", "return", "break", "function", "system", "exec", "answer", "play", "swim", "dance", "ski", "yoga", "bake", "repair", "clean", "deliver", "ship", "paint", "teach", "learn", "visit", "book", "order", "pay", "rent", "sell", "buy", "fix", "wash", "dry", "pack", "park", "ride", "drive", "fly", "sail", "run", "walk", "climb", "jump", "sing", "rehearse", "train", "heal", "care", "guard", "greet", "meet", "plan", "build", "weld", "plumb", "wire", "roof", "mow", "plant", "cook", "eat", "drink", "brew", "roast", "grill", "serve", "taste", "shop", "style", "trim", "shave", "tan", "relax", "rest", "stay", "travel", "tour", "film", "record", "edit", "bill", "audit", "file", "scan", "fax"],
+    "thing": ["desk", "screen", "office", "shop", "phone", "gate", "door", "lobby", "kitchen", "bar", "grill", "salon", "garage", "pool", "court", "store", "school", "clinic", "studio", "truck", "pilot", "team", "line", "lab", "wc", "tv", "hq", "mv", "pc", "hotel", "bank", "crew", "van"],
+    "when": ["monday", "after 5", "at 17:00", "9-5", "mon-fri", "tomorrow", "tonight", "24/7", "in july", "next week", "11/29", "now", "noon", "asap", "8 a.m."],
+    "link": ["; ", "; ", ";", " ; ", " > ", " > ", " -> ", " >> ", " | ", " | ", "|", " & ", " & ", "&", " + ", " - ", " – ", " / ", "/", ", ", ": ", " * ", " ~ ", " = ", " < ", " » ", " · ", " -- ", " || ", " && "],
+    "unit": ["«thing»", "«thing» «number»", "«activity» «thing»", "«activity»", "«first»", "«last»", "«first» «last»", "«dept»", "«town»", "«place» «number»", "«trade»"],
+    "note": ["«unit»«link»«unit»", "«unit»«link»«unit»", "«unit»«link»«unit»«link»«unit»", "«town»; «state»", "«town»,«state»", "«town» - «state»", "«last»; «town»; «state»", "«trade» «town»;«state»", "«first» «last» > «thing»", "«dept»>«thing»", "«dept» > «place» > «number»", "out of office; back «when»", "«thing» closed; call «first»", "on call: «first»; «when»", "«activity» & «activity»", "«activity» & «activity» «form»", "«activity»&«activity»", "the «activity» «thing»; «town»", "call «first» or «last»", "ask for «first»; if busy, «last»", "«first»;«first»", "«last»;«first»", "«number»;«first»", "«number»|«dept»", "«dept»;«number»", "«thing»>«thing»", "«thing» >«thing»", "«first»|«last»", "«first» «last»;«dept»", "(«dept») «first»", "«first»'s «thing»; «when»", "'«activity»' «thing»", "\"«activity» «thing»\"", "«number» «thing»; «number» «thing»", "«thing» or «number»", "«number» or «number»", "«thing» #«number»; «dept»", "«activity» at «town»; «when»", "«first» and «first»; «activity» «thing»", "«when»; «first» «last»", "back «when»", "«activity» «thing» & «activity»", "«thing» = «number»", "«dept» <«number»>", "«thing» (new); «activity» «when»", "not «when»; «when»", "«thing» -«number»", "- «thing» -", "-> «thing»", "> «thing»", "«thing» >", "& «first»", "«first» &", "«first»;", "; «first»", "re: «activity» «thing»", "fwd: «thing»; «activity»", "to: «first»; cc: «last»", "wg: «thing» & «activity»"],
+}  # fmt: skip
+
+#: The same names in small letters, as people and telephone systems write them too, and notes; of two texts one is a name.
+SMALL: Final = Grammar(
+    {
+        **{name: list(dict.fromkeys(text.lower() for text in texts)) for name, texts in _NAMES.items()},
+        **_NOTES,
+        "small": ["«ordinary»", "«note»"],
+    }
+)
 
 _WORDS: Final[dict[str, list[str]]] = {
     **_NAMES,

@@ -142,8 +142,9 @@ def reference(rules: Ruleset) -> str:
     lines += [
         f"## {opinion.FAMILY}",
         "",
-        f"`{opinion.RULE}`: what `detection.model` asks for. Free text that reads like an attack weighs 3 alone, 5 beside a rule "
-        "that is not sure of the same value. It never refuses a message by itself; with `note` it is recorded only.",
+        f"`{opinion.RULE}`: what `detection.model` asks for. Free text that reads like an attack weighs 3 alone, in header "
+        "fields of no standard 0, and 5 beside a rule that is not sure of the same value, where the model is surer than that. It never refuses a message by itself; with "
+        "`note` it is recorded only.",
         "",
     ]
     lines += ["## structure", "", "| check | score | why |", "|---|---|---|"]

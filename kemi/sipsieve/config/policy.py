@@ -83,7 +83,7 @@ class Detection(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     #: The text of MESSAGE and INFO bodies, which is scrubbed as a whole: people may well write about SQL.
     text_bodies: bool = False
     #: A second opinion on free text: not asked, asked and recorded, or asked and heeded.
-    model: Literal["off", "note", "scrub"] = "note"
+    model: Literal["off", "note", "scrub"] = "scrub"
     #: Files of own rules, read after ours, in the order given.
     rules: tuple[str, ...] = ()
     #: Products whose peculiar header fields are no attacks: teams, 3cx, freepbx, asterisk, freeswitch, cisco, audiocodes, ims.

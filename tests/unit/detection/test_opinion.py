@@ -27,17 +27,19 @@ WEIGHTS = opinion.FOLDER / "weights.bin"
 RULES = ruleset.load()
 
 #: A text on which no rule is sure, and one on which a rule is that is not sure of itself; both read like attacks.
-ALONE, BESIDE = b"'Bob' or 'Robert'", b"1000=1"
+ALONE, BESIDE = b"x & ln secret pwn", b"x | patch secret"
+#: Fields of free text; and one of no standard, where programs talk to each other.
+TEXTS, OTHER = (b"Subject", b"Organization", b"User-Agent"), b"X-Name"
 
 
 def guard(use: str, more: str = "") -> Engine:
     return Engine(policy.loads(f'[limits]\nenabled = false\n[detection]\nmodel = "{use}"\n{more}'), RULES)
 
 
-def decide(engine: Engine, *names: bytes) -> Decision:
+def decide(engine: Engine, *texts: bytes, fields: tuple[bytes, ...] = TEXTS) -> Decision:
     raw = invite()
-    for number, name in enumerate(names):
-        raw = raw.replace(b"\r\nCall-ID", b"\r\nX-Name-%d: %s\r\nCall-ID" % (number, name), 1)
+    for field, text in zip(fields, texts, strict=False):
+        raw = raw.replace(b"\r\nCall-ID", b"\r\n%s: %s\r\nCall-ID" % (field, text), 1)
     return engine.decide(raw, SOURCE, 0.0, SimpleNamespace(knows_dialog=lambda _: False))  # type: ignore[arg-type]
 
 
@@ -76,7 +78,7 @@ def test_training_gives_the_same_bytes() -> None:
     }
     made = [train.fitted(texts).to_bytes(1.5) for _ in range(2)]
     assert made[0] == made[1]
-    assert hashlib.sha256(made[0]).hexdigest()[:16] == "34077588cbad2615"
+    assert hashlib.sha256(made[0]).hexdigest()[:16] == "9d4ffcd6af7c0688"
     more = {**texts, "names": [*texts["names"], b"O'Brien"]}
     assert train.fitted(more).to_bytes(1.5) != made[0]
 
@@ -91,7 +93,7 @@ def test_off_it_is_not_asked_and_noted_it_decides_nothing() -> None:
 
 
 def test_alone_it_takes_out_and_refuses_nothing_however_many_values_read_so() -> None:
-    for names in ((ALONE,), (ALONE, b'"5" or "6"', b"Bob's --")):
+    for names in ((ALONE,), (ALONE, b"> pwn", b"bob >pwn")):
         decision = decide(guard("scrub"), *names)
         assert decision.verdict is Verdict.SCRUB
         assert decision.replacement is not None
@@ -104,6 +106,29 @@ def test_beside_a_rule_that_is_not_sure_it_decides() -> None:
     assert decision.verdict is Verdict.REJECT
 
 
+def test_in_a_field_of_no_standard_it_is_noted_unless_a_rule_says_the_same() -> None:
+    engine = guard("scrub")
+    alone, beside = (decide(engine, text, fields=(OTHER,)) for text in (ALONE, BESIDE))
+    assert opinions(alone) == [0]
+    assert alone.verdict is Verdict.ALLOW
+    assert opinions(beside) == [5]
+    assert beside.verdict is Verdict.REJECT
+
+
+def test_the_text_of_a_reason_is_asked_about_and_another_parameter_is_not() -> None:
+    for value, verdict in (
+        (b'SIP;cause=200;text="%s"' % ALONE, Verdict.SCRUB),
+        (b"SIP;cause=200;text=bob", Verdict.ALLOW),
+    ):
+        assert decide(guard("scrub"), value, fields=(b"Reason",)).verdict is verdict
+
+
+def test_what_a_form_is() -> None:
+    assert bytes(train.form(b"x;pkill  kamailio 12")) == b"a;a a 0"
+    assert bytes(train.form("José's".encode())) == b"a'a"
+    assert bytes(train.form(b"")) == b""
+
+
 def test_it_can_be_watched_like_a_rule() -> None:
     decision = decide(guard("scrub", '[rules]\nobserve = ["second-opinion"]\n'), ALONE)
     assert decision.verdict is Verdict.SCRUB
@@ -112,16 +137,16 @@ def test_it_can_be_watched_like_a_rule() -> None:
 
 def test_the_reason_names_what_weighed_most_in_printable_characters() -> None:
     text = b"\x01' or '\xff'"
-    (noted,) = [one for one in decide(guard("note"), b'"5" or "6"').findings if one.rule == opinion.RULE]
+    (noted,) = [one for one in decide(guard("note"), b'x & "ln" secret').findings if one.rule == opinion.RULE]
     assert "log-odds" in noted.reason
     grams = opinion.load().strongest(text)
     assert 1 <= len(grams) <= 3
     assert all(gram in text for gram in grams)
-    strongest = opinion.load().strongest(b'"5" or "6"')
+    strongest = opinion.load().strongest(b'x & "ln" secret')
     assert all(gram.decode().replace('"', '\\"') in noted.reason for gram in strongest)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"ngrams02" + bytes(12 + (1 << 18))])
+@pytest.mark.parametrize("content", [None, b"", b"ngrams01" + bytes(12 + (1 << 18))])
 def test_weights_that_cannot_be_used_are_refused_with_their_file(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "weights.bin").write_bytes(content)

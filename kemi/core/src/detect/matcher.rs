@@ -266,7 +266,7 @@ impl<'a> Finder<'a, '_> {
         if self.weighed >= model::BESIDE || !able {
             return;
         }
-        let score = if self.weighed > 0 { model::BESIDE } else { model::ALONE };
+        let score = model.weight(part, odds, self.weighed > 0);
         self.kept.add(Finding {
             rule: model::RULE,
             family: model::FAMILY,

@@ -1,4 +1,5 @@
-//! A second opinion on free text: a linear model over hashed character n-grams, as `tests/detection/train.py` trains it.
+//! A second opinion on free text: a linear model over hashed n-grams of its characters and of its form, as
+//! `tests/detection/train.py` trains it.
 
 use std::fmt;
 
@@ -10,14 +11,18 @@ pub const FAMILY: &str = "model";
 pub const RULE: &str = "second-opinion";
 
 /// What it weighs alone, which scrubs, and beside a rule that is not sure of the same value, which decides.
-pub const ALONE: u8 = 3;
+const ALONE: u8 = 3;
 pub const BESIDE: u8 = 5;
+/// Log-odds above the threshold from which on it decides: refusing a call asks for more than taking a name out.
+const SURE: f64 = 1.5;
 
-const MAGIC: &[u8; 8] = b"ngrams01";
+const MAGIC: &[u8; 8] = b"ngrams02";
 const HEAD: usize = MAGIC.len() + 12;
-/// Bits of an n-gram's hash that name its weight, characters of the longest, and bytes of a text that are looked at.
+/// Bits of an n-gram's hash that name its weight, characters of the longest, symbols of the shortest and the longest of a form,
+/// and bytes of a text that are looked at.
 const BITS: u32 = 18;
 const LONGEST: usize = 5;
+const FORMS: std::ops::RangeInclusive<usize> = 2..=6;
 const MAX_TEXT: usize = 512;
 /// Marks without one of which a text is not looked at: it holds no query and no command line.
 pub const MARKS: Kinds = kinds::of_class(b"'\"`;|&<>${=#%*\\");
@@ -26,6 +31,9 @@ const NAMED: usize = 3;
 /// What stands before and behind a text, as no byte of one does.
 const BEGIN: u32 = 2;
 const END: u32 = 3;
+/// What the hashes of n-grams (FNV-1a of 32 bits) and of a form's begin with.
+const BASIS: u32 = 0x811c_9dc5;
+const FORM_BASIS: u32 = 0xdacd_1738;
 
 /// Weights of one byte for each bucket, with their scale; see `from_bytes`.
 pub struct Model {
@@ -55,6 +63,67 @@ fn class(byte: u8) -> u32 {
     })
 }
 
+/// What of a byte counts in a form: that it is a letter, a digit, or itself.
+fn form_of(class: u32) -> u32 {
+    match class {
+        0x61..=0x7a | 128 => u32::from(b'a'),
+        other => other,
+    }
+}
+
+/// The symbols of a text between its markers. In a form, of letters, digits or spaces in a row one is left: `x;pkill kamailio`
+/// is `a;a a`, whatever the words are, and `Kim; Su` is `a; a`.
+struct Symbols {
+    symbols: [u32; MAX_TEXT + 2],
+    length: usize,
+}
+
+impl Symbols {
+    fn written(text: &[u8]) -> Self {
+        let text = &text[..text.len().min(MAX_TEXT)];
+        let mut symbols = [END; MAX_TEXT + 2];
+        symbols[0] = BEGIN;
+        for (symbol, &byte) in symbols[1..].iter_mut().zip(text) {
+            *symbol = class(byte);
+        }
+        let length = text.len() + 2;
+        Self { symbols, length }
+    }
+
+    fn form(&self) -> Self {
+        let mut symbols = [END; MAX_TEXT + 2];
+        symbols[0] = BEGIN;
+        let mut length = 1;
+        for &symbol in &self.symbols[1..self.length - 1] {
+            let symbol = form_of(symbol);
+            let in_a_row = symbol == symbols[length - 1] && [b'a', b'0', b' '].map(u32::from).contains(&symbol);
+            if !in_a_row {
+                symbols[length] = symbol;
+                length += 1;
+            }
+        }
+        Self {
+            symbols,
+            length: length + 1,
+        }
+    }
+
+    /// Calls `each` with the place, length and bucket of every n-gram of these lengths.
+    fn walk(&self, basis: u32, lengths: std::ops::RangeInclusive<usize>, mut each: impl FnMut(usize, usize, usize)) {
+        let symbols = &self.symbols[..self.length];
+        for start in 0..symbols.len() {
+            let mut hash = basis;
+            for (length, symbol) in (1..=*lengths.end()).zip(&symbols[start..]) {
+                hash = (hash ^ symbol).wrapping_mul(0x0100_0193);
+                if length >= *lengths.start() {
+                    let bucket = (hash >> (32 - BITS)) ^ (hash & ((1 << BITS) - 1));
+                    each(start, length, bucket as usize);
+                }
+            }
+        }
+    }
+}
+
 impl Model {
     /// A model of its file: a magic word, scale, bias and threshold as little-endian floats of 32 bits, and a signed byte for
     /// each of 262,144 buckets. Anything else is an error that says what is wrong.
@@ -63,7 +132,7 @@ impl Model {
         if content.len() != size || !content.starts_with(MAGIC) {
             let found = content.len();
             return Err(format!(
-                "no weights of this version: {found} bytes; {size} that begin with ngrams01 are expected"
+                "no weights of this version: {found} bytes; {size} that begin with ngrams02 are expected"
             ));
         }
         let float = |number: usize| {
@@ -83,36 +152,19 @@ impl Model {
         })
     }
 
-    /// Calls `each` with the place, length and weight of every n-gram between the text's markers.
-    fn walk(&self, text: &[u8], mut each: impl FnMut(usize, usize, i32)) {
-        let text = &text[..text.len().min(MAX_TEXT)];
-        let mut symbols = [END; MAX_TEXT + 2];
-        symbols[0] = BEGIN;
-        for (symbol, &byte) in symbols[1..].iter_mut().zip(text) {
-            *symbol = class(byte);
-        }
-        let symbols = &symbols[..text.len() + 2];
-        for start in 0..symbols.len() {
-            // FNV-1a of 32 bits, folded.
-            let mut hash = 0x811c_9dc5_u32;
-            for (length, symbol) in (1..=LONGEST).zip(&symbols[start..]) {
-                hash = (hash ^ symbol).wrapping_mul(0x0100_0193);
-                let bucket = (hash >> (32 - BITS)) ^ (hash & ((1 << BITS) - 1));
-                each(start, length, i32::from(self.weights[bucket as usize]));
-            }
-        }
-    }
-
     /// The log-odds that a text is an attack; `None` for one without a mark. Linear in its first 512 bytes, and no more.
     pub fn score(&self, text: &[u8]) -> Option<f64> {
         if kinds::of(text) & MARKS == 0 {
             return None;
         }
         let (mut sum, mut count) = (0_i32, 0_u32);
-        self.walk(text, |_, _, weight| {
-            sum += weight;
+        let mut add = |_, _, bucket: usize| {
+            sum += i32::from(self.weights[bucket]);
             count += 1;
-        });
+        };
+        let written = Symbols::written(text);
+        written.walk(BASIS, 1..=LONGEST, &mut add);
+        written.form().walk(FORM_BASIS, FORMS, &mut add);
         Some(f64::from(sum) * self.scale / f64::from(count).sqrt() + self.bias)
     }
 
@@ -121,10 +173,11 @@ impl Model {
         self.score(text).filter(|&odds| odds > self.threshold)
     }
 
-    /// The n-grams that speak most for an attack, the strongest first; none lies within another.
+    /// The n-grams of characters that speak most for an attack, the strongest first; none lies within another.
     pub fn strongest<'t>(&self, text: &'t [u8]) -> Vec<&'t [u8]> {
         let mut best: Vec<(i32, usize, usize)> = Vec::with_capacity(64);
-        self.walk(text, |start, length, weight| {
+        Symbols::written(text).walk(BASIS, 1..=LONGEST, |start, length, bucket| {
+            let weight = i32::from(self.weights[bucket]);
             // Markers are no bytes of the text.
             if weight > 0 && start > 0 && start + length <= text.len().min(MAX_TEXT) + 1 {
                 best.push((weight, start - 1, start - 1 + length));
@@ -138,6 +191,18 @@ impl Model {
             }
         }
         named.into_iter().map(|(start, end)| &text[start..end]).collect()
+    }
+
+    /// What an opinion weighs beside what rules say of the part, that are not sure of it.
+    ///
+    /// A field of no standard holds what two programs agreed on, as JSON or a query's string, and taking it out would break them:
+    /// there it is only noted, if no rule says the same.
+    pub fn weight(&self, part: &Part<'_>, odds: f64, beside: bool) -> u8 {
+        match part.header.id {
+            _ if beside && odds > self.threshold + SURE => BESIDE,
+            names::OTHER => 0,
+            _ => ALONE,
+        }
     }
 
     /// Why a text reads like an attack.
@@ -155,7 +220,7 @@ impl Model {
     }
 }
 
-/// Whether a part is free text of which an opinion is asked: names and what devices call themselves.
+/// Whether a part is free text of which an opinion is asked: names, what devices call themselves, and what a reason says.
 pub fn is_asked(part: &Part<'_>) -> bool {
     match part.kind {
         PartKind::DisplayName => true,
@@ -163,6 +228,7 @@ pub fn is_asked(part: &Part<'_>) -> bool {
             part.header.id,
             names::USER_AGENT | names::SERVER | names::SUBJECT | names::ORGANIZATION | names::OTHER
         ),
+        PartKind::Parameter => part.quoted && part.header.id == names::REASON,
         _ => false,
     }
 }
@@ -198,8 +264,23 @@ mod tests {
         assert_eq!(model.score(b"Bob Smith (East) 1/2"), None);
         assert_eq!(model.score(b"it's"), Some(-1.0));
         let mut grams = 0;
-        model.walk(&[b'\''; 100_000], |_, _, _| grams += 1);
+        Symbols::written(&[b'\''; 100_000]).walk(BASIS, 1..=LONGEST, |_, _, _| grams += 1);
         assert_eq!(grams, 514 * 5 - 10);
+    }
+
+    #[test]
+    fn a_form_says_what_is_no_word() {
+        let form = |text: &[u8]| {
+            let form = Symbols::written(text).form();
+            form.symbols[1..form.length - 1]
+                .iter()
+                .map(|&symbol| symbol as u8 as char)
+                .collect::<String>()
+        };
+        assert_eq!(form(b"x;pkill kamailio"), "a;a a");
+        assert_eq!(form("Jos\u{e9}  100-20 &&".as_bytes()), "a 0-0 &&");
+        assert_eq!(form(b""), "");
+        assert_eq!(Symbols::written(&[b'a'; 1000]).form().length, 3);
     }
 
     #[test]

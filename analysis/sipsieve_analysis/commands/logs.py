@@ -84,18 +84,55 @@ def convert(logs: tuple[Path, ...], form: str, output: Path | None, follow: bool
         raise SystemExit(1)
 
 
+class _Appended:
+    """A file under its name: what rotation has moved away is left to it, and the name is opened anew."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = self._open()
+
+    def _open(self) -> IO[bytes]:
+        file = self._path.open("ab")
+        os.fchmod(file.fileno(), 0o640)
+        return file
+
+    def write(self, data: bytes) -> None:
+        self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def sync(self) -> None:
+        """Has the lines on disk, where the file can say so: a pipe can't."""
+        self._file.flush()
+        with contextlib.suppress(OSError):
+            os.fsync(self._file.fileno())
+
+    def stand(self) -> None:
+        """Opens the name anew where another file, or none, stands there."""
+        here = os.fstat(self._file.fileno())
+        with contextlib.suppress(FileNotFoundError):
+            there = self._path.stat()
+            if (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino):
+                return
+        self.close()
+        self._file = self._open()
+
+    def close(self) -> None:
+        self._file.close()
+
+
 @contextlib.contextmanager
-def _opened(output: Path | None) -> Iterator[IO[bytes]]:
+def _opened(output: Path | None) -> Iterator[IO[bytes] | _Appended]:
     if output is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    with output.open("ab") as file:
-        os.fchmod(file.fileno(), 0o640)
+    with contextlib.closing(_Appended(output)) as file:
         yield file
 
 
-def _write(out: IO[bytes], change: Callable[[Record], Record], record: Record) -> bool:
+def _write(out: IO[bytes] | _Appended, change: Callable[[Record], Record], record: Record) -> bool:
     try:
         made = change(record)
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -105,7 +142,9 @@ def _write(out: IO[bytes], change: Callable[[Record], Record], record: Record) -
     return True
 
 
-def _followed(log: Path, change: Callable[[Record], Record], out: IO[bytes], state: Path | None, reader: Reader) -> int:
+def _followed(
+    log: Path, change: Callable[[Record], Record], out: IO[bytes] | _Appended, state: Path | None, reader: Reader
+) -> int:
     from ..watch.follow import Follower, Position
 
     at = Position()
@@ -118,15 +157,16 @@ def _followed(log: Path, change: Callable[[Record], Record], out: IO[bytes], sta
     left = 0
     with until_signal() as stop:
         while True:
+            if isinstance(out, _Appended):
+                out.stand()
             for chunk in follower.read():
                 for line in chunk.data.splitlines():
                     if line.strip() and (record := reader.decode(line)) is not None:
                         left += not _write(out, change, record)
                 out.flush()
-                if state is not None:
+                if state is not None and isinstance(out, _Appended):
                     # Written after the lines are on disk: after a crash some may come twice, none is lost.
-                    with contextlib.suppress(OSError):
-                        os.fsync(out.fileno())
+                    out.sync()
                     replace(state, _text(chunk.position), 0o640)
             if stop.wait(_LOOK_EVERY):
                 return left

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import grp
+import gzip
 import ipaddress
 import json
+import os
+import pwd
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +23,7 @@ import pytest
 from click.testing import CliRunner
 
 from collected import CASE, OWN, PUBLISHED, TEMPLATE, flat, one, records
-from harness import wait_for
+from harness import ROOT, wait_for
 from sipsieve_analysis.cli import main
 from sipsieve_analysis.events import Store
 from sipsieve_analysis.operate import ecs, forms
@@ -308,6 +313,41 @@ def test_a_growing_log_is_followed_through_rotation_and_a_kill_and_nothing_is_lo
         following.send_signal(signal.SIGTERM)
         assert following.wait(10) == 0
     assert out.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.debian
+def test_the_shipped_logrotate_rotates_the_converted_log_too_and_no_line_is_lost(tmp_path: Path) -> None:
+    """`/var/log/sipsieve/*.jsonl` takes ecs.jsonl along: it is moved, and compressed the time after."""
+    log, out = tmp_path / "decisions.jsonl", tmp_path / "ecs.jsonl"
+    settings = tmp_path / "logrotate.conf"
+    shipped = (ROOT / "packaging/logrotate").read_text().replace("/var/log/sipsieve/*.jsonl", str(out))
+    shipped = re.sub(r"(?s)\tlastaction.*?endscript\n|\tsu [^\n]*\n", "", shipped)
+    user = pwd.getpwuid(os.getuid()).pw_name
+    settings.write_text(shipped.replace("kamailio adm", f"{user} {grp.getgrgid(os.getgid()).gr_name}"))
+    log.write_bytes(b"")
+    following = subprocess.Popen(
+        [Path(sys.executable).with_name("sipsieve"), "logs", "convert", "--follow", "--output", out, "--state", tmp_path / "position", log]
+    )  # fmt: skip
+    try:
+        for first in (0, 100, 200):
+            with log.open("ab") as file:
+                file.write(b"\n".join(CASE[first : first + 100]) + b"\n")
+            wait_for(
+                lambda: out.exists() and out.read_bytes().count(b"\n") == 100, "they are in the file of that name", 30
+            )
+            if first < 200:
+                # /usr/sbin is not on everybody's path.
+                subprocess.run(
+                    ["/usr/sbin/logrotate", "--force", "--state", tmp_path / "rotated", settings], check=True
+                )
+    finally:
+        following.send_signal(signal.SIGTERM)
+        assert following.wait(10) == 0
+    parts = [gzip.decompress((tmp_path / "ecs.jsonl.2.gz").read_bytes()), (tmp_path / "ecs.jsonl.1").read_bytes()]
+    lines = b"".join([*parts, out.read_bytes()]).splitlines()
+    assert [json.loads(line)["event"]["id"] for line in lines] == [
+        json.loads(line)["event"]["id"] for line in CASE[:300]
+    ]
 
 
 def test_converting_is_quick() -> None:

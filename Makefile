@@ -33,11 +33,13 @@ $(VENV)/.runs: kemi/requirements.txt analysis/requirements.txt pyproject.toml
 	@touch $@
 
 # What the tests and the analysis need beside that.
-$(VENV)/.done: $(VENV)/.runs requirements-dev.txt tests/requirements-s3.txt analysis/requirements-spark.txt $(EXTRAS)
+$(VENV)/.done: $(VENV)/.runs requirements-dev.txt tests/requirements-s3.txt tests/requirements-splunk.txt \
+		analysis/requirements-spark.txt $(EXTRAS)
 	@$(VENV)/bin/pip install -q --disable-pip-version-check $(EXTRAS:%=-r %)
 	@$(VENV)/bin/pip install -q --disable-pip-version-check -r requirements-dev.txt
 	@$(VENV)/bin/pip install -q --disable-pip-version-check --require-hashes --no-deps -r analysis/requirements-spark.txt
 	@$(VENV)/bin/pip install -q --disable-pip-version-check --upgrade --target $(VENV)/s3-server -r tests/requirements-s3.txt
+	@$(VENV)/bin/pip install -q --disable-pip-version-check --upgrade --target $(VENV)/splunk-appinspect -r tests/requirements-splunk.txt
 	@touch $@
 
 lint: venv core-lint ## ruff and mypy, and the like for Rust

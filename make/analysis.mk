@@ -1,5 +1,6 @@
 # The offline analysis: what it needs beside the guard.
-APT_PACKAGES += tshark chromium kamailio-sqlite-modules iproute2 default-jre-headless
+# libmagic1 is what Splunk's AppInspect, which the tests ask, looks at files with.
+APT_PACKAGES += tshark chromium kamailio-sqlite-modules iproute2 default-jre-headless libmagic1
 
 bench-analysis: venv ## analysis of 10^4 to 10^7 decision records beside a bare scan
 	@$(PYTHON) bench/analysis.py $(BENCH_ARGS)

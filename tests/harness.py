@@ -311,3 +311,18 @@ def final(server: Server, data: bytes, *, source: str = "127.0.0.1", transport: 
 def status(answer: bytes | None) -> int:
     """The status code of an answer; 0 where there is none."""
     return int(answer[8:11]) if answer else 0
+
+
+def hep_packet(message: bytes, source: str) -> bytes:
+    """A HEP3 packet as an agent sends it."""
+
+    def chunk(number: int, value: bytes) -> bytes:
+        return b"\0\0" + number.to_bytes(2, "big") + (6 + len(value)).to_bytes(2, "big") + value
+
+    chunks = b"".join(
+        [
+            chunk(2, b"\x11"), chunk(3, socket.inet_aton(source)), chunk(7, b"\x13\xc4"), chunk(9, b"\x6a\0\0\0"),
+            chunk(11, b"\1"), chunk(14, b"between us"), chunk(15, message),
+        ]
+    )  # fmt: skip
+    return b"HEP3" + (6 + len(chunks)).to_bytes(2, "big") + chunks

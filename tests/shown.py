@@ -21,9 +21,13 @@ import difflib
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -35,6 +39,9 @@ _BLOCK: Final = re.compile(
     re.M,
 )
 _PROMPT: Final = re.compile(r"^(?:\$ |# (?=sipsieve ))(.+)$")
+
+#: Scenes with a running server.
+_LIVE_SCENES: Final = frozenset({"server", "lists"})
 
 #: What differs from run to run, or with any change of a rule.
 _IDS: Final = (re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{12}\b"), "ID")
@@ -67,7 +74,7 @@ class Block(NamedTuple):
 
 def pages() -> list[Path]:
     """Those that may have blocks."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(page: Path) -> list[Block]:
@@ -90,7 +97,7 @@ def cases(live: bool) -> list[tuple[Path, str]]:
     """Pages and scenes, those with a server or the others."""
     found = {
         (page, block.what): None for page in pages() for block in blocks(page)
-        if block.kind == "shown" and (block.what == "server") == live
+        if block.kind == "shown" and (block.what in _LIVE_SCENES) == live
     }  # fmt: skip
     return list(found)
 
@@ -218,7 +225,87 @@ def _server(folder: Path) -> Iterator[Scene]:
         yield Scene(folder, variables, names)
 
 
-_SCENES: Final = {"case": _case, "week": _week, "server": _server}
+@contextlib.contextmanager
+def _lists(folder: Path) -> Iterator[Scene]:
+    """A server with two lists from outside, one of which can't be had."""
+    from harness import Server, sipsieve, wait_for
+
+    (folder / "blocklist.txt").write_text("198.51.100.0/24\n203.0.113.7\n10.0.0.1\nno address\n")
+    policy = (
+        f'[feeds]\nfolder = "{folder}/feeds"\n[[feed]]\nname = "blocklist"\nsource = "{folder}/blocklist.txt"\naction = "note"\n'
+        f'[[feed]]\nname = "partner"\nsource = "{folder}/partner.csv"\nformat = "csv"\naction = "note"\n'
+    )
+    with Server(folder, policy, workers=2) as server:
+
+        def settled() -> bool:
+            told = sipsieve(server, "feeds").stdout
+            return "fetching" not in told and "partner.csv" in told
+
+        wait_for(settled, "the lists were looked at")
+        variables = {"SIPSIEVE_RPC": str(server.folder / "sipsieve_rpc.fifo"), "SIPSIEVE_POLICY": str(server.policy)}
+        yield Scene(folder, variables, {str(folder): "/srv/lists"})
+
+
+@contextlib.contextmanager
+def _plain(folder: Path) -> Iterator[Scene]:
+    """A policy, and what the page itself puts there."""
+    yield Scene(folder, {}, {})
+
+
+@contextlib.contextmanager
+def _rotated(folder: Path) -> Iterator[Scene]:
+    """Decision logs that were rotated daily, the oldest 40 days ago."""
+    log = folder / "decisions.jsonl"
+    log.write_text("")
+    for number in (1, 2, 31, 40):
+        moved = folder / f"decisions.jsonl.{number}{'.gz' if number > 1 else ''}"
+        moved.write_text("")
+        then = time.time() - number * 86400 - 60
+        os.utime(moved, (then, then))
+    yield Scene(folder, {"SIPSIEVE_LOG": str(log)}, {str(folder): "/var/log/sipsieve"})
+
+
+@contextlib.contextmanager
+def _hep(folder: Path) -> Iterator[Scene]:
+    """Somebody reports to the sensor as soon as it listens, and ends it when all is written."""
+    ended = threading.Event()
+    reports = threading.Thread(target=_report, args=(folder, ended))
+    reports.start()
+    try:
+        yield Scene(folder, {}, {})
+    finally:
+        ended.set()
+        reports.join()
+
+
+def _report(folder: Path, ended: threading.Event) -> None:
+    from harness import hep_packet, request
+
+    attack = request(headers=("User-Agent: friendly-scanner",))
+    sensor = 0
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+        while not ended.wait(0.1):
+            # 127.0.0.1:9060, as the system writes it.
+            if not sensor and "0100007F:2364 " in Path("/proc/net/udp").read_text() and (sensor := _sensor(folder)):
+                out.sendto(hep_packet(attack, "203.0.113.9"), ("127.0.0.1", 9060))
+            written = folder / "hep.jsonl"
+            if sensor and written.exists() and written.read_bytes().endswith(b"\n"):
+                os.kill(sensor, signal.SIGINT)
+                return
+
+
+def _sensor(folder: Path) -> int:
+    """The process id of `sipsieve hep` that was called in the folder, or 0."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if process.joinpath("cwd").readlink() == folder and b"\0hep\0" in process.joinpath("cmdline").read_bytes():
+                return int(process.name)
+    return 0
+
+
+_SCENES: Final = {
+    "case": _case, "week": _week, "server": _server, "lists": _lists, "plain": _plain, "rotated": _rotated, "hep": _hep,
+}  # fmt: skip
 
 
 def bodies(page: Path, name: str) -> list[tuple[Block, str]]:
@@ -258,7 +345,7 @@ def differences(page: Path, name: str) -> str:
     """How the page differs from what its commands print, as a diff; "" where it does not."""
     told = []
     for block, made in bodies(page, name):
-        live = name == "server"
+        live = name in _LIVE_SCENES
         old, new = steady(block.body, live).splitlines(), steady(made, live).splitlines()
         told += list(difflib.unified_diff(old, new, str(page.relative_to(ROOT)), "what is printed", lineterm=""))
     return "\n".join(told)
@@ -277,7 +364,8 @@ def main() -> None:
         text = page.read_text()
         for block, made in reversed(bodies(page, name)):
             # Nothing is written anew for what differs from run to run alone.
-            if steady(made, name == "server") != steady(block.body, name == "server"):
+            live = name in _LIVE_SCENES
+            if steady(made, live) != steady(block.body, live):
                 text = f"{text[: block.start]}{made}{text[block.end :]}"
         page.write_text(text)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from harness import ROOT, Server, as_documented, exchange, free_port, request, status, wait_for
+from harness import ROOT, Server, as_documented, exchange, free_port, hep_packet, request, status, wait_for
 
 SIPSIEVE = str(Path(sys.executable).with_name("sipsieve"))
 
@@ -113,21 +113,6 @@ def test_a_real_server_reports_and_a_flood_reaches_fail2ban(tmp_path: Path, key:
     assert found.stdout.split() == ["127.8.0.4"]
 
 
-def packet(message: bytes, source: str) -> bytes:
-    """A HEP3 packet as an agent sends it."""
-
-    def chunk(number: int, value: bytes) -> bytes:
-        return b"\0\0" + number.to_bytes(2, "big") + (6 + len(value)).to_bytes(2, "big") + value
-
-    chunks = b"".join(
-        [
-            chunk(2, b"\x11"), chunk(3, socket.inet_aton(source)), chunk(7, b"\x13\xc4"), chunk(9, b"\x6a\0\0\0"),
-            chunk(11, b"\1"), chunk(14, b"between us"), chunk(15, message),
-        ]
-    )  # fmt: skip
-    return b"HEP3" + (6 + len(chunks)).to_bytes(2, "big") + chunks
-
-
 def test_tcp_and_tls_take_packets_in_pieces_and_turn_strangers_away(tmp_path: Path, key: list[str]) -> None:
     certificate = tmp_path / "certificate.pem"
     subprocess.run(
@@ -142,7 +127,7 @@ def test_tcp_and_tls_take_packets_in_pieces_and_turn_strangers_away(tmp_path: Pa
     context = ssl.create_default_context(cafile=str(certificate))
     context.check_hostname = False
     with sensor(tmp_path, *arguments) as log:
-        stream = packet(request(call_id="one"), "203.0.113.1") + packet(request(call_id="two"), "203.0.113.2")
+        stream = hep_packet(request(call_id="one"), "203.0.113.1") + hep_packet(request(call_id="two"), "203.0.113.2")
 
         def port_open() -> bool:
             with socket.socket() as probe:
@@ -155,7 +140,7 @@ def test_tcp_and_tls_take_packets_in_pieces_and_turn_strangers_away(tmp_path: Pa
                 sock.sendall(stream[at : at + 100])
             wait_for(lambda: len(records(log)) == 2, "both messages")
         with context.wrap_socket(socket.create_connection(("127.0.0.1", secure))) as sock:
-            sock.sendall(packet(request(call_id="three"), "203.0.113.3"))
+            sock.sendall(hep_packet(request(call_id="three"), "203.0.113.3"))
             wait_for(lambda: len(records(log)) == 3, "the message over TLS")
         with socket.socket() as sock:
             sock.bind(("127.0.0.2", 0))
@@ -177,7 +162,7 @@ def kernel_scenario(folder: Path) -> None:
     with sensor(folder, *arguments, "--server", "127.0.0.1", policy="[limits.other]\nper_minute = 20\n"):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             for _ in range(100):
-                sock.sendto(packet(request(), "203.0.113.5"), ("127.0.0.1", 9060))
+                sock.sendto(hep_packet(request(), "203.0.113.5"), ("127.0.0.1", 9060))
 
         def held() -> bool:
             listed = ["nft", "list", "set", "inet", "sipsieve", "banned4_udp"]

@@ -245,4 +245,5 @@ async def _run(
     finally:
         listener.close()
     counts = "".join(f"; {count} {what}" for what, count in sorted(sensor.skipped.items()))
-    say(f"{sensor.messages} messages taken, {len(sensor.bans())} bans last{counts}")
+    messages, bans = sensor.messages, len(sensor.bans())
+    say(f"{messages} message{'s'[: messages != 1]} taken, {bans} ban{'s'[: bans != 1]} last{counts}")

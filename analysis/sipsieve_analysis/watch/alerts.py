@@ -185,6 +185,9 @@ class WebhookSink(DataSink):
                 answer.read(1024)
         except urllib.error.HTTPError as error:
             return f"webhook: answered {error.code}"
+        except urllib.error.URLError as error:
+            # What the system says, without the library's own name around it.
+            return f"webhook: {getattr(error.reason, 'strerror', None) or error.reason}"
         except (OSError, ValueError) as error:
             return f"webhook: {error}"
         return ""

@@ -145,10 +145,14 @@ def refreshed(feed: Feed, bounds: Feeds, now: float) -> str:
     except urllib.error.URLError as error:
         if isinstance(error.reason, ssl.SSLError):
             return _untrusted(error.reason)[:300]
-        return f"it can't be fetched: {error.reason}"[:300]
+        return f"it can't be fetched: {getattr(error.reason, 'strerror', None) or error.reason}"[:300]
     except MemoryError:
         return "it takes too much memory"
-    except (OSError, ValueError, EOFError) as error:
+    except OSError as error:
+        said = error.strerror or str(error) or type(error).__name__
+        # A file's path holds no key: its name helps, be it the list's, its key's or that of the last good copy.
+        return (f"{error.filename}: {said}" if error.filename else f"it can't be fetched: {said}")[:300]
+    except (ValueError, EOFError) as error:
         return f"{type(error).__name__}: {error}".replace(feed.source, feed.name)[:300]
     except Exception as error:
         # http.client has more of them than can be named.

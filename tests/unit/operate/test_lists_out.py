@@ -5,6 +5,9 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import os
+import re
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +21,7 @@ import stix2
 from click.testing import CliRunner
 from pymisp import MISPEvent
 
+from harness import ROOT
 from sipsieve.abuse.bans import Entry, dump
 from sipsieve.config.policy import Policy
 from sipsieve.model import Scope
@@ -130,6 +134,29 @@ def test_a_list_that_did_not_change_is_not_sent_again() -> None:
         bans.now += 2
         status, headers, body = ask(port, "/bans.txt", If_None_Match=first["etag"])
         assert status == 200 and headers["etag"] != first["etag"] and b"203.0.113.9" not in body
+
+
+def test_the_page_s_curl_keeps_the_last_list_while_the_server_can_not_be_asked(tmp_path: Path) -> None:
+    (call,) = re.findall(r"^curl .*--etag-save.*$", (ROOT / "docs/bans.md").read_text(), re.M)
+    bans = Bans()
+    with serving(bans, token="x" * 32) as (port, _):
+        call = call.replace("192.0.2.10:8060", f"127.0.0.1:{port}")
+
+        def fetch() -> int:
+            there = {**os.environ, "TOKEN": "x" * 32}
+            return subprocess.run(
+                ["bash", "-c", call], cwd=tmp_path, env=there, capture_output=True, timeout=30
+            ).returncode
+
+        assert fetch() == 0 and "203.0.113.9" in (fetched := (tmp_path / "list").read_text())
+        assert fetch() == 0 and (tmp_path / "list").read_text() == fetched, "it did not change"
+        bans.down = True
+        bans.now += 120
+        assert fetch() != 0 and (tmp_path / "list").read_text() == fetched
+        bans.down = False
+        bans.entries = ENTRIES[:1]
+        bans.now += 120
+        assert fetch() == 0 and (tmp_path / "list").read_text() != fetched
 
 
 def test_a_ban_that_ended_is_on_no_list_and_lists_hold_no_longer_than_bans() -> None:

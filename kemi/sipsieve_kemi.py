@@ -13,12 +13,15 @@ import os
 import pwd
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 HERE: Final = Path(__file__).resolve().parent
 
+#: Kamailio's level of log between an error and what is critical.
+_ABOVE_ERRORS: Final = -2
 
 #: The Python that Kamailio embeds; packages with C code are made for just one.
 _PYTHON: Final = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -375,10 +378,26 @@ def _is_off() -> bool:
     return bool(KSR.pvx.shv_get(SWITCH) == 1)
 
 
+@contextmanager
+def _quiet_parser() -> Iterator[None]:
+    """Kamailio's parser says of what it can't read the message's own text: in the block only what is worse than an error
+    goes to syslog."""
+    kex = getattr(KSR, "kex", None)
+    if kex is None:
+        yield
+        return
+    kex.setdebug(_ABOVE_ERRORS)
+    try:
+        yield
+    finally:
+        kex.resetdebug()
+
+
 def _answerable() -> bool:
     """Whether Kamailio can answer the request at hand: a reply to a message without a Via crashes Kamailio 5.6. Where a
     header field could not be read, those before it are not present either, and no reply could be built."""
-    return bool(KSR.hdr.is_present("Via") > 0 and KSR.hdr.is_present("To") > 0)
+    with _quiet_parser():
+        return bool(KSR.hdr.is_present("Via") > 0 and KSR.hdr.is_present("To") > 0)
 
 
 def _answer(status: int, phrase: str, retry_after: int) -> None:
@@ -391,7 +410,8 @@ def _answer(status: int, phrase: str, retry_after: int) -> None:
 def _replace(new: bytes, by_route: bool) -> int:
     """Puts new bytes in the message's place: 0 done, 1 can't be done, 2 sipsieve.cfg does it, which asks again then."""
     if _is_text(new):
-        return 0 if KSR.textopsx.msg_set_buffer(new.decode()) > 0 else 1
+        with _quiet_parser():
+            return 0 if KSR.textopsx.msg_set_buffer(new.decode()) > 0 else 1
     if not by_route:
         return 1
     # Only native code can set bytes that are not UTF-8: it decodes this.

@@ -17,6 +17,6 @@ def rules() -> Ruleset:
 
 
 @functools.cache
-def live() -> revision.Revision:
-    """Revision 1 with the default policy."""
-    return revision.build(1, policy.loads(""), rules())
+def live(text: str = "") -> revision.Revision:
+    """Revision 1 with that policy, the default one without."""
+    return revision.build(1, policy.loads(text), rules())

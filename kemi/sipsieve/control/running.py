@@ -218,7 +218,7 @@ class Running:
             packed = broadcast.newest()
             if packed is None:
                 return
-            live = revision.unpack(packed, self._geo.table)
+            live = revision.unpack(packed, self._geo.table, self._revision.ruleset)
             self._counters = self._counters_of(live.policy)
             self._accounting.recorder = live.recorder
             self._use(live)
@@ -264,7 +264,7 @@ class Running:
                 "until it can. Is the disk full, or the folder gone?\n"
             )
         try:
-            self._housekeeping.write(now)
+            self._housekeeping.write(self._revision, now)
         except OSError as error:
             self.failed(error)
 

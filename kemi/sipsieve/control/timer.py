@@ -12,7 +12,7 @@ from ..abuse.earned_standing import StandingTable
 from ..abuse.limits import WINDOW
 from ..abuse.shared_counters import COUNTS, KEPT, LIVE_BANS
 from ..decision.revision import Revision
-from ..decision_log.backlog import Backlog
+from ..decision_log.backlog import DROPPED, Backlog
 from ..decision_log.ledger import Entry
 from ..decision_log.writer import Journal
 from ..model import Notice
@@ -106,9 +106,9 @@ class Housekeeping:
         self._take(self._switch.look(now, revision.policy.log.summary_seconds))
         self._board.journal(self._journal.written, self._journal.lost)
 
-    def write(self, now: float) -> None:
+    def write(self, revision: Revision, now: float) -> None:
         """Writes what the round found, and what could not be written before. Raises OSError where the file of counts can't be."""
-        self._backlog.write(now)
+        self._backlog.write(now, revision.policy.log.summary_seconds)
         self._backlog.save(now)
 
     def updates(self, revision: Revision, now: float, steady: float, is_off: bool) -> Iterable[metrics.Update]:
@@ -149,7 +149,7 @@ class Housekeeping:
             before = self._banned.get(key, 0)
             more = count - before if count >= before else count
             if more:
-                entries.append(Entry(key, "", "banned", more, now - 1, now))
+                entries.append(Entry(key, "", DROPPED, more, now - 1, now))
                 self._tables.put(SEEN, key, int(now))
         self._banned = counts
         return entries

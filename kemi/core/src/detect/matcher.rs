@@ -32,6 +32,15 @@ const DECODED_COST: usize = 80;
 /// Forms that most values with an encoding have; more count like values of their own.
 const FORMS: usize = 3;
 
+/// How many times what may be decoded may be searched by patterns, each that is tried counted by the bytes it is tried on and what
+/// beginning costs: 8 KB of prose in a text body stay below it. Hits of many rules in one value, which has dozens of forms, have
+/// each tried on each: where so many findings weigh something already, which no ordinary message has, less is searched for
+/// more of them.
+const TRIED: usize = 512;
+const TRIED_HOSTILE: usize = 32;
+const HOSTILE: usize = 4;
+const TRY_COST: usize = 16;
+
 /// Bytes of a value that a finding about its structure shows.
 const MAX_BROKEN: usize = 256;
 
@@ -103,6 +112,8 @@ pub fn find<'a>(
         is_reply: message.kind == Kind::Reply,
         decodable: most,
         matchable: most * 7 / 2,
+        searchable: most * TRIED,
+        weighty: 0,
         spent: false,
         marked: shape::has_marks(&message.raw[..message.body_start]),
         coded: names_base64(&message.raw[..message.body_start]),
@@ -148,6 +159,10 @@ struct Finder<'a, 's> {
     /// Bytes that may still be decoded and matched.
     decodable: usize,
     matchable: usize,
+    /// Bytes that patterns may still be tried on, each pattern's counted.
+    searchable: usize,
+    /// Findings of rules that weigh something.
+    weighty: usize,
     /// Whether that was too little once.
     spent: bool,
     /// Whether marks that some parts can't hold stand in the header section.
@@ -280,15 +295,18 @@ impl<'a> Finder<'a, '_> {
         });
     }
 
-    /// Matches the wanted rules on one form of a part.
-    fn matched(&mut self, part: &Part<'a>, form: &[u8], decoded: bool) {
+    /// Matches the wanted rules on one form of a part. False: there are more of them than may still be tried.
+    fn matched(&mut self, part: &Part<'a>, form: &[u8], decoded: bool) -> bool {
         for number in self.scratch.search.wanted.iter() {
             let rule = &self.ruleset.rules[usize::from(number)];
-            if (decoded && rule.spec.as_sent)
-                || self.scratch.fired.contains(&number)
-                || !rule.applies(part)
-                || !rule.is_match(form)
-            {
+            if (decoded && rule.spec.as_sent) || self.scratch.fired.contains(&number) || !rule.applies(part) {
+                continue;
+            }
+            let Some(left) = self.searchable.checked_sub(form.len() + TRY_COST) else {
+                return false;
+            };
+            self.searchable = left;
+            if !rule.is_match(form) {
                 continue;
             }
             self.scratch.fired.push(number);
@@ -296,6 +314,11 @@ impl<'a> Finder<'a, '_> {
             if score == 0 || rule.excepted(part) || (shape::is_whole(part) && self.kept.knows(&rule.spec.id, part.span))
             {
                 continue;
+            }
+            self.weighty += 1;
+            if self.weighty == HOSTILE {
+                let less = (TRIED - TRIED_HOSTILE) * self.settings.max_decoded_bytes;
+                self.searchable = self.searchable.saturating_sub(less);
             }
             // Digest secrets never reach the log, whatever fired on them.
             self.weighed = self.weighed.max(score);
@@ -317,6 +340,7 @@ impl<'a> Finder<'a, '_> {
                 removable: removable(part, self.is_reply),
             });
         }
+        true
     }
 }
 
@@ -391,8 +415,10 @@ impl<'a> Sink<'a> for Finder<'a, '_> {
                 if alarm.is_none() {
                     alarm = model.and_then(|model| Some((model.alarm(form)?, Cow::Owned(form.to_vec()))));
                 }
-                if self.ruleset.want(form, there, place, false, &mut self.scratch.search) {
-                    self.matched(&part, form, number > 0);
+                if self.ruleset.want(form, there, place, false, &mut self.scratch.search)
+                    && !self.matched(&part, form, number > 0)
+                {
+                    return self.over(&part);
                 }
                 if escaped && !command && there & shape::COMMAND != 0 && shape::is_command(form) {
                     command = true;
@@ -400,8 +426,8 @@ impl<'a> Sink<'a> for Finder<'a, '_> {
                 }
             }
         } else {
-            if wanted && settled.is_none() {
-                self.matched(&part, part.value, false);
+            if wanted && settled.is_none() && !self.matched(&part, part.value, false) {
+                return self.over(&part);
             }
             alarm = model.and_then(|model| Some((model.alarm(part.value)?, Cow::Borrowed(part.value))));
         }

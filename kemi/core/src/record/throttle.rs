@@ -21,6 +21,9 @@ pub struct Throttle {
 
 const BYTES: u64 = 0xFFFF_FFFF;
 
+/// Seconds by which a process that had to wait may be late. Further back the clock was set.
+const LATE: u64 = 2;
+
 impl Throttle {
     /// `spent`: one word that all processes share.
     pub fn new(spent: Words, budget: u64) -> Self {
@@ -39,7 +42,7 @@ impl Throttle {
             self.seen.clear();
         }
         let spent = self.spent.first().map_or(0, |word| word.load(Acquire));
-        let is_left = self.budget == 0 || spent >> 32 != second & BYTES || spent & BYTES < self.budget;
+        let is_left = self.budget == 0 || !runs(spent, second) || spent & BYTES < self.budget;
         if is_left {
             if self.seen.len() < KINDS {
                 self.seen.insert(kind);
@@ -54,19 +57,25 @@ impl Throttle {
         let Some(word) = self.spent.first() else { return };
         let mut known = word.load(Acquire);
         loop {
-            // A process that is late counts for the second that runs by now.
-            let base = if known >> 32 == second & BYTES {
-                known & BYTES
+            // A process that is late counts for the second that runs by now: were that one begun anew, the next would begin
+            // this one anew, and so on without an end to the budget.
+            let (of, base) = if runs(known, second) {
+                (known >> 32, known & BYTES)
             } else {
-                0
+                (second & BYTES, 0)
             };
-            let next = (second & BYTES) << 32 | (base + bytes as u64).min(BYTES);
+            let next = of << 32 | (base + bytes as u64).min(BYTES);
             match word.compare_exchange_weak(known, next, AcqRel, Acquire) {
                 Ok(_) => return,
                 Err(now) => known = now,
             }
         }
     }
+}
+
+/// Whether what is spent counts against a record of that second: it is of that one, or of the next few.
+fn runs(spent: u64, second: u64) -> bool {
+    (spent >> 32).wrapping_sub(second) & BYTES <= LATE
 }
 
 #[cfg(all(test, not(loom)))]
@@ -85,6 +94,20 @@ mod tests {
         // A flood of new kinds has a bound too.
         assert_eq!((0..1000).filter(|&kind| one.writes(kind, 7)).count(), KINDS - 2);
         assert!(one.writes(1, 8));
+    }
+
+    #[test]
+    fn who_is_late_does_not_begin_the_second_anew() {
+        let spent = Words::shared(1).unwrap();
+        let (mut one, mut late) = (Throttle::new(spent.clone(), 1000), Throttle::new(spent, 1000));
+        assert!(one.writes(1, 8) && late.writes(1, 7));
+        one.spend(900, 8);
+        late.spend(200, 7);
+        assert!(!one.writes(1, 8) && !late.writes(1, 7));
+        // A clock that was set back has a budget, too.
+        assert!(late.writes(1, 4));
+        late.spend(1000, 4);
+        assert!(!late.writes(1, 4));
     }
 
     #[test]

@@ -15,7 +15,7 @@ const VERSION: u64 = 2;
 impl Tallies {
     /// Pages that outlive the server: `path` names its file of counts, and by that its memory. Where they can't be had (no such
     /// folder, a link, another user's, held by another server for longer than `patience`) anonymous memory serves. A file that
-    /// is damaged is renamed to `*.damaged`.
+    /// is damaged, or can't be read, is renamed to `*.damaged`.
     pub fn open(path: &Path, workers: usize, interval: u64, patience: Duration) -> io::Result<Tallies> {
         let Some((mut tallies, is_new)) = Tallies::kept(path, workers, interval, patience) else {
             return Tallies::new(workers, interval);
@@ -31,7 +31,8 @@ impl Tallies {
                 tallies.damaged = true;
                 let mut aside = path.as_os_str().to_owned();
                 aside.push(".damaged");
-                std::fs::rename(path, aside)?;
+                // Where it can't be moved it is written anew in its place: no file of ours keeps a server from its start.
+                let _ = std::fs::rename(path, aside);
             }
         }
         Ok(tallies)

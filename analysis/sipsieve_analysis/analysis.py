@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Final
 
-from . import callbacks, census, forged, habits, indicators, intents, links, ranking, second_look
+from . import callbacks, census, forged, habits, indicators, intents, links, pace, ranking, second_look
 from . import campaigns as campaigns_
 from .attribution import accounts, destinations
 from .attribution.exchanges import Calls, Login
 from .attribution.known import Known
+from .attribution.signs import Traits
+from .attribution.sums import add
 from .campaigns import Campaign, Seen
 from .census import Census
 from .events import Events
@@ -80,7 +82,8 @@ def look(store: Events, intake: Intake, context: Context, known: Known | None = 
     groups += [(Group([source]), False) for source in declared]
     context.agents |= common_agents(everyone)
     context.clients |= common_clients(everyone, counted.has_replies)
-    groups += [(group, False) for group in links.group(rest, context.agents, asked, context.clients)]
+    traits = Traits(asked, context.agents, context.clients)
+    groups += [(group, False) for group in links.group(rest, traits)]
     seen = Seen(asked, logins, calls, costly, counted.has_replies, lambda group: _peak(store, group))
     lawful = {source.ip for source in everyone if source.is_lawful and source.ip not in guilty}
     # Whoever has traffic of another kind is abused as a sender; that traffic is judged by itself.
@@ -89,7 +92,7 @@ def look(store: Events, intake: Intake, context: Context, known: Known | None = 
         others |= {s.ip for flood in floods for s in flood.sources if known.find(s.ip) is not None}
     actors = [
         actor
-        for group, is_forged, campaigns in _judged(groups, seen, context)
+        for group, is_forged, campaigns in _judged(groups, seen, traits)
         if (actor := _actor(group, campaigns, is_forged, seen, others if is_forged else lawful)) is not None
     ]
     actors += [callbacks.actor(rung) for rung in destinations.rung_back(counted.dialled)]
@@ -154,10 +157,7 @@ _BUSY = 300
 def _peak(store: Events, group: list[Source]) -> int:
     if sum(source.messages for source in group) < _BUSY:
         return 0
-    minutes: Counter[int] = Counter()
-    for counts in census.spans(store, {source.ip for source in group}, census.MINUTE_US).values():
-        minutes.update(counts)
-    return max(minutes.values(), default=0)
+    return pace.busiest(store, {source.ip for source in group}, census.MINUTE_US)
 
 
 def _is_candidate(source: Source, guilty: set[str]) -> bool:
@@ -173,14 +173,14 @@ def _is_candidate(source: Source, guilty: set[str]) -> bool:
 
 
 def _judged(
-    groups: list[tuple[Group, bool]], seen: Seen, context: Context
+    groups: list[tuple[Group, bool]], seen: Seen, traits: Traits
 ) -> Iterator[tuple[Group, bool, list[Campaign]]]:
     """Each group with its campaigns; of a log without answers, those accused of the same are put together where they are one."""
     found = [campaigns_.find(group, seen, is_forged) for group, is_forged in groups]
     changed: Mapping[int, Group | None] = {}
     if not seen.answers:
         asked = [(group, [] if is_forged else own) for (group, is_forged), own in zip(groups, found, strict=True)]
-        changed = second_look.places(second_look.join(asked, seen.targets, context.agents, context.clients))
+        changed = second_look.places(second_look.join(asked, traits))
     for number, (group, is_forged) in enumerate(groups):
         if number not in changed:
             yield group, is_forged, found[number]
@@ -240,7 +240,7 @@ def _actor(group: Group, found: list[Campaign], is_forged: bool, seen: Seen, law
     methods: Counter[str] = Counter()
     for source in group.sources:
         for profile in source.profiles:
-            methods.update(profile.methods)
+            add(methods, profile.methods)
     identity = hashlib.sha256(
         "\n".join(sorted(addresses | victims) + sorted(group.links) + [c.type for c in found]).encode()
     ).hexdigest()[:10]

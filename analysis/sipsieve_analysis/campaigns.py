@@ -14,7 +14,7 @@ from . import habits
 from .attribution.accounts import fraud, taken_over
 from .attribution.destinations import Costly
 from .attribution.exchanges import ABROAD, Calls, Login
-from .attribution.sums import Sums, Targets
+from .attribution.sums import Sums, Targets, add
 from .census import Hit
 from .links import Group, overlap
 from .sources import PATIENT_PER_MINUTE, Source
@@ -431,7 +431,7 @@ def _campaign(kind: CampaignType, why: str, group: Group, sums: Sums, succeeded:
     methods = Counter[str]()
     for source in group.sources:
         for profile in source.profiles:
-            methods.update(profile.methods)
+            add(methods, profile.methods)
     relevant = {
         CampaignType.BRUTE_FORCE: ("REGISTER",),
         CampaignType.SPRAYING: ("REGISTER",),

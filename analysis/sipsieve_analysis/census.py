@@ -294,7 +294,7 @@ def _bounded(asked: Table) -> tuple[Table, dict[str, int]]:
     if not busy:
         return asked, {}
     w = ibis.window(group_by=["ip"], order_by=[ibis.desc("n"), pairs.agent])
-    ranked = _only(pairs, busy).mutate(rank=ibis.row_number().over(w))
+    ranked = only(pairs, busy).mutate(rank=ibis.row_number().over(w))
     rows = ranked.filter(ranked["rank"] < MOST_AGENTS).select("ip", "agent").to_pyarrow().to_pylist()
     kept = ibis.memtable(
         [{**row, "kept": True} for row in rows],
@@ -377,7 +377,8 @@ def _rows(table: Table) -> Iterator[tuple[Any, ...]]:
         yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
-def _only(asked: Table, ips: Iterable[str]) -> Table:
+def only(asked: Table, ips: Iterable[str]) -> Table:
+    """What these addresses sent."""
     # Of an Arrow table: pandas, which takes half a second to import, is not needed for it.
     wanted = ibis.memtable(pa.table({"ip": pa.array(sorted(ips), pa.string())}))
     return asked.semi_join(wanted, "ip")
@@ -388,7 +389,7 @@ def targets(store: Events, ips: Iterable[str], without: Collection[str] = ()) ->
 
     What User-Agents in `without` asked for is left out.
     """
-    t = _only(requests(store.events), ips)
+    t = only(requests(store.events), ips)
     if without:
         t = t.filter(t.agent.notin(sorted(without)))
     t = t.mutate(user=ibis.ifelse(t.method == "REGISTER", ibis.coalesce(t.user_to, t.user_from), t.user_uri))
@@ -405,7 +406,7 @@ def targets(store: Events, ips: Iterable[str], without: Collection[str] = ()) ->
 
 def ports(store: Events, ips: Iterable[str]) -> dict[str, list[tuple[int, str, int]]]:
     """Per source: its ports with method and messages, the busiest first."""
-    t = _only(requests(store.events), ips)
+    t = only(requests(store.events), ips)
     t = t.filter(t.port.notnull())
     counted = t.group_by("ip", "port", "method").aggregate(n=t.messages.sum())
     w = ibis.window(group_by=["ip"], order_by=[ibis.desc("n"), counted.port, counted.method])
@@ -419,7 +420,7 @@ def ports(store: Events, ips: Iterable[str]) -> dict[str, list[tuple[int, str, i
 
 def spans(store: Events, ips: Iterable[str], step_us: int = HOUR_US) -> dict[str, dict[int, int]]:
     """Per source: messages by time step, keyed by the step's start in microseconds."""
-    t = _only(requests(store.events), ips)
+    t = only(requests(store.events), ips)
     counted = t.group_by("ip", step=t.time_us // step_us).aggregate(n=t.messages.sum())
     found: dict[str, dict[int, int]] = defaultdict(dict)
     for ip, step, n in _rows(counted.select("ip", "step", "n").order_by(["ip", "step"])):
@@ -429,7 +430,7 @@ def spans(store: Events, ips: Iterable[str], step_us: int = HOUR_US) -> dict[str
 
 def homes(store: Events, ips: Iterable[str]) -> dict[str, str]:
     """Per source where its address is at home, `NL, AS64500 Example Networks`, as its last record has it; those that have it."""
-    t = _only(requests(store.events), ips)
+    t = only(requests(store.events), ips)
     t = t.filter(t.home.notnull())
     last = t.group_by("ip").aggregate(home=t.home.argmax(t.time_us))
     return {row["ip"]: row["home"] for row in last.to_pyarrow().to_pylist()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Final
 
 from .census import Hit, Profile
@@ -66,19 +67,26 @@ def network(ip: str) -> str:
     except ValueError:
         # The guard counts IPv6 by its /64, written as four groups.
         return f"{ip}::/64" if ip.count(":") == 3 else ""
-    return str(ipaddress.ip_network(f"{ip}/{24 if address.version == 4 else 64}", strict=False))
+    if address.version == 4:
+        # What is an address has four numbers and nothing else.
+        return f"{ip.rpartition('.')[0]}.0/24"
+    return str(ipaddress.ip_network(f"{ip}/64", strict=False))
 
 
+# The sources of a log name few User-Agents between them: each is looked at once.
+@lru_cache(maxsize=16_384)
 def is_research(agent: str) -> bool:
     """Whether a User-Agent says that its owner measures the internet."""
     return bool(_RESEARCH.search(agent))
 
 
+@lru_cache(maxsize=16_384)
 def is_tool(agent: str) -> bool:
     """Whether a User-Agent is that of a public attack or test tool."""
     return bool(_TOOLS.search(agent))
 
 
+@lru_cache(maxsize=16_384)
 def is_product(agent: str) -> bool:
     """Whether a User-Agent is that of a phone, PBX or gateway."""
     return bool(_PRODUCTS.search(agent))
@@ -91,7 +99,7 @@ def is_specific(text: str) -> bool:
 
 def is_telling(agent: str) -> bool:
     """Whether two sources that share this User-Agent are likely to be one: neither a product nor a public tool."""
-    return len(agent) >= 3 and not _PRODUCTS.search(agent) and not is_tool(agent) and not is_research(agent)
+    return len(agent) >= 3 and not is_product(agent) and not is_tool(agent) and not is_research(agent)
 
 
 def call_form(profile: Profile) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import filecmp
 import shlex
 import shutil
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
+from queue import Queue
 from typing import IO, TYPE_CHECKING, Final, Protocol, TypeVar, cast
 
 from .archive.names import is_archive
@@ -37,8 +38,8 @@ TOLD: Final = frozenset(
 #: Logs that may hold nothing of SIP at all, without that being wrong.
 QUIET: Final = frozenset(set(InputKind) - {InputKind.DECISIONS, InputKind.PCAP, InputKind.EMPTY, InputKind.HOMER})
 
-#: Bytes of records that go into the store at once: enough for its threads to share, little beside its memory.
-_PART: Final = 48 << 20
+#: Pieces of records that wait for the store, of some megabytes each.
+_WAITING: Final = 4
 
 #: Called with the file's name, bytes done and bytes in all.
 Progress = Callable[[str, int, int], None]
@@ -317,44 +318,71 @@ def _ahead(items: Iterator[_Item]) -> Iterator[_Item]:
 
 
 class _Parts:
-    """Records on their way into the store: a part goes in while the next one is being made, so that both stay small."""
+    """Records on their way into the store: all of an input is one statement, which takes them while more are being made.
+
+    A statement for each part would write what does not fill the store's blocks twice: into its log, and into the blocks.
+    """
 
     def __init__(self, store: Store, kind: InputKind, intake: Intake) -> None:
         self._store = store
         self._kind = kind
         self._intake = intake
-        self._held: list[bytes] = []
-        self._size = 0
+        self._waiting: Queue[bytes | None] = Queue(_WAITING)
         self._pool = ThreadPoolExecutor(1)
         self._running: Future[int] | None = None
+        self._has_failed = False
 
     def write(self, lines: bytes) -> None:
-        """Adds lines of records."""
-        self._held.append(lines)
-        self._size += len(lines)
-        if self._size >= _PART:
-            self._hand_over()
+        """Adds lines of records. Raises what the store failed by."""
+        if self._has_failed:
+            self._end()
+        if self._running is None:
+            self._running = self._pool.submit(self._put_away)
+        if lines:
+            self._waiting.put(lines)
 
-    def _hand_over(self) -> None:
-        self._wait()
-        if self._size:
-            held, self._held, self._size = self._held, [], 0
-            self._running = self._pool.submit(self._store.add_lines, held, self._kind.value)
+    def _put_away(self) -> int:
+        pieces = _Pieces(self._waiting)
+        try:
+            return self._store.add_lines(pieces, self._kind.value)
+        except BaseException:
+            self._has_failed = True
+            # Whoever writes must not wait for a store that failed.
+            deque(pieces, maxlen=0)
+            raise
 
-    def _wait(self) -> None:
-        if self._running is not None:
-            self._intake.records[self._kind.value] += self._running.result()
-            self._running = None
+    def _end(self) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            self._waiting.put(None)
+            self._intake.records[self._kind.value] += running.result()
 
     def __enter__(self) -> _Parts:
         return self
 
     def __exit__(self, *_: object) -> None:
         try:
-            self._hand_over()
-            self._wait()
+            self._end()
         finally:
             self._pool.shutdown()
+
+
+class _Pieces:
+    """What comes through a queue, up to `None`, whoever asks for it."""
+
+    def __init__(self, queue: Queue[bytes | None]) -> None:
+        self._queue = queue
+        self._is_over = False
+
+    def __iter__(self) -> _Pieces:
+        return self
+
+    def __next__(self) -> bytes:
+        piece = None if self._is_over else self._queue.get()
+        if piece is None:
+            self._is_over = True
+            raise StopIteration
+        return piece
 
 
 def _position(stream: IO[bytes], size: int) -> int:

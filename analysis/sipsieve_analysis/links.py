@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Final
 
 from . import habits
-from .attribution.signs import ENOUGH, HANDS, HANDS_BY_FORM, Trait, dealt, is_own, weigh
+from .attribution.signs import ENOUGH, HANDS, HANDS_BY_FORM, Trait, Traits, dealt, is_own, weigh
 from .indicators import command_hosts
 from .sources import Source
 
@@ -47,17 +47,8 @@ class Forest:
         self._parent[high] = low
 
 
-def group(
-    candidates: list[Source],
-    common: set[str],
-    targets: dict[str, dict[str, dict[str, int]]],
-    clients: set[str] = frozenset(),  # type: ignore[assignment]
-) -> list[Group]:
-    """Actors among sources that have something against them.
-
-    `common` are User-Agents of lawful sources and `clients` their fingerprints, `targets` what each source asked for,
-    by method.
-    """
+def group(candidates: list[Source], known: Traits) -> list[Group]:
+    """Actors among sources that have something against them; `known` is what sources are compared by."""
     forest = Forest(len(candidates))
     why: list[tuple[int, str, str]] = []
     by_key: dict[tuple[str, str], list[int]] = defaultdict(list)
@@ -74,7 +65,7 @@ def group(
     for number, source in enumerate(candidates):
         # Of a shared address only what a connection proves may be joined with others.
         if source.ip and not source.is_claimed:
-            traits[number] = Trait.of(source, targets.get(source.key, {}), common, clients)
+            traits[number] = known.of(source)
             for sign in traits[number].blocks():
                 blocks[sign].append(number)
     for _, members in sorted(blocks.items()):

@@ -15,8 +15,7 @@ from itertools import combinations
 from statistics import median
 from typing import Final
 
-from .attribution.signs import ENOUGH, Trait, is_own
-from .attribution.sums import Targets
+from .attribution.signs import ENOUGH, Traits, is_own
 from .campaigns import Campaign, CampaignType
 from .links import Forest, Group
 from .sources import Source
@@ -80,17 +79,15 @@ class _Accused:
     last_us: int
 
 
-def join(
-    judged: Sequence[tuple[Group, Sequence[Campaign]]], targets: Targets, agents: set[str], clients: set[str]
-) -> list[tuple[Group, list[int]]]:
+def join(judged: Sequence[tuple[Group, Sequence[Campaign]]], known: Traits) -> list[tuple[Group, list[int]]]:
     """Groups made of several of `judged`, each with the places of those that it stands for.
 
-    `targets` are what each source asked for, `agents` and `clients` what lawful sources use.
+    `known` is what sources are compared by.
     """
     accused: dict[int, _Accused] = {}
     alike: dict[tuple[str, str], list[int]] = defaultdict(list)
     for number, (group, found) in enumerate(judged):
-        if (one := _accused(group, found, targets, agents, clients)) is not None:
+        if (one := _accused(group, found, known)) is not None:
             accused[number] = one
             for form in one.forms:
                 alike[one.deed, form].append(number)
@@ -118,14 +115,12 @@ def join(
     return joined
 
 
-def _accused(
-    group: Group, found: Sequence[Campaign], targets: Targets, agents: set[str], clients: set[str]
-) -> _Accused | None:
+def _accused(group: Group, found: Sequence[Campaign], known: Traits) -> _Accused | None:
     """What a group is compared by; None where nothing is held against it, or something of theirs was accepted."""
     deeds = sorted({_DEEDS[campaign.type] for campaign in found if campaign.type in _DEEDS})
     if not deeds or any(_is_spared(source) for source in group.sources):
         return None
-    traits = [Trait.of(source, targets.get(source.key, {}), agents, clients) for source in group.sources]
+    traits = [known.of(source) for source in group.sources]
     asked = frozenset(user for trait in traits for user in trait.asked)
     # Extensions are short; where some other name or a telephone number is among them they are no list of extensions.
     numbers = [int(user) for user in asked if user.isascii() and user.isdigit() and len(user) <= 6]

@@ -71,11 +71,18 @@ class Source:
 
     def total(self, name: str) -> int:
         """The sum of a count over the profiles."""
-        return sum(getattr(profile, name) for profile in self.profiles)
+        # Asked a hundred thousand times: a loop costs half of what `sum` does.
+        total = 0
+        for profile in self.profiles:
+            total += getattr(profile, name)
+        return total
 
     def method(self, name: str) -> int:
         """Messages of that method."""
-        return sum(profile.method(name) for profile in self.profiles)
+        total = 0
+        for profile in self.profiles:
+            total += profile.method(name)
+        return total
 
     def action(self, *names: str) -> int:
         """Messages on which the guard decided so."""
@@ -98,6 +105,8 @@ class Source:
 
     def family(self, name: str) -> int:
         """Messages on which a rule of that family fired."""
+        if not self.hits:
+            return 0
         totals: dict[str, int] = {}
         for hit in self.hits:
             family = hit.family or habits.family_of(hit.rule)

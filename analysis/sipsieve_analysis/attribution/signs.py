@@ -111,7 +111,9 @@ class Trait:
     def of(cls, source: Source, targets: Mapping[str, Mapping[str, int]], agents: set[str], clients: set[str]) -> Trait:
         """Of a source, with what it asked for by method; `agents` and `clients` are what lawful sources use."""
         asked = {user for users in targets.values() for user in users}
-        numbers = sorted(int(user) for user in asked if user.isascii() and user.isdigit() and len(user) <= 6)
+        numbers = [int(user) for user in asked if len(user) <= 6 and user.isascii() and user.isdigit()]
+        are_numbers = bool(numbers) and len(numbers) * 2 >= len(asked)
+        dialled = [_dialled(user) for user in asked]
         programs = {client for profile in source.profiles for client in profile.clients}
         if not programs:
             programs = {f"Call-ID {form}" for profile in source.profiles if (form := habits.call_form(profile))}
@@ -130,10 +132,10 @@ class Trait:
             habits.network(source.ip),
             frozenset(text for hit in source.injections if len(text := habits.payload(hit)) >= _TELLING_PAYLOAD),
             frozenset(asked),
-            numbers[0] if numbers and len(numbers) * 2 >= len(asked) else 0,
-            numbers[-1] if numbers and len(numbers) * 2 >= len(asked) else 0,
-            frozenset(tail for user in asked if (tail := _dialled(user)[0])),
-            sum(_dialled(user)[1] for user in asked) * 2 > len(asked),
+            min(numbers) if are_numbers else 0,
+            max(numbers) if are_numbers else 0,
+            frozenset(tail for tail, _ in dialled if tail),
+            [is_long for _, is_long in dialled].count(True) * 2 > len(asked),
             source.messages,
             source.first_us,
             source.last_us,
@@ -154,6 +156,27 @@ class Trait:
         for value in self.common:
             if self.agents:
                 yield "common program", f"{value} {min(self.agents)}"
+
+
+class Traits:
+    """The traits of sources, each worked out once."""
+
+    def __init__(
+        self, targets: Mapping[str, Mapping[str, Mapping[str, int]]], agents: set[str], clients: set[str]
+    ) -> None:
+        """`targets` are what each source asked for, by method; `agents` and `clients` what lawful sources use."""
+        self._targets = targets
+        self._agents = agents
+        self._clients = clients
+        # A source stays with its trait, so that its number is no other's.
+        self._known: dict[int, tuple[Source, Trait]] = {}
+
+    def of(self, source: Source) -> Trait:
+        """The trait of a source, as it was when it was asked for first."""
+        if (known := self._known.get(id(source))) is None:
+            trait = Trait.of(source, self._targets.get(source.key, {}), self._agents, self._clients)
+            known = self._known[id(source)] = source, trait
+        return known[1]
 
 
 def weigh(one: Trait, other: Trait) -> tuple[float, str]:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..sources import Source
 
 #: Targets by address and method, with how often.
 Targets = dict[str, dict[str, dict[str, int]]]
+
+
+def add(total: Counter[str], more: Mapping[str, int]) -> None:
+    """Adds counts to others. `Counter.update` asks first what it is given, which costs more than a few counts do."""
+    for name, count in more.items():
+        total[name] = total.get(name, 0) + count
 
 
 @dataclass(slots=True)
@@ -45,7 +52,7 @@ class Sums:
         users: dict[str, Counter[str]] = {}
         for ip in {source.key for source in sources}:
             for method, asked in targets.get(ip, {}).items():
-                users.setdefault(method, Counter()).update(asked)
+                add(users.setdefault(method, Counter()), asked)
         register, invite, options = (sum(s.method(name) for s in sources) for name in ("REGISTER", "INVITE", "OPTIONS"))
         messages = sum(s.messages for s in sources)
         return cls(
@@ -73,5 +80,5 @@ class Sums:
         """Users asked for by requests of these methods."""
         total: Counter[str] = Counter()
         for method in methods:
-            total.update(self.users.get(method, Counter()))
+            add(total, self.users.get(method, {}))
         return total

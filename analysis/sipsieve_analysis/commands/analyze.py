@@ -17,6 +17,7 @@ import click
 from rich.console import Console
 
 from ..engine_memory import DEFAULT, checked
+from ..garbage import seldom
 from ..operate.harmless import harmless
 from ..render import progress
 
@@ -156,6 +157,7 @@ Exit codes: 0 nothing above low was found, 1 something was, 2 an input can't be 
     "--spark-conf", multiple=True, metavar="KEY=VALUE", help="A setting of Spark; may be given several times."
 )
 @click.option("--quiet", "-q", is_flag=True, help="No progress bar.")
+@seldom()
 def command(
     paths: tuple[Path, ...],
     as_json: bool,

@@ -63,6 +63,15 @@ impl Column {
         Self { there, values }
     }
 
+    /// Makes room for so many more rows; for texts for where they end.
+    pub fn reserve(&mut self, rows: usize) {
+        match &mut self.values {
+            Values::Numbers { width, bytes } => bytes.reserve(rows.saturating_mul(*width)),
+            Values::Texts { ends, .. } => ends.reserve(rows.saturating_mul(4)),
+            Values::Truths(_) => {}
+        }
+    }
+
     /// Adds a row to a column of numbers. What is not of the column's kind is nothing.
     pub fn number(&mut self, value: Option<i64>) {
         if let Values::Numbers { width, bytes } = &mut self.values {

@@ -97,6 +97,10 @@ impl Events {
 
     /// Takes lines, whole ones.
     pub fn read(&mut self, lines: &[u8]) {
+        let rows = memchr::memchr_iter(b'\n', lines).count();
+        for column in &mut self.columns {
+            column.reserve(rows);
+        }
         let mut at = 0;
         while let Some(rest) = lines.get(at..).filter(|rest| !rest.is_empty()) {
             let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());

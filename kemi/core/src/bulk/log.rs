@@ -82,7 +82,11 @@ impl Log {
 
     /// Takes the next piece. The messages that are complete now.
     pub fn feed(&mut self, piece: &[u8]) -> Batch {
-        let mut batch = Batch::default();
+        // What is made of a line is about twice as long.
+        let mut batch = Batch {
+            bytes: Vec::with_capacity(piece.len().saturating_mul(2)),
+            items: Vec::with_capacity(piece.len() / 256),
+        };
         let mut text = std::mem::take(&mut self.rest);
         text.extend_from_slice(piece);
         let mut at = 0;

@@ -262,7 +262,8 @@ impl Replay {
     /// The records of these messages, in their order, as lines.
     fn records<'py>(&mut self, py: Python<'py>, messages: &Bound<'py, Messages>) -> Bound<'py, PyBytes> {
         let batch = &messages.get().0;
-        let mut out = Vec::with_capacity(batch.bytes.len() + batch.bytes.len() / 4);
+        // A record of a few header fields is twice as long as they are.
+        let mut out = Vec::with_capacity(batch.bytes.len().saturating_mul(2) + batch.bytes.len() / 4);
         let mut recorder = self.recorder.borrow_mut(py);
         let (inner, recorder, lines) = (&mut self.inner, &mut recorder.inner, &mut out);
         py.detach(|| inner.records(batch, recorder, lines));

@@ -14,6 +14,9 @@ bench-mix: venv ## CPU per message of realistic and of hostile traffic, beside b
 bench-calls: toolchain ## what destinations, accounts and standing add to a decision, in turns in one run
 	@$(cargo) "$$cargo" bench --quiet --locked --bench calls -- all
 
+bench-memory: venv ## what a worker's memory is made of: at its start, after ordinary and after hostile traffic
+	@$(SUDO) $(PYTHON) bench/memory.py $(BENCH_ARGS)
+
 # Another machine may need another limit: LIMIT=2000.
 LIMIT ?= 1000
 
@@ -29,7 +32,7 @@ MESSAGES ?= 5000000
 soak: venv ## memory of a worker over MESSAGES messages: fails where it grows
 	@$(PYTHON) bench/soak.py --messages $(MESSAGES)
 
-.PHONY: bench bench-mix bench-cost bench-worst bench-calls bench-search soak
+.PHONY: bench bench-memory bench-mix bench-cost bench-worst bench-calls bench-search soak
 
 bench-hep: venv core ## messages a second of `sipsieve hep`, from HEP packets to records on disk
 	@$(PYTHON) bench/hep.py

@@ -166,7 +166,7 @@ fn round(what: &str, rounds: usize) -> f64 {
             black_box(judge.decide(&mut seen, &source, now, &counters, &|| Some(true), false));
         }
         if standing {
-            counters.earn(black_box(&source.key), "call", now + 60 * round as u64);
+            counters.earn(black_box(source.key()), "call", now + 60 * round as u64);
         }
     }
     began.elapsed().as_secs_f64() * 1e6 / f64::from(u32::try_from(rounds.max(1)).expect("rounds"))

@@ -50,6 +50,9 @@ fn main() {
         patches: Default::default(),
         model: None,
     };
+    engine.warm();
+    let held = || engine.ruleset.rules.iter().map(|rule| rule.held()).sum::<usize>();
+    println!("{} bytes kept for patterns once it is warm", held());
     let mut scratch = Scratch::default();
     for round in 0..rounds {
         let began = Instant::now();
@@ -64,4 +67,5 @@ fn main() {
             all.len()
         );
     }
+    println!("{} bytes kept for patterns in the end", held());
 }

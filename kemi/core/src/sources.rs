@@ -44,31 +44,37 @@ pub struct Barred {
     pub reason: String,
 }
 
-/// Where a message came from.
+/// Where a message came from. A worker keeps thousands of them, so its texts stand in one piece of memory, and what few have in
+/// another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// In one spelling, whatever Kamailio writes (RFC 5952); what can't be read stays as it is.
-    pub ip: String,
-    pub port: u16,
-    /// In lower case: `udp`, `tcp`, `tls`, `ws`, `wss`, `sctp`.
-    pub transport: String,
-    /// What limits and bans are kept under: `203.0.113.7`, or an IPv6 /64 as `2001:db8:0:1`.
-    pub key: String,
-    pub trusted: bool,
-    pub enforced: Option<bool>,
+    /// The address, the key, the cell and the transport, one behind the other.
+    texts: Box<str>,
+    /// Where the first three of them end.
+    ends: [u32; 3],
     /// Index of its network in the order given; -1 for none.
     pub network: i32,
-    /// What its counters' names begin with. Datagrams, whose source can be forged, and WebSockets, which any page opens in
-    /// its visitor's name, are counted apart from other connections, so that nobody can use up another's share.
-    pub cell: String,
+    pub port: u16,
+    pub trusted: bool,
+    pub enforced: Option<bool>,
     /// Over a transport whose handshake shows that the peer receives what is sent to its address.
     pub connected: bool,
-    /// The list from outside that it stands on; who has the lists looks there.
-    pub listed: Option<Listed>,
-    /// Where its address is at home, as far as that is known.
-    pub place: Place,
-    pub barred: Option<Barred>,
+    rare: Option<Box<Rare>>,
 }
+
+/// What is known of few sources.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Rare {
+    listed: Option<Listed>,
+    place: Place,
+    barred: Option<Barred>,
+}
+
+static NOWHERE: Place = Place {
+    country: None,
+    asn: 0,
+    organization: None,
+};
 
 /// The policy's networks, ready to be asked.
 #[derive(Clone)]
@@ -84,9 +90,107 @@ pub struct Networks {
 }
 
 impl Source {
+    /// A stranger's, over that transport, in lower case. See `ip`, `key` and `cell` for what the rest is.
+    pub fn new(ip: &str, port: u16, transport: &str, key: &str, cell: &str) -> Self {
+        let mut texts = String::with_capacity(ip.len() + key.len() + cell.len() + transport.len());
+        let ends = [ip, key, cell].map(|text| {
+            texts.push_str(text);
+            // Addresses are short; what is not could only be cut.
+            u32::try_from(texts.len()).unwrap_or(u32::MAX)
+        });
+        texts.push_str(transport);
+        Self {
+            texts: texts.into_boxed_str(),
+            ends,
+            network: -1,
+            port,
+            trusted: false,
+            enforced: None,
+            connected: is_connected(transport),
+            rare: None,
+        }
+    }
+
+    fn text(&self, start: u32, end: u32) -> &str {
+        self.texts.get(start as usize..end as usize).unwrap_or_default()
+    }
+
+    /// Its address in one spelling, whatever Kamailio writes (RFC 5952); what can't be read stays as it is.
+    pub fn ip(&self) -> &str {
+        self.text(0, self.ends[0])
+    }
+
+    /// What limits and bans are kept under: `203.0.113.7`, or an IPv6 /64 as `2001:db8:0:1`.
+    pub fn key(&self) -> &str {
+        self.text(self.ends[0], self.ends[1])
+    }
+
+    /// What its counters' names begin with. Datagrams, whose source can be forged, and WebSockets, which any page opens in
+    /// its visitor's name, are counted apart from other connections, so that nobody can use up another's share.
+    pub fn cell(&self) -> &str {
+        self.text(self.ends[1], self.ends[2])
+    }
+
+    /// In lower case: `udp`, `tcp`, `tls`, `ws`, `wss`, `sctp`.
+    pub fn transport(&self) -> &str {
+        self.texts.get(self.ends[2] as usize..).unwrap_or_default()
+    }
+
+    /// The list from outside that it stands on; who has the lists looks there.
+    pub fn listed(&self) -> Option<&Listed> {
+        self.rare.as_ref()?.listed.as_ref()
+    }
+
+    /// Where its address is at home, as far as that is known.
+    pub fn place(&self) -> &Place {
+        self.rare.as_ref().map_or(&NOWHERE, |rare| &rare.place)
+    }
+
+    pub fn barred(&self) -> Option<&Barred> {
+        self.rare.as_ref()?.barred.as_ref()
+    }
+
+    /// Sets what few have.
+    fn with(mut self, set: impl FnOnce(&mut Rare)) -> Self {
+        let mut rare = self.rare.take().map(|rare| *rare).unwrap_or_default();
+        set(&mut rare);
+        self.rare = (rare != Rare::default()).then(|| Box::new(rare));
+        self
+    }
+
+    pub fn with_listed(self, listed: Option<Listed>) -> Self {
+        self.with(|rare| rare.listed = listed)
+    }
+
+    pub fn with_place(self, place: Place) -> Self {
+        self.with(|rare| rare.place = place)
+    }
+
+    pub fn with_barred(self, barred: Option<Barred>) -> Self {
+        self.with(|rare| rare.barred = barred)
+    }
+
+    /// The same, neither limited nor banned.
+    pub fn spared(&self) -> Self {
+        Self {
+            trusted: true,
+            ..self.clone()
+        }
+    }
+
+    /// The same, counted under another cell.
+    pub fn with_cell(&self, cell: &str) -> Self {
+        let other = Self::new(self.ip(), self.port, self.transport(), self.key(), cell);
+        Self {
+            texts: other.texts,
+            ends: other.ends,
+            ..self.clone()
+        }
+    }
+
     /// Whether a page in somebody's browser may have sent it, in that somebody's name.
     pub fn is_browser(&self) -> bool {
-        is_browser(&self.transport)
+        is_browser(self.transport())
     }
 }
 
@@ -160,23 +264,9 @@ impl Networks {
     /// The source of a message. `ip` as Kamailio writes it; one that can't be read is a stranger's.
     pub fn source(&self, ip: &str, port: u16, transport: &str) -> Source {
         let transport = transport.to_ascii_lowercase();
-        let connected = is_connected(&transport);
         let bare = ip.trim_matches(['[', ']']);
         let Ok(address) = bare.parse::<IpAddr>() else {
-            return Source {
-                ip: ip.to_owned(),
-                port,
-                cell: cell(ip, &transport),
-                transport,
-                key: ip.to_owned(),
-                trusted: false,
-                enforced: None,
-                network: -1,
-                connected,
-                listed: None,
-                place: Place::default(),
-                barred: None,
-            };
+            return Source::new(ip, port, &transport, ip, &cell(ip, &transport));
         };
         let home = self.geo.as_ref().map_or(Place::default(), |geo| geo.find(address));
         let found = self.place(address);
@@ -189,22 +279,16 @@ impl Networks {
         let own = area.and_then(|area| self.areas.get(area));
         let index = found.or(area.map(|area| self.networks.len() + area));
         let key = self.key(address);
+        let barred = own.and_then(|area| {
+            let reason = format!("the source is in {}", area.condition.told(&home));
+            area.action.map(|action| Barred { action, reason })
+        });
+        let source = Source::new(&spelled(address), port, &transport, &key, &cell(&key, &transport));
         Source {
-            ip: spelled(address),
-            port,
-            cell: cell(&key, &transport),
-            transport,
-            key,
             trusted: network.is_some_and(|network| network.trusted),
             enforced: (network.and_then(|network| network.enforced)).or(own.and_then(|area| area.enforced)),
             network: index.and_then(|index| i32::try_from(index).ok()).unwrap_or(-1),
-            connected,
-            listed: None,
-            barred: own.and_then(|area| {
-                let reason = format!("the source is in {}", area.condition.told(&home));
-                area.action.map(|action| Barred { action, reason })
-            }),
-            place: home,
+            ..source.with_place(home).with_barred(barred)
         }
     }
 
@@ -332,15 +416,12 @@ mod tests {
         let networks = networks();
         for text in ["2001:DB8:0:1:0:0:0:5", "[2001:db8:0:1::5]"] {
             let source = networks.source(text, 5060, "udp");
-            assert_eq!(
-                (source.ip.as_str(), source.key.as_str()),
-                ("2001:db8:0:1::5", "2001:db8:0:1")
-            );
+            assert_eq!((source.ip(), source.key()), ("2001:db8:0:1::5", "2001:db8:0:1"));
         }
         let mapped = networks.source("::ffff:192.0.2.8", 5060, "udp");
         assert!(mapped.trusted);
-        assert_eq!(mapped.ip, "::ffff:c000:208");
-        assert_eq!(networks.source("no address", 1, "udp").key, "no address");
+        assert_eq!(mapped.ip(), "::ffff:c000:208");
+        assert_eq!(networks.source("no address", 1, "udp").key(), "no address");
     }
 
     #[test]
@@ -370,16 +451,21 @@ mod tests {
         assert_eq!(asked("192.0.2.7").network, 0);
         let german = asked("198.51.100.1");
         assert_eq!(
-            (german.network, german.enforced, german.barred, german.place.country()),
+            (
+                german.network,
+                german.enforced,
+                german.barred(),
+                german.place().country()
+            ),
             (3, Some(false), None, "DE")
         );
         let other = asked("203.0.113.1");
-        let barred = other.barred.expect("not wanted");
+        let barred = other.barred().expect("not wanted");
         assert_eq!(
             (other.network, barred.action, barred.reason.as_str()),
             (4, Action::Drop, "the source is in country NL")
         );
         let unknown = asked("203.0.114.1");
-        assert_eq!((unknown.network, unknown.barred), (-1, None));
+        assert_eq!((unknown.network, unknown.barred()), (-1, None));
     }
 }

@@ -208,10 +208,7 @@ impl Replay {
         // Whether an INVITE has a body can't be told where its end was not captured: it counts for nothing.
         let unknown =
             item.known == Known::Cut && seen.message.method == b"INVITE" && !structure::has_body(&seen.message);
-        let spared = unknown.then(|| Source {
-            trusted: true,
-            ..source.clone()
-        });
+        let spared = unknown.then(|| source.spared());
         let judged = spared.as_ref().unwrap_or(source);
         // A capture is taken at the server, so its replies are answers to what it was sent. A stranger's reply, which may be
         // sent to have somebody banned, belongs to nobody knows what.
@@ -317,9 +314,9 @@ fn write_down(
     let told = record::Decision {
         now: item.time,
         steady: Some(item.time as u64),
-        ip: &source.ip,
+        ip: source.ip(),
         port: item.port,
-        place: &source.place,
+        place: source.place(),
         transport: item.transport,
         action: verdict.name(),
         id: identity,

@@ -255,10 +255,7 @@ impl Trial {
         }
         let spared =
             (entry.told.bodiless_unknown && seen.message.method == b"INVITE" && !structure::has_body(&seen.message))
-                .then(|| Source {
-                    trusted: true,
-                    ..source.clone()
-                });
+                .then(|| source.spared());
         let judged = spared.as_ref().unwrap_or(source);
         let offences = &self.offences;
         let shared = Shared {
@@ -295,7 +292,7 @@ impl Trial {
             let count = limits::auth_failures(&whose, now, &shared);
             if count > 0 {
                 decision.counts.push((limits::AUTH_FAILURES, count));
-                failed = whose.ip;
+                failed = whose.ip().to_owned();
             }
         } else if seen.message.kind == Kind::Request {
             let count = limits::targets(source, now, &shared);

@@ -77,6 +77,11 @@ impl Pattern {
             .map_or(true, |found| found.is_some())
     }
 
+    /// Bytes of states that this process keeps of it.
+    pub fn held(&self) -> usize {
+        self.caches.get().memory_usage()
+    }
+
     /// How often there was no room for its states, so that it made them anew.
     #[cfg(test)]
     pub fn begun_anew(&self) -> usize {

@@ -167,6 +167,11 @@ impl Rule {
         self.pattern.is_match(text)
     }
 
+    /// Bytes of states that this process keeps of its pattern.
+    pub fn held(&self) -> usize {
+        self.pattern.held()
+    }
+
     #[cfg(test)]
     pub fn begun_anew(&self) -> usize {
         self.pattern.begun_anew()

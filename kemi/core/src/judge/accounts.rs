@@ -143,7 +143,7 @@ impl Accounts {
             return None;
         }
         let account = hashed(&[b"account", user, &realm]);
-        let who = hashed(&[b"address", source.cell.as_bytes()]);
+        let who = hashed(&[b"address", source.cell().as_bytes()]);
         let domain = hashed(&[b"domain", &realm]);
         let is_call = seen.message.method == b"INVITE" && !in_dialog;
         let target = dialog::target(&seen.message);

@@ -43,7 +43,7 @@ fn transaction(seen: &Seen<'_>) -> Option<u64> {
 }
 
 fn nonce_of(nonce: &[u8], source: &Source) -> u64 {
-    SECRET.identity(&[nonce, source.key.as_bytes()])
+    SECRET.identity(&[nonce, source.key().as_bytes()])
 }
 
 /// Remembers that a request carries credentials, and whether they come from where they say.
@@ -63,7 +63,7 @@ pub fn offered(seen: &Seen<'_>, source: &Source, now: u64, counters: &impl Count
     };
     counters.mark(transaction, value, now);
     if proven && seen.message.method == b"REGISTER" {
-        counters.mark(registration(transaction), name_of(&source.key), now);
+        counters.mark(registration(transaction), name_of(source.key()), now);
     }
 }
 
@@ -104,21 +104,21 @@ pub fn accepted(
     };
     // The answer goes to where the request came from; a Via that says another thing earns nothing.
     let source = networks.source(&ip, port, "udp");
-    if name_of(&source.key) == name {
-        counters.earn(&source.key, REGISTERED, now);
+    if name_of(source.key()) == name {
+        counters.earn(source.key(), REGISTERED, now);
     }
 }
 
 /// A call was answered, and the answer goes to `caller`.
 pub fn answered(dialog: u64, caller: &Source, now: u64, counters: &impl Counters) {
-    counters.mark(call(dialog), name_of(&caller.key), now);
+    counters.mark(call(dialog), name_of(caller.key()), now);
 }
 
 /// An ACK knows the tag of an answer: where that went to its source, the source has earned trust.
 pub fn acknowledged(dialog: u64, source: &Source, now: u64, counters: &impl Counters) {
-    let name = name_of(&source.key);
+    let name = name_of(source.key());
     if counters.marked(call(dialog), now, TRANSACTION) == name {
-        counters.earn(&source.key, CALLED, now);
+        counters.earn(source.key(), CALLED, now);
     }
 }
 

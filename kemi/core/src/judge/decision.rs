@@ -73,7 +73,7 @@ impl Scope {
 
     /// What a source's messages can tell against.
     pub fn of(source: &Source) -> Scope {
-        match source.cell.as_bytes().last() {
+        match source.cell().as_bytes().last() {
             Some(b'u') => Scope::Datagrams,
             Some(b'w') => Scope::WebSockets,
             _ => Scope::All,

@@ -160,7 +160,7 @@ impl Limits {
             return (limit, 0, None);
         }
         // The same bytes from another port or address are another message.
-        let salt = SECRET.identity(&[&source.port.to_be_bytes(), source.key.as_bytes()]);
+        let salt = SECRET.identity(&[&source.port.to_be_bytes(), source.key().as_bytes()]);
         let copies = counters.copies(SECRET.identity(&[message.raw]) ^ salt, now);
         if 1 < copies && copies <= RETRANSMISSIONS {
             return (limit, 0, None);
@@ -225,10 +225,7 @@ impl Limits {
         if self.row(AUTH_FAILURES, source).per_minute == 0 {
             return None;
         }
-        let source = Source {
-            cell: format!("{}:{}", source.key, scope.letter()),
-            ..source.clone()
-        };
+        let source = source.with_cell(&format!("{}:{}", source.key(), scope.letter()));
         self.add(AUTH_FAILURES, 1, &source, now, counters).1
     }
 
@@ -327,7 +324,7 @@ impl Limits {
 /// Refused credentials of a source in the window of `now`, those counted most, whatever they can have come from.
 pub fn auth_failures(source: &Source, now: u64, counters: &impl Counters) -> u64 {
     let of = |scope: Scope| {
-        let cell = format!("{}:{}", source.key, scope.letter());
+        let cell = format!("{}:{}", source.key(), scope.letter());
         counters.get(Name {
             cell: &cell,
             limit: NAMES[AUTH_FAILURES],
@@ -349,7 +346,7 @@ pub fn targets(source: &Source, now: u64, counters: &impl Counters) -> u64 {
 
 fn name(source: &Source, limit: usize, window: u64) -> Name<'_> {
     Name {
-        cell: &source.cell,
+        cell: source.cell(),
         limit: NAMES[limit],
         value: None,
         window,

@@ -287,11 +287,13 @@ impl Judge {
     /// What lists from outside, and the policy on countries and operators, say of a source, beside what was found. Returns whether
     /// the verdict is only watched.
     fn unwanted(&self, decision: &mut Decision<'_>, source: &Source, mut watched: bool) -> bool {
-        let listed = source.listed.as_ref().map(|listed| {
+        let listed = source.listed().map(|listed| {
             let reason = format!("the source is on the list {}: {}", listed.feed, listed.entry);
             (LISTED, listed.action, reason)
         });
-        let barred = (source.barred.as_ref()).map(|barred| (BARRED, barred.action, barred.reason.clone()));
+        let barred = source
+            .barred()
+            .map(|barred| (BARRED, barred.action, barred.reason.clone()));
         for (rule, action, reason) in listed.into_iter().chain(barred) {
             let only_watched = self.policy.is_observed(rule);
             let refused = decision.verdict.ends() && !watched;

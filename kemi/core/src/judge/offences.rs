@@ -72,7 +72,7 @@ impl Offences {
     /// Whether a source's messages are dropped unread.
     pub fn hold(&self, source: &Source, now: u64) -> bool {
         self.standing
-            .get(&source.key)
+            .get(source.key())
             .is_some_and(|&(until, scope)| now < until && (scope == Scope::All || scope == Scope::of(source)))
     }
 }

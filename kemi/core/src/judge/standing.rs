@@ -14,7 +14,7 @@ pub(super) const SPARED: &str = "; not banned: the source has standing, and data
 impl Judge {
     /// Whether a source has shown that it is where it says, and has earned standing by that.
     pub fn has_earned(&self, source: &Source, now: u64, counters: &impl Counters) -> bool {
-        counters.has_earned(&source.key, now)
+        counters.has_earned(source.key(), now)
     }
 
     /// Whether a limit was passed by so much that its source is to be banned, by the policy or by that of the message's domain.
@@ -45,14 +45,14 @@ impl Judge {
         let scope = excess.scope;
         if !scope.is_forgeable() {
             if self.policy.lost_by.ban {
-                counters.disgraced(&source.key, excess.rule());
+                counters.disgraced(source.key(), excess.rule());
             }
         } else if scope == Scope::Datagrams && self.has_earned(source, now, counters) {
             return None;
         }
-        let offences = counters.offence(&source.key, scope);
+        let offences = counters.offence(source.key(), scope);
         (offences > 0).then(|| Ban {
-            key: source.key.clone(),
+            key: source.key().to_owned(),
             seconds: self
                 .policy
                 .ban_seconds(offences, scope.is_forgeable(), self.policy.tenant(message)),
@@ -78,7 +78,7 @@ impl Judge {
             _ => lost_by.attack && finding.score > 0,
         };
         if let Some(finding) = decision.findings.iter().find(tells) {
-            counters.disgraced(&source.key, finding.rule);
+            counters.disgraced(source.key(), finding.rule);
         }
     }
 }

@@ -197,10 +197,10 @@ impl Account {
             &record::Decision {
                 now: entry.now,
                 steady: Some(entry.steady),
-                ip: &entry.source.ip,
+                ip: entry.source.ip(),
                 port: entry.source.port,
-                place: &entry.source.place,
-                transport: &entry.source.transport,
+                place: entry.source.place(),
+                transport: entry.source.transport(),
                 action: entry.action,
                 id: &self.prefix,
                 number: Some(sequence.read(0)),
@@ -224,7 +224,7 @@ impl Account {
                 self.throttle.borrow_mut().spend(line.len(), entry.now as u64);
             }
             self.board
-                .record(entry.message.method, entry.action, &entry.source.transport);
+                .record(entry.message.method, entry.action, entry.source.transport());
         } else {
             drop((recorder, journal));
             // What has no record becomes a count, and the count is written when writing works again.
@@ -235,10 +235,10 @@ impl Account {
     fn tally(&self, py: Python<'_>, entry: &Entry<'_, '_>, rule: &str) {
         let method = entry.message.method;
         let key = tallies::Key {
-            ip: entry.source.ip.as_bytes(),
+            ip: entry.source.ip().as_bytes(),
             method,
             verdict: entry.action.as_bytes(),
-            transport: entry.source.transport.as_bytes(),
+            transport: entry.source.transport().as_bytes(),
             rule: rule.as_bytes(),
         };
         let memory = self.memory.get();

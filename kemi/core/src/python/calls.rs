@@ -69,7 +69,7 @@ pub(super) fn named<'py>(plan: &Bound<'py, PyDict>, name: &str) -> PyResult<Boun
 impl Guard {
     /// Whether a source is neither trusted nor this server itself.
     pub(super) fn is_stranger(&self, py: Python<'_>, source: &Source) -> bool {
-        let spared = self.calls.spared.call1(py, (&source.key,));
+        let spared = self.calls.spared.call1(py, (source.key(),));
         let spared = self
             .account
             .report(py, spared.and_then(|spared| spared.extract::<bool>(py)));

@@ -19,7 +19,7 @@ use crate::python::inspection::Inspector;
 use crate::python::memory::Memory;
 use crate::python::network::{Networks, place_of};
 use crate::sip::{Kind, PartKind, Span, grammar};
-use crate::sources::{Barred, Source, is_connected};
+use crate::sources::{Barred, Source};
 use crate::state::earned::Terms;
 
 /// Decides on messages by one revision of policy, rules and networks; see `sipsieve.decision.engine`.
@@ -47,23 +47,15 @@ type SourceTuple = (
 
 fn source_of(fields: SourceTuple) -> Source {
     let (ip, port, transport, key, trusted, enforced, network, cell, country, asn, organization, barred) = fields;
-    Source {
-        connected: is_connected(&transport),
-        ip,
-        port,
-        transport,
-        key,
-        trusted,
-        enforced,
-        network,
-        cell,
-        listed: None,
-        place: place_of(&country, asn, &organization),
-        barred: barred.and_then(|(name, reason)| {
-            let action = crate::python::feeds::action(&name).ok()?;
-            Some(Barred { action, reason })
-        }),
-    }
+    let barred = barred.and_then(|(name, reason)| {
+        let action = crate::python::feeds::action(&name).ok()?;
+        Some(Barred { action, reason })
+    });
+    let mut source = Source::new(&ip, port, &transport, &key, &cell)
+        .with_place(place_of(&country, asn, &organization))
+        .with_barred(barred);
+    (source.trusted, source.enforced, source.network) = (trusted, enforced, network);
+    source
 }
 
 /// Counters that Python keeps; the first exception is raised when the decision is made.

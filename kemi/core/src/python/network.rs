@@ -61,18 +61,20 @@ pub fn place_of(country: &str, asn: u32, organization: &str) -> Place {
 
 pub fn fields(source: &sources::Source) -> SourceFields<'_> {
     (
-        &source.ip,
+        source.ip(),
         source.port,
-        &source.transport,
-        &source.key,
+        source.transport(),
+        source.key(),
         source.trusted,
         source.enforced,
         source.network,
-        &source.cell,
-        source.place.country(),
-        source.place.asn,
-        source.place.organization(),
-        (source.barred.as_ref()).map(|barred| (barred.action.name(), barred.reason.as_str())),
+        source.cell(),
+        source.place().country(),
+        source.place().asn,
+        source.place().organization(),
+        source
+            .barred()
+            .map(|barred| (barred.action.name(), barred.reason.as_str())),
     )
 }
 

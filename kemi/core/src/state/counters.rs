@@ -130,8 +130,16 @@ impl Counters {
             .map_or(0, |entry| entry & MOST)
     }
 
+    /// Whether none ever began, so that there is nothing to look through, which would take memory for all of the table.
+    fn is_fresh(&self) -> bool {
+        self.begun.first().is_none_or(|word| word.load(Acquire) == 0)
+    }
+
     /// All counters begin anew.
     pub fn forget(&self) {
+        if self.is_fresh() {
+            return;
+        }
         for place in self.words.iter() {
             if place.load(Acquire) != 0 {
                 place.store(0, Release);
@@ -144,6 +152,9 @@ impl Counters {
 
     /// Frees the places whose window is over, and returns how many there were; for the timer process.
     pub fn sweep(&self, window: u64) -> usize {
+        if self.is_fresh() {
+            return 0;
+        }
         let over = |place: &&AtomicU64| {
             let entry = place.load(Acquire);
             entry != 0 && !is_live(entry, window) && place.compare_exchange(entry, 0, AcqRel, Acquire).is_ok()

@@ -5,46 +5,21 @@
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire};
 
-use super::hash::{place, spread};
-use super::region::{AtomicU64, Words};
+use super::hash::spread;
+use super::sparse::Sparse;
 
 /// Seconds that a dialog is remembered: half a day, as long as a call may last without a refresh.
 pub const LIFE: i64 = 43200;
 
-const WAYS: usize = 8;
 const SECONDS: u64 = 0xFF_FFFF;
 
-/// Entries of a page of memory, as the processor maps it.
-const PAGE: usize = 512;
-
 /// A table of dialogs that all workers share.
-pub struct Dialogs {
-    words: Words,
-    /// A bit for each page that has an entry. Where it is not set nothing is read: a table in which little stands takes little
-    /// memory, though all traffic is looked up in it.
-    used: Words,
-}
+pub struct Dialogs(Sparse);
 
 impl Dialogs {
     /// Room for that many dialogs, at least eight. Errors are the operating system's.
     pub fn new(dialogs: usize) -> std::io::Result<Dialogs> {
-        let words = Words::shared(dialogs.max(1).div_ceil(WAYS) * WAYS)?;
-        let used = Words::shared(words.len().div_ceil(PAGE).div_ceil(64))?;
-        Ok(Dialogs { words, used })
-    }
-
-    fn first(&self, spread: u64) -> usize {
-        place(spread, self.words.len() / WAYS) * WAYS
-    }
-
-    fn places(&self, first: usize) -> &[AtomicU64] {
-        self.words.get(first..first + WAYS).unwrap_or_default()
-    }
-
-    /// The word and the bit for the page that an entry is on.
-    fn page(&self, first: usize) -> Option<(&AtomicU64, u64)> {
-        let page = first / PAGE;
-        Some((self.used.get(page / 64)?, 1 << (page % 64)))
+        Ok(Dialogs(Sparse::new(dialogs)?))
     }
 
     /// Remembers a dialog, from `now` (seconds) on for `LIFE` seconds.
@@ -52,13 +27,10 @@ impl Dialogs {
         let spread = spread(identity);
         let tag = tag_of(spread);
         let fresh = tag << 24 | now & SECONDS;
-        let first = self.first(spread);
-        if let Some((used, bit)) = self.page(first) {
-            used.fetch_or(bit, AcqRel);
-        }
+        let places = self.0.write(spread);
         loop {
             let mut chosen = None;
-            for place in self.places(first) {
+            for place in places {
                 let entry = place.load(Acquire);
                 if entry >> 24 == tag {
                     chosen = Some((place, entry, i64::MAX));
@@ -80,10 +52,7 @@ impl Dialogs {
     pub fn knows(&self, identity: u64, now: u64) -> bool {
         let spread = spread(identity);
         let is_it = |entry: u64| entry >> 24 == tag_of(spread) && age(entry, now) <= LIFE;
-        let first = self.first(spread);
-        self.page(first)
-            .is_some_and(|(used, bit)| used.load(Acquire) & bit != 0)
-            && self.places(first).iter().any(|place| is_it(place.load(Acquire)))
+        self.0.read(spread).iter().any(|place| is_it(place.load(Acquire)))
     }
 }
 

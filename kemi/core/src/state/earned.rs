@@ -7,8 +7,9 @@
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire};
 
-use super::hash::{place, spread};
-use super::region::{AtomicU64, SECRET, Words};
+use super::hash::spread;
+use super::region::{AtomicU64, SECRET};
+use super::sparse::Sparse;
 
 /// The most credits that are kept.
 pub const MOST: u64 = 9;
@@ -16,7 +17,6 @@ pub const MOST: u64 = 9;
 /// Minutes between two tellings of a source that has all its credits.
 const TOLD: u64 = 15;
 
-const WAYS: usize = 8;
 const MINUTE: u64 = 0xFF_FFFF;
 
 /// When trust is there, and how it goes.
@@ -35,20 +35,21 @@ pub fn name_of(key: &str) -> u32 {
 
 /// A table of sources that all workers share.
 pub struct Earned {
-    words: Words,
+    /// Strangers are asked for with each message, and most have nothing.
+    words: Sparse,
 }
 
 impl Earned {
     /// Room for that many sources, at least eight. Errors are the operating system's.
     pub fn new(sources: usize) -> std::io::Result<Earned> {
         Ok(Earned {
-            words: Words::shared(sources.max(1).div_ceil(WAYS) * WAYS)?,
+            words: Sparse::new(sources)?,
         })
     }
 
+    /// Empty where it is certain that the name has none.
     fn places(&self, name: u32) -> &[AtomicU64] {
-        let first = place(spread(name.into()), self.words.len() / WAYS) * WAYS;
-        self.words.get(first..first + WAYS).unwrap_or_default()
+        self.words.read(spread(name.into()))
     }
 
     /// Notes a proof that a source is where it says, at `now` (seconds). Returns its credit where that is worth telling: it has
@@ -76,7 +77,7 @@ impl Earned {
     /// The place of a name, or one that it may take; `None` where all belong to others that have more than a first proof.
     fn place_for(&self, name: u32, minute: u64, terms: Terms) -> Option<(&AtomicU64, u64)> {
         let mut least: Option<(&AtomicU64, u64, (u64, u64))> = None;
-        for place in self.places(name) {
+        for place in self.words.write(spread(name.into())) {
             let entry = place.load(Acquire);
             if is_of(entry, name) {
                 return Some((place, entry));
@@ -127,7 +128,7 @@ impl Earned {
     /// How many sources have standing.
     pub fn count(&self, now: u64, terms: Terms) -> usize {
         let minute = (now / 60) & MINUTE;
-        let entries = self.words.iter().map(|place| place.load(Acquire));
+        let entries = self.words.all().map(|place| place.load(Acquire));
         let stands = |&entry: &u64| terms.enough > 0 && credit(entry, minute, terms) >= terms.enough;
         entries.filter(stands).count()
     }

@@ -15,6 +15,7 @@ pub mod retransmissions;
 #[cfg(not(all(loom, test)))]
 #[cfg(not(all(loom, test)))]
 pub mod snapshot;
+pub mod sparse;
 pub mod tallies;
 pub mod waiting;
 

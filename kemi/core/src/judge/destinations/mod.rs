@@ -132,7 +132,7 @@ impl Destinations {
             .get(names::FROM)
             .map_or(&b""[..], |header| dialog::address_uri(&header.value));
         self.entries.iter().find(|entry| {
-            if !entry.places.is_empty() && !entry.places.holds(&source.place) {
+            if !entry.places.is_empty() && !entry.places.holds(source.place()) {
                 return false;
             }
             if entry.networks.is_empty() {
@@ -140,7 +140,7 @@ impl Destinations {
                     return false;
                 }
             } else {
-                let address: IpAddr = match *address.get_or_insert_with(|| source.ip.parse::<IpAddr>().ok()) {
+                let address: IpAddr = match *address.get_or_insert_with(|| source.ip().parse::<IpAddr>().ok()) {
                     Some(address) => address,
                     None => return false,
                 };
@@ -212,7 +212,7 @@ impl Destinations {
             counters,
             objection: None,
         };
-        let own = payer(entry, &[b"source", source.cell.as_bytes()]);
+        let own = payer(entry, &[b"source", source.cell().as_bytes()]);
         let digits = dialled.digits();
         if entry.spellings_per_hour > 0 && digits.len() >= TAIL {
             let tail = &digits[digits.len() - TAIL..];

@@ -32,8 +32,9 @@ from embed import quoted  # noqa: E402
 from executed import ANY_NAME, FAMILIES, WORDS_ALONE  # noqa: E402
 from grammar import Grammar  # noqa: E402
 from lookalikes import LOOKALIKES, ORDINARY, SMALL  # noqa: E402
-from sipsieve._core import parts  # noqa: E402
 from sklearn.linear_model import LogisticRegression  # noqa: E402
+
+from sipsieve._core import parts  # noqa: E402
 
 TARGET: Final = ROOT / "kemi/sipsieve/detection/model"
 HAND: Final = Path(__file__).with_name("hand")
@@ -54,8 +55,15 @@ LEAST: Final = 3.5
 #: Texts of each kind that are composed, and what one of them weighs.
 PAYLOADS, NAMES, ALIKE = 700, 20_000, 8_000
 WEIGHTS: Final = {
-    **{"corpus": 1.0, "payloads": 3.0, "by hand": 6.0},
-    **{"benign": 6.0, "names": 3.0, "small letters": 3.0, "alike": 2.0, "oddities": 20.0, "values": 6.0},
+    "corpus": 1.0,
+    "payloads": 3.0,
+    "by hand": 6.0,
+    "benign": 6.0,
+    "names": 3.0,
+    "small letters": 3.0,
+    "alike": 2.0,
+    "oddities": 20.0,
+    "values": 6.0,
 }
 HOSTILE: Final = ("corpus", "payloads", "by hand")
 

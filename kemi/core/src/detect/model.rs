@@ -251,7 +251,7 @@ mod tests {
         assert!(Model::from_bytes(&content()).is_ok());
         assert!(Model::from_bytes(&content()[1..]).is_err());
         let mut other = content();
-        other[7] = b'2';
+        other[7] = b'1';
         assert!(Model::from_bytes(&other).is_err());
         let mut endless = content();
         endless[8..12].copy_from_slice(&f32::NAN.to_le_bytes());

@@ -22,6 +22,8 @@ HERE: Final = Path(__file__).resolve().parent
 
 #: Kamailio's level of log between an error and what is critical.
 _ABOVE_ERRORS: Final = -2
+#: Whether what the parser says goes to syslog, for who looks for a fault; see sipsieve.cfg.
+_PARSER_ERRORS: Final = "SIPSIEVE_PARSER_ERRORS" in os.environ
 
 #: The Python that Kamailio embeds; packages with C code are made for just one.
 _PYTHON: Final = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -382,7 +384,7 @@ def _is_off() -> bool:
 def _quiet_parser() -> Iterator[None]:
     """Kamailio's parser says of what it can't read the message's own text: in the block only what is worse than an error
     goes to syslog."""
-    kex = getattr(KSR, "kex", None)
+    kex = None if _PARSER_ERRORS else getattr(KSR, "kex", None)
     if kex is None:
         yield
         return

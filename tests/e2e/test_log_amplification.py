@@ -182,3 +182,14 @@ def test_banned_sources_that_go_on_have_a_line_an_interval(tmp_path: Path) -> No
         wait_for(went_on, "nine seconds", 30)
         intervals = (time.monotonic() - began) / 4 + 1
         assert 20 <= len(drops()) - before <= 20 * intervals
+
+
+@pytest.mark.parametrize("loud", [False, True])
+def test_who_looks_for_a_fault_can_have_the_parsers_errors(tmp_path: Path, loud: bool) -> None:
+    server = Server(tmp_path, workers=1)
+    if loud:
+        server.environment["SIPSIEVE_PARSER_ERRORS"] = "1"
+    with server:
+        flood(server, [request(headers=("CSeq: x y z",))])
+        wait_for(lambda: written(server)[0] == 1, "the message accounted for")
+        assert ("bad cseq" in server.text()) is loud

@@ -21,7 +21,7 @@ _LOGIN: Final = re.compile(
     + rb"\Z",
     re.S,
 )
-_UNKNOWN: Final = re.compile(rb"Can't find user \[(.{0,1024})\] from " + _IP + rb"\Z", re.S)
+_UNKNOWN: Final = re.compile(rb"\ACan't find user \[(.{0,1024})\] from " + _IP + rb"\Z", re.S)
 _BARRED: Final = re.compile(rb"IP " + _IP + rb" Rejected by (?:register )?acl \"")
 _INVITE: Final = re.compile(rb"(\S{1,512}) receiving invite from " + _IP + rb":(\d{1,5}) version: ")
 _DIALLED: Final = re.compile(rb"Processing [^<>]{0,256} <([^<>]{0,256})>->([^<>]{0,256}) in context \S{1,64}\Z")

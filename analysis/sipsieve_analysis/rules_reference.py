@@ -142,9 +142,9 @@ def reference(rules: Ruleset) -> str:
     lines += [
         f"## {opinion.FAMILY}",
         "",
-        f"`{opinion.RULE}`: what `detection.model` asks for. Free text that reads like an attack weighs 3 alone, in header "
-        "fields of no standard 0, and 5 beside a rule that is not sure of the same value, where the model is surer than that. It never refuses a message by itself; with "
-        "`note` it is recorded only.",
+        f"`{opinion.RULE}`: what `detection.model` asks for. Free text that reads like an attack weighs 3, which takes it out and adds "
+        "nothing to what speaks against the message; 4 where the model is surer, which adds; and then 5 beside a rule that is not sure of the "
+        "same value. In header fields of no standard it weighs 0 alone. It never refuses a message by itself; with `note` it is recorded only.",
         "",
     ]
     lines += ["## structure", "", "| check | score | why |", "|---|---|---|"]

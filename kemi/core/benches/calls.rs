@@ -18,8 +18,8 @@ use sipsieve_core::judge::destinations::{Destinations, EXPENSIVE, Entry, Payer, 
 use sipsieve_core::judge::limits::Limits;
 use sipsieve_core::judge::policy::{Bodiless, LostBy, Policy};
 use sipsieve_core::judge::{Judge, Scope};
+use sipsieve_core::networks::Networks;
 use sipsieve_core::numbering::{Bare, Plan, Prefixes};
-use sipsieve_core::sources::Networks;
 use sipsieve_core::state::earned::Terms;
 use sipsieve_core::state::memory::Memory;
 

@@ -10,6 +10,7 @@ pub mod feeds;
 pub mod geo;
 pub mod journal;
 pub mod judge;
+pub mod networks;
 pub mod numbering;
 pub mod patches;
 pub mod record;

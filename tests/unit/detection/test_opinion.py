@@ -36,8 +36,8 @@ def guard(use: str, more: str = "") -> Engine:
     return Engine(policy.loads(f'[limits]\nenabled = false\n[detection]\nmodel = "{use}"\n{more}'), RULES)
 
 
-def decide(engine: Engine, *texts: bytes, fields: tuple[bytes, ...] = TEXTS) -> Decision:
-    raw = invite()
+def decide(engine: Engine, *texts: bytes, fields: tuple[bytes, ...] = TEXTS, **more: str) -> Decision:
+    raw = invite(**more)  # type: ignore[arg-type]
     for field, text in zip(fields, texts, strict=False):
         raw = raw.replace(b"\r\nCall-ID", b"\r\n%s: %s\r\nCall-ID" % (field, text), 1)
     return engine.decide(raw, SOURCE, 0.0, SimpleNamespace(knows_dialog=lambda _: False))  # type: ignore[arg-type]
@@ -98,6 +98,27 @@ def test_alone_it_takes_out_and_refuses_nothing_however_many_values_read_so() ->
         assert decision.verdict is Verdict.SCRUB
         assert decision.replacement is not None
         assert not any(name in decision.replacement for name in names)
+
+
+def test_what_it_is_unsure_of_adds_nothing_to_what_a_rule_says_of_another_value() -> None:
+    unsure, sure = b"bob | tee pwn", ALONE
+    weak = b"x | split"
+    guarded = guard("scrub")
+    assert [opinions(decide(guarded, text)) for text in (unsure, sure)] == [[3], [4]]
+    assert decide(guarded, weak).verdict is Verdict.SCRUB and opinions(decide(guarded, weak)) == []
+    both = decide(guarded, unsure, weak)
+    assert both.verdict is Verdict.SCRUB
+    assert both.replacement is not None
+    assert unsure not in both.replacement and weak not in both.replacement
+    assert decide(guarded, sure, weak).verdict is Verdict.REJECT
+
+
+def test_what_can_be_taken_out_is_though_something_else_cannot() -> None:
+    raw = b"bob | tee pwn"
+    decision = decide(guard("scrub"), raw, to="<sip:bob@example.com>;tag=")
+    assert {finding.rule for finding in decision.findings} >= {"tag-empty", opinion.RULE}
+    assert decision.verdict is Verdict.SCRUB
+    assert decision.replacement is not None and raw not in decision.replacement
 
 
 def test_beside_a_rule_that_is_not_sure_it_decides() -> None:

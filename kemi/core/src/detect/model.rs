@@ -10,11 +10,13 @@ use crate::sip::{Part, PartKind, names};
 pub const FAMILY: &str = "model";
 pub const RULE: &str = "second-opinion";
 
-/// What it weighs alone, which scrubs, and beside a rule that is not sure of the same value, which decides.
-const ALONE: u8 = 3;
+/// What it weighs: unsure, which takes the value out and tips nothing; sure, which adds to what else speaks against the message;
+/// and beside a rule that is not sure of the same value, which decides.
+pub const UNSURE: u8 = 3;
+const SURE: u8 = 4;
 pub const BESIDE: u8 = 5;
-/// Log-odds above the threshold from which on it decides: refusing a call asks for more than taking a name out.
-const SURE: f64 = 1.5;
+/// Log-odds above the threshold from which on it is sure: refusing a call asks for more than taking a name out.
+const MARGIN: f64 = 1.5;
 
 const MAGIC: &[u8; 8] = b"ngrams02";
 const HEAD: usize = MAGIC.len() + 12;
@@ -193,15 +195,17 @@ impl Model {
         named.into_iter().map(|(start, end)| &text[start..end]).collect()
     }
 
-    /// What an opinion weighs beside what rules say of the part, that are not sure of it.
+    /// What an opinion on a part weighs, alone or beside a rule that is not sure of it.
     ///
     /// A field of no standard holds what two programs agreed on, as JSON or a query's string, and taking it out would break them:
     /// there it is only noted, if no rule says the same.
     pub fn weight(&self, part: &Part<'_>, odds: f64, beside: bool) -> u8 {
+        let is_sure = odds > self.threshold + MARGIN;
         match part.header.id {
-            _ if beside && odds > self.threshold + SURE => BESIDE,
+            _ if beside && is_sure => BESIDE,
             names::OTHER => 0,
-            _ => ALONE,
+            _ if is_sure => SURE,
+            _ => UNSURE,
         }
     }
 

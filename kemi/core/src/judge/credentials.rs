@@ -3,8 +3,9 @@
 use super::Scope;
 use super::counters::Counters;
 use crate::engine::Seen;
+use crate::networks::Networks;
 use crate::sip::{Message, dialog};
-use crate::sources::{Networks, Source};
+use crate::sources::Source;
 use crate::state::earned::name_of;
 use crate::state::region::SECRET;
 

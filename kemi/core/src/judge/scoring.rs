@@ -73,18 +73,30 @@ pub fn weigh(policy: &Policy, kind: Kind, findings: &[Finding<'_>]) -> Weighed {
         return of(if able { Verdict::Scrub } else { Verdict::Allow }, Answer::NONE);
     }
     let mut action = policy.action(worst.family);
-    // A second opinion refuses nothing by itself, of however many values.
+    // A second opinion refuses nothing by itself, of however many values, and one that is unsure tips nothing either.
     let alone = !findings
         .iter()
         .any(|finding| finding.family != model::FAMILY && counts(policy, finding));
-    if score < policy.reject_score || alone {
+    let against: u32 = counted
+        .iter()
+        .filter(|finding| finding.family != model::FAMILY || finding.score > model::UNSURE)
+        .map(|finding| u32::from(finding.score))
+        .sum();
+    let spared = against < policy.reject_score || alone;
+    if spared {
         action = Action::Scrub;
     }
     if action == Action::Scrub {
-        if counted.iter().all(|finding| finding.removable) {
+        // What is refused but for the policy's wish to scrub must be rid of all of it; else what can be taken out is.
+        let able = if spared {
+            counted.iter().any(|finding| finding.removable)
+        } else {
+            counted.iter().all(|finding| finding.removable)
+        };
+        if able {
             return of(Verdict::Scrub, Answer::NONE);
         }
-        if score < policy.reject_score || alone {
+        if spared {
             return of(Verdict::Allow, Answer::NONE);
         }
     }

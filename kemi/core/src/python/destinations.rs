@@ -7,9 +7,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::judge::destinations::{Destinations, Entry, OffHours, Payer, Rate};
+use crate::networks::Network;
 use crate::numbering::{Bare, Plan, Prefixes};
 use crate::python::network::condition;
-use crate::sources::Network;
 
 fn of<'py>(plan: &Bound<'py, PyDict>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     plan.get_item(name)?

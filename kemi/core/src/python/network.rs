@@ -9,12 +9,12 @@ use pyo3::prelude::*;
 use crate::geo::{Place, code_of};
 use crate::python::feeds::action;
 use crate::python::geo::Geo;
-use crate::sources;
+use crate::{networks, sources};
 
 /// See `sipsieve.network`.
 #[pyclass(frozen, module = "sipsieve._core")]
 pub struct Networks {
-    pub inner: Arc<sources::Networks>,
+    pub inner: Arc<networks::Networks>,
 }
 
 /// The fields of Python's `Source`, in its order.
@@ -36,14 +36,14 @@ pub type SourceFields<'a> = (
 /// Countries, numbers of autonomous systems, and whether what lies outside of them is meant.
 pub type ConditionFields = (Vec<String>, Vec<u32>, bool);
 
-pub fn condition((countries, asns, outside): ConditionFields) -> PyResult<sources::Condition> {
+pub fn condition((countries, asns, outside): ConditionFields) -> PyResult<networks::Condition> {
     let letters = |text: &String| {
         let code = code_of(text);
         (code > 0)
             .then_some([(code >> 8) as u8, code as u8])
             .ok_or_else(|| PyValueError::new_err(format!("{text:?} is no country")))
     };
-    Ok(sources::Condition {
+    Ok(networks::Condition {
         countries: countries.iter().map(letters).collect::<PyResult<_>>()?,
         asns,
         outside,
@@ -98,7 +98,7 @@ impl Networks {
     ) -> PyResult<Self> {
         let mut made = Vec::with_capacity(networks.len());
         for (text, prefix, trusted, enforced) in networks {
-            made.push(sources::Network {
+            made.push(networks::Network {
                 address: address(&text)?,
                 prefix,
                 trusted,
@@ -106,7 +106,7 @@ impl Networks {
             });
         }
         let area = |(fields, enforced, name): (ConditionFields, Option<bool>, Option<String>)| {
-            Ok(sources::Area {
+            Ok(networks::Area {
                 condition: condition(fields)?,
                 enforced,
                 action: name.map(|name| action(&name)).transpose()?,
@@ -114,7 +114,7 @@ impl Networks {
         };
         let areas = areas.into_iter().map(area).collect::<PyResult<_>>()?;
         let geo = geo.map(|geo| Arc::clone(&geo.get().table));
-        let inner = sources::Networks::new(made, ipv4_prefix, ipv6_prefix).with_areas(areas, geo);
+        let inner = networks::Networks::new(made, ipv4_prefix, ipv6_prefix).with_areas(areas, geo);
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -131,7 +131,7 @@ impl Networks {
 /// What an address is counted and banned under, at that prefix.
 #[pyfunction]
 fn key(text: &str, prefix: u8) -> PyResult<String> {
-    Ok(sources::key(address(text)?, prefix))
+    Ok(networks::key(address(text)?, prefix))
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,7 +1,7 @@
 //! What one entry of the policy's destinations says: whose calls it is for, what may be called, and how often.
 
+use crate::networks::{Condition, Network};
 use crate::numbering::Prefixes;
-use crate::sources::{Condition, Network};
 
 /// Bits of a prefix, country or class in an entry.
 pub const ALLOWED: u32 = 1;

@@ -82,7 +82,7 @@ PLACES: Final[dict[str, Callable[[bytes], bytes]]] = {
     "headers": lambda t: HEAD + b"\r\n".join(b"X: " + t[i : i + 40] for i in range(0, len(t), 40)) + TAIL,
     "folded": lambda t: HEAD + b"X: " + b"\r\n ".join(t[i : i + 8] for i in range(0, len(t), 8)) + TAIL,
     "digest": lambda t: HEAD + b"Authorization: Digest " + t + TAIL,
-    "long fields": lambda t: HEAD + fields(t, len(t) // FIELDS) + TAIL,
+    "long fields": lambda t: HEAD + fields(t, max(1, len(t) // FIELDS)) + TAIL,
     "short fields": lambda t: body(HEAD + fields(t, 60), t[60 * FIELDS :]),
     "shortest fields": lambda t: body(HEAD + fields(t, 20), t[20 * FIELDS :]),
     "first line": lambda t: b"INVITE " + t + b" SIP/2.0\r\n" + AFTER,

@@ -19,8 +19,8 @@ from shells import LINES  # noqa: E402
 
 #: Figures as seen. They may be raised, never lowered.
 FLOORS = {
-    "develop": {"stopped": 0.901, "tight.stopped": 0.945, "prose.stopped": 0.853},
-    "held-back": {"stopped": 0.778, "tight.stopped": 0.792, "prose.stopped": 0.763},
+    "develop": {"stopped": 0.909, "tight.stopped": 0.945, "prose.stopped": 0.870},
+    "held-back": {"stopped": 0.789, "tight.stopped": 0.792, "prose.stopped": 0.785},
 }
 GUARD = engine(text_bodies=True)
 

@@ -33,10 +33,11 @@ const DECODED_COST: usize = 80;
 const FORMS: usize = 3;
 
 /// How many times what may be decoded may be searched by patterns, each that is tried counted by the bytes it is tried on and what
-/// beginning costs: 8 KB of prose in a text body stay below it. Hits of many rules in one value, which has dozens of forms, have
-/// each tried on each: where so many findings weigh something already, which no ordinary message has, less is searched for
-/// more of them.
-const TRIED: usize = 512;
+/// beginning costs: in fields, and in a text body, where 8 KB of prose stay below it. Hits of many rules in one value, which has
+/// dozens of forms, have each tried on each: where so many findings weigh something already, which no ordinary message has, less
+/// is searched for more of them.
+const TRIED: usize = 96;
+const TRIED_BODY: usize = 512;
 const TRIED_HOSTILE: usize = 32;
 const HOSTILE: usize = 4;
 const TRY_COST: usize = 16;
@@ -113,6 +114,7 @@ pub fn find<'a>(
         decodable: most,
         matchable: most * 7 / 2,
         searchable: most * TRIED,
+        searchable_body: most * TRIED_BODY,
         weighty: 0,
         spent: false,
         marked: shape::has_marks(&message.raw[..message.body_start]),
@@ -159,8 +161,9 @@ struct Finder<'a, 's> {
     /// Bytes that may still be decoded and matched.
     decodable: usize,
     matchable: usize,
-    /// Bytes that patterns may still be tried on, each pattern's counted.
+    /// Bytes that patterns may still be tried on, each pattern's counted, outside of text bodies and in them.
     searchable: usize,
+    searchable_body: usize,
     /// Findings of rules that weigh something.
     weighty: usize,
     /// Whether that was too little once.
@@ -302,10 +305,15 @@ impl<'a> Finder<'a, '_> {
             if (decoded && rule.spec.as_sent) || self.scratch.fired.contains(&number) || !rule.applies(part) {
                 continue;
             }
-            let Some(left) = self.searchable.checked_sub(form.len() + TRY_COST) else {
+            let searchable = if part.kind == PartKind::Body {
+                &mut self.searchable_body
+            } else {
+                &mut self.searchable
+            };
+            let Some(left) = searchable.checked_sub(form.len() + TRY_COST) else {
                 return false;
             };
-            self.searchable = left;
+            *searchable = left;
             if !rule.is_match(form) {
                 continue;
             }
@@ -317,8 +325,9 @@ impl<'a> Finder<'a, '_> {
             }
             self.weighty += 1;
             if self.weighty == HOSTILE {
-                let less = (TRIED - TRIED_HOSTILE) * self.settings.max_decoded_bytes;
-                self.searchable = self.searchable.saturating_sub(less);
+                let less = |tried| (tried - TRIED_HOSTILE) * self.settings.max_decoded_bytes;
+                self.searchable = self.searchable.saturating_sub(less(TRIED));
+                self.searchable_body = self.searchable_body.saturating_sub(less(TRIED_BODY));
             }
             // Digest secrets never reach the log, whatever fired on them.
             self.weighed = self.weighed.max(score);

@@ -6,6 +6,7 @@ use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, HirKind, Look, 
 
 use super::classes;
 use super::kinds::Needs;
+use super::text::Text;
 use super::transforms::is_odd;
 
 /// Literals of one pattern; more are not worth looking for.
@@ -18,9 +19,9 @@ pub const LONGEST: usize = 8;
 const WIDEST: usize = 64;
 
 /// A text that is looked for, in lower case.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Literal {
-    pub bytes: Vec<u8>,
+    pub bytes: Text,
     /// It counts only where a word begins before it, or ends behind it (or the other way round, for a mark).
     pub bound_before: bool,
     pub bound_behind: bool,
@@ -58,7 +59,8 @@ fn before_last_line_end(hir: &Hir) -> Hir {
             Hir::look(Look::End),
             Hir::concat(vec![Hir::literal(*b"\n"), Hir::look(Look::End)]),
         ]),
-        _ => rebuilt(hir, &before_last_line_end),
+        _ if hir.properties().look_set().contains(Look::End) => rebuilt(hir, &before_last_line_end),
+        _ => hir.clone(),
     }
 }
 
@@ -75,16 +77,12 @@ fn rebuilt(hir: &Hir, change: &dyn Fn(&Hir) -> Hir) -> Hir {
     }
 }
 
-/// The same pattern for texts in lower case.
-fn lower(hir: &Hir) -> Hir {
+/// The same pattern for texts in lower case: a letter in either case is one byte again, and a word one literal.
+pub fn lower(hir: &Hir) -> Hir {
     match hir.kind() {
         HirKind::Literal(literal) => Hir::literal(literal.0.to_ascii_lowercase()),
         HirKind::Class(Class::Bytes(class)) => {
-            let bytes = class.iter().flat_map(|range| range.start()..=range.end());
-            let ranges = bytes
-                .map(|byte| byte.to_ascii_lowercase())
-                .map(|byte| ClassBytesRange::new(byte, byte));
-            Hir::class(Class::Bytes(ClassBytes::new(ranges)))
+            Hir::class(Class::Bytes(ClassBytes::new(class.iter().flat_map(lower_ranges))))
         }
         HirKind::Class(Class::Unicode(class)) => {
             // Without Unicode there are only classes of ASCII characters, and those as bytes mean the same.
@@ -94,6 +92,19 @@ fn lower(hir: &Hir) -> Hir {
         }
         _ => rebuilt(hir, &lower),
     }
+}
+
+/// What a range of bytes is in lower case: what is before the capitals, they themselves, and what is behind them.
+fn lower_ranges(range: &ClassBytesRange) -> impl Iterator<Item = ClassBytesRange> {
+    let within = |first: u8, last: u8| {
+        let (first, last) = (range.start().max(first), range.end().min(last));
+        (first <= last).then_some((first, last))
+    };
+    let capitals = within(b'A', b'Z').map(|(first, last)| (first.to_ascii_lowercase(), last.to_ascii_lowercase()));
+    [within(0, b'A' - 1), capitals, within(b'Z' + 1, u8::MAX)]
+        .into_iter()
+        .flatten()
+        .map(|(first, last)| ClassBytesRange::new(first, last))
 }
 
 /// How often a byte stands in the values of ordinary SIP messages, as a share of all bytes: in about what their headers have.
@@ -132,19 +143,18 @@ fn cost(literals: &[Literal]) -> f64 {
     literals.iter().map(met).sum::<f64>() + literals.len() as f64 * 2e-6
 }
 
-/// Literals one of which stands in every text that the pattern matches, both in lower case, together with what else that
-/// takes. `None` where there are none.
+/// Literals one of which stands in every text in lower case that a pattern, made `lower`, matches, together with what else
+/// that takes. `None` where there are none.
 pub fn of(hir: &Hir) -> Option<Vec<Literal>> {
-    let hir = lower(hir);
     let branches = match hir.kind() {
         HirKind::Alternation(parts) => parts.as_slice(),
-        _ => std::slice::from_ref(&hir),
+        _ => std::slice::from_ref(hir),
     };
     let mut all = Vec::new();
     for branch in branches {
         all.extend(of_branch(branch)?);
     }
-    all.sort();
+    all.sort_unstable();
     all.dedup();
     Some(all)
 }
@@ -171,7 +181,7 @@ fn cheaper(one: Option<Vec<Literal>>, other: Option<Vec<Literal>>) -> Option<Vec
 }
 
 fn best(hir: &Hir) -> Option<Vec<Literal>> {
-    let whole = exact(hir).and_then(|texts| literals(texts, false, false));
+    let whole = exact(hir).and_then(|texts| literals(&texts, false, false));
     let inner = match hir.kind() {
         HirKind::Repetition(repetition) if repetition.min > 0 => best(&repetition.sub),
         HirKind::Capture(capture) => best(&capture.sub),
@@ -183,34 +193,39 @@ fn best(hir: &Hir) -> Option<Vec<Literal>> {
                 let all = reduced(sets.into_iter().flatten().collect());
                 (all.len() <= MOST).then_some(all)
             }),
-        HirKind::Concat(parts) => (0..parts.len()).fold(None, |known, start| {
-            let inside = if exact(&parts[start]).is_none() {
-                best(&parts[start])
-            } else {
-                None
-            };
-            cheaper(cheaper(known, inside), run(parts, start))
-        }),
+        HirKind::Concat(parts) => {
+            let texts: Vec<_> = parts.iter().map(exact).collect();
+            (0..parts.len()).fold(None, |known, start| {
+                let inside = if texts[start].is_none() {
+                    best(&parts[start])
+                } else {
+                    None
+                };
+                cheaper(cheaper(known, inside), run(parts, &texts, start))
+            })
+        }
         _ => None,
     };
     cheaper(whole, inner)
 }
 
-/// The best of the texts that the parts from one on make together, as far as they are few.
-fn run(parts: &[Hir], start: usize) -> Option<Vec<Literal>> {
+/// The best of the texts that the parts from one on make together, as far as they are few. `exact_texts`: of each part all
+/// texts that it matches, where they are few.
+fn run(parts: &[Hir], exact_texts: &[Option<Vec<Text>>], start: usize) -> Option<Vec<Literal>> {
     let before = start > 0 && is_bound(&parts[start - 1]);
-    let mut texts = vec![Vec::new()];
+    let mut texts = vec![Text::default()];
     let mut known = None;
-    for (at, part) in parts.iter().enumerate().skip(start) {
-        let Some(more) = exact(part) else {
-            break;
-        };
-        let Some(longer) = product(&texts, &more) else {
+    for (at, more) in exact_texts.iter().enumerate().skip(start) {
+        let Some(longer) = more.as_ref().and_then(|more| product(&texts, more)) else {
             break;
         };
         texts = longer;
         let behind = parts.get(at + 1).is_some_and(is_bound);
-        known = cheaper(known, literals(texts.clone(), before, behind));
+        known = cheaper(known, literals(&texts, before, behind));
+        // More of them would be cut off.
+        if texts.iter().all(|text| text.len() > LONGEST) {
+            break;
+        }
     }
     known
 }
@@ -220,60 +235,93 @@ fn is_bound(hir: &Hir) -> bool {
 }
 
 /// Texts as literals; `None` where one is empty.
-fn literals(texts: Vec<Vec<u8>>, bound_before: bool, bound_behind: bool) -> Option<Vec<Literal>> {
-    if texts.is_empty() || texts.iter().any(Vec::is_empty) {
+fn literals(texts: &[Text], bound_before: bool, bound_behind: bool) -> Option<Vec<Literal>> {
+    if texts.is_empty() || texts.iter().any(|text| text.is_empty()) {
         return None;
     }
-    let literal = |mut bytes: Vec<u8>| {
-        let whole = bytes.len() <= LONGEST;
-        bytes.truncate(LONGEST);
-        Literal {
-            bytes,
-            bound_before,
-            bound_behind: bound_behind && whole,
-            needs: Needs::NOTHING,
-        }
+    let literal = |text: &Text| Literal {
+        bytes: Text::of(&text[..text.len().min(LONGEST)]),
+        bound_before,
+        bound_behind: bound_behind && text.len() <= LONGEST,
+        needs: Needs::NOTHING,
     };
-    Some(reduced(texts.into_iter().map(literal).collect()))
+    Some(reduced(texts.iter().map(literal).collect()))
 }
 
 /// Without those that hold another one: where they stand it does too.
 fn reduced(mut all: Vec<Literal>) -> Vec<Literal> {
-    all.sort();
+    all.sort_unstable();
     all.dedup();
-    let known = all.clone();
+    // In order, so that a part of a literal is looked up instead of compared with all others.
+    let free: Vec<(Text, Needs)> = all
+        .iter()
+        .filter(|one| !one.bound_before && !one.bound_behind)
+        .map(|one| (one.bytes, one.needs))
+        .collect();
+    let sizes = free.iter().fold(0u32, |known, (text, _)| known | 1 << text.len());
+    let mut begins = [false; 256];
+    free.iter().for_each(|(text, _)| begins[usize::from(text[0])] = true);
+    let is_known = |part: &[u8], needs: Needs| {
+        if !begins[usize::from(part[0])] {
+            return false;
+        }
+        let first = free.partition_point(|(text, _)| **text < *part);
+        let same = free[first..].iter().take_while(|(text, _)| **text == *part);
+        same.map(|(_, known)| known).any(|known| known.follow_from(needs))
+    };
     all.retain(|one| {
-        !known.iter().any(|other| {
-            let size = other.bytes.len();
-            let free = !other.bound_before && !other.bound_behind;
-            let same = size == one.bytes.len();
-            free && (!same || one.bound_before || one.bound_behind)
-                && one.bytes.windows(size).any(|part| part == other.bytes)
-                && other.needs.follow_from(one.needs)
-        })
+        let bound = one.bound_before || one.bound_behind;
+        let longest = one.bytes.len() - usize::from(!bound);
+        !(1..=longest)
+            .filter(|size| sizes >> size & 1 != 0)
+            .any(|size| one.bytes.windows(size).any(|part| is_known(part, one.needs)))
     });
     all
 }
 
-/// All texts that a pattern matches, where they are few.
-fn exact(hir: &Hir) -> Option<Vec<Vec<u8>>> {
+/// Most times that something is repeated for its texts to be told.
+const MOST_OFTEN: u32 = 8;
+
+/// Whether nothing in a pattern alone makes its texts too many: told at once, before any of them is made.
+fn may_be_few(hir: &Hir) -> bool {
     match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) => Some(vec![Vec::new()]),
-        HirKind::Literal(literal) => Some(vec![literal.0.to_vec()]),
+        HirKind::Empty | HirKind::Look(_) | HirKind::Literal(_) => true,
         HirKind::Class(Class::Bytes(class)) => {
-            let bytes: Vec<u8> = class.iter().flat_map(|range| range.start()..=range.end()).collect();
-            (bytes.len() <= WIDEST).then(|| bytes.into_iter().map(|byte| vec![byte]).collect())
+            let sizes = class.iter().map(|range| usize::from(range.end() - range.start()) + 1);
+            sizes.sum::<usize>() <= WIDEST
+        }
+        HirKind::Class(Class::Unicode(_)) => false,
+        HirKind::Capture(capture) => may_be_few(&capture.sub),
+        HirKind::Repetition(repetition) => {
+            repetition.max.is_some_and(|most| most <= MOST_OFTEN) && may_be_few(&repetition.sub)
+        }
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().all(may_be_few),
+    }
+}
+
+/// All texts that a pattern matches, as far as a `Text` keeps them, where they are few.
+fn exact(hir: &Hir) -> Option<Vec<Text>> {
+    if may_be_few(hir) { texts_of(hir) } else { None }
+}
+
+fn texts_of(hir: &Hir) -> Option<Vec<Text>> {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => Some(vec![Text::default()]),
+        HirKind::Literal(literal) => Some(vec![Text::of(&literal.0)]),
+        HirKind::Class(Class::Bytes(class)) => {
+            let bytes = class.iter().flat_map(|range| range.start()..=range.end());
+            Some(bytes.map(|byte| Text::of(&[byte])).collect())
         }
         HirKind::Class(Class::Unicode(_)) => None,
-        HirKind::Capture(capture) => exact(&capture.sub),
+        HirKind::Capture(capture) => texts_of(&capture.sub),
         HirKind::Repetition(repetition) => {
-            let most = repetition.max.filter(|&most| most <= 8)?;
-            let sub = exact(&repetition.sub)?;
-            let mut power = vec![Vec::new()];
+            let most = repetition.max?;
+            let sub = texts_of(&repetition.sub)?;
+            let mut power = vec![Text::default()];
             let mut texts = Vec::new();
             for count in 0..=most {
                 if count >= repetition.min {
-                    texts.extend(power.iter().cloned());
+                    texts.extend(&power);
                 }
                 if count < most {
                     power = product(&power, &sub)?;
@@ -283,27 +331,27 @@ fn exact(hir: &Hir) -> Option<Vec<Vec<u8>>> {
         }
         HirKind::Concat(parts) => parts
             .iter()
-            .try_fold(vec![Vec::new()], |texts, part| product(&texts, &exact(part)?)),
+            .try_fold(vec![Text::default()], |texts, part| product(&texts, &texts_of(part)?)),
         HirKind::Alternation(parts) => {
-            let texts = parts.iter().map(exact).collect::<Option<Vec<_>>>()?;
+            let texts = parts.iter().map(texts_of).collect::<Option<Vec<_>>>()?;
             few(texts.into_iter().flatten().collect())
         }
     }
 }
 
-fn few(mut texts: Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
-    texts.sort();
+fn few(mut texts: Vec<Text>) -> Option<Vec<Text>> {
+    texts.sort_unstable();
     texts.dedup();
     (texts.len() <= MOST).then_some(texts)
 }
 
-fn product(first: &[Vec<u8>], second: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
+fn product(first: &[Text], second: &[Text]) -> Option<Vec<Text>> {
     if first.len() * second.len() > MOST {
         return None;
     }
     few(first
         .iter()
-        .flat_map(|one| second.iter().map(move |other| [one.as_slice(), other].concat()))
+        .flat_map(|one| second.iter().map(move |other| one.and(other)))
         .collect())
 }
 
@@ -313,7 +361,7 @@ mod tests {
 
     fn texts(pattern: &str) -> Vec<String> {
         let hir = parse(pattern).expect("a pattern");
-        let literals = of(&hir).unwrap_or_default();
+        let literals = of(&lower(&hir)).unwrap_or_default();
         let shown = |literal: &Literal| {
             let bound = |is: bool| if is { "|" } else { "" };
             let text = String::from_utf8_lossy(&literal.bytes).into_owned();

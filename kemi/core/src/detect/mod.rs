@@ -19,6 +19,7 @@ pub mod settled;
 pub mod shape;
 #[cfg(test)]
 mod soundness;
+mod text;
 pub mod transforms;
 pub mod xml;
 

@@ -176,7 +176,7 @@ impl Prefilter {
         let seldom = Seldom::of_ordinary();
         let sign = |literal: &Literal| seldom.sign(&literal.bytes);
         let key = |literal: &Literal| key_of_all(&literal.bytes[sign(literal)..]);
-        owned.sort_by_cached_key(|(literal, rule)| (key(literal), (*literal).clone(), *rule));
+        owned.sort_by_cached_key(|(literal, rule)| (key(literal), **literal, *rule));
         let form = |bytes: &[u8]| {
             if bytes.is_empty() {
                 Kinds::MAX
@@ -405,11 +405,12 @@ fn is_bound(text: &[u8], at: usize) -> bool {
 mod tests {
     use super::*;
     use crate::detect::kinds::Needs;
+    use crate::detect::text::Text;
 
     #[test]
     fn literals_of_any_length_are_found_in_either_case() {
         let literal = |text: &str, bound| Literal {
-            bytes: text.as_bytes().to_vec(),
+            bytes: Text::of(text.as_bytes()),
             bound_before: bound,
             bound_behind: bound,
             needs: Needs::NOTHING,

@@ -97,6 +97,8 @@ impl Rule {
             reason,
         };
         let hir = literals::parse(&spec.pattern).map_err(|error| fails(format!("pattern: {error}")))?;
+        // Literals are looked for in lower case, and kinds of bytes are the same in either.
+        let lower = literals::lower(&hir);
         let pattern = Pattern::new(&hir).map_err(|error| fails(format!("pattern: {error}")))?;
         let mut kinds = [spec.parts.is_empty(); 12];
         if spec.parts.is_empty() {
@@ -123,9 +125,9 @@ impl Rule {
                 .filter(|exception| glob::matches(exception.rule.as_bytes(), spec.id.as_bytes()))
                 .map(|exception| exception.field.clone())
                 .collect(),
-            literals: literals::of(&hir).unwrap_or_default(),
+            literals: literals::of(&lower).unwrap_or_default(),
             is_code: shape::is_code(&spec.family),
-            ways: kinds::ways(&hir),
+            ways: kinds::ways(&lower),
             spec,
         })
     }

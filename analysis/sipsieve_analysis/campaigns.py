@@ -90,6 +90,10 @@ _SPRAYED: Final = 5
 #: Attempts on one user up to which trying is spraying: a lockout usually comes after 3 to 5, a challenge doubles the messages.
 _SPRAY_EACH: Final = 8.0
 
+#: Who waits for a lockout to pass tries more: what tells then is that there are many more users than attempts on each.
+_PATIENT_EACH: Final = 12.0
+_WIDE: Final = 4
+
 #: Numbers dialled without an answer, and ways of dialling the same number.
 _DIALLED: Final = 4
 _NUMBER: Final = re.compile(r"[+*#0-9A-Da-d.\-]{0,24}?([0-9]{7,20})\Z")
@@ -320,7 +324,9 @@ def _passwords(sums: Sums, group: Group, got_in: bool) -> list[tuple[CampaignTyp
             users = round(tries / each)
         else:
             each = tries / users
-    if users >= _SPRAYED and each <= _SPRAY_EACH:
+    attempts = sums.authorized / len(asked) if sums.authorized else each
+    is_wide = attempts <= _PATIENT_EACH and users >= _WIDE * attempts
+    if users >= _SPRAYED and (each <= _SPRAY_EACH or is_wide):
         if each < 1.8 and tried < len(asked) * 0.5:
             return []
         why = f"{tries:,} registrations as {users:,} users, {each:.1f} each, {outcome}"

@@ -92,3 +92,5 @@ def test_who_acts_by_other_principles_is_joined_with_nobody_else_and_nobody_lawf
     assert wrong == 0, tally.notes
     assert missing * 20 <= right, tally.notes
     assert tally.intents[1:] == [0, 0], tally.notes
+    # One list of names with a password for each bot is called spraying.
+    assert tally.campaigns[2] <= 1, tally.notes

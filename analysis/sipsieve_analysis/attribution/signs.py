@@ -6,7 +6,9 @@ as a power of about ten. `ENOUGH` of them, from two signs at least, make a link.
 
 from __future__ import annotations
 
+import math
 import re
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -40,6 +42,13 @@ _INSISTS: Final = 8
 #: Users that make a list.
 _LIST: Final = 3
 
+#: Names that make a list by which two may be known: fewer, or numbers, are on many lists.
+_LONG_LIST: Final = 20
+_SAME_LIST: Final = 0.9
+
+#: How often somebody who works through a list once asks for each on it: a challenge doubles the messages.
+_ONCE: Final = 3
+
 #: A list is dealt out where so many sources of one program ask for two users each at least, few users are asked for by more than
 #: a few of them, and together they leave few numbers of its range out.
 HANDS: Final = 5
@@ -55,6 +64,10 @@ _GAP: Final = 24
 
 #: A move to a new address follows the old one's end within this.
 _MOVE_US: Final = 6 * 3600 * 1_000_000
+
+#: A list is handed on within this, and that is worth so much more than a move within hours.
+_HANDED_US: Final = 15 * 60 * 1_000_000
+_HANDED: Final = 0.5
 
 #: Bots of one master start together within this; closer than the second, and it weighs more.
 _START_US: Final = 180 * 1_000_000
@@ -156,6 +169,24 @@ class Trait:
         for value in self.common:
             if self.agents:
                 yield "common program", f"{value} {min(self.agents)}"
+        if self.has_names:
+            # Lists that are nearly the same have the same first or the same last one, in an order that nobody chose.
+            marks = [zlib.crc32(user.encode("utf-8", "replace")) for user in self.asked]
+            yield "list", f"first {min(marks)}"
+            yield "list", f"last {max(marks)}"
+        if self.is_once:
+            for value in self.programs:
+                yield "once", value
+
+    @property
+    def has_names(self) -> bool:
+        """Whether it asked for a list of names, long enough to be known by."""
+        return len(self.asked) >= _LONG_LIST and not self.high
+
+    @property
+    def is_once(self) -> bool:
+        """Whether it went through a list of numbers once, as no telephone and no PBX does."""
+        return bool(self.high) and len(self.asked) >= _LONG_LIST and self.messages <= _ONCE * len(self.asked)
 
 
 class Traits:
@@ -206,7 +237,7 @@ def weigh(one: Trait, other: Trait) -> tuple[float, str]:
         weight = _OWN_FORM if named else _PUBLIC_PROGRAM if public else _OWN_PROGRAM
         signs.append(("Call-ID form" if named else "program", weight))
     elif shared:
-        if one.is_product and other.is_product:
+        if one.is_product and other.is_product and not (one.is_once and other.is_once):
             # Two phones of one make.
             return 0.0, ""
         signs.append(("common program", _COMMON_PROGRAM))
@@ -222,6 +253,8 @@ def weigh(one: Trait, other: Trait) -> tuple[float, str]:
         signs.append(("payload", 1.5 if any(_HOSTED.search(text) for text in both) else 0.9))
     signs.append(_targets(one, other, bool(own)))
     signs.append(_times(one, other))
+    if shared and signs[-1][0] == "succession":
+        signs.append(_handed_on(one, other))
     said = [(name, weight) for name, weight in signs if weight]
     # What two do at the same time, or from one network, says nothing unless something of their own is the same.
     if len(said) < 2 or all(
@@ -256,6 +289,8 @@ def _targets(one: Trait, other: Trait, own: bool) -> tuple[str, float]:
         return "number dialled", 2.0
     few = min(len(one.asked), len(other.asked))
     both = len(one.asked & other.asked)
+    if one.has_names and other.has_names and both >= _SAME_LIST * max(len(one.asked), len(other.asked)):
+        return "one list of names", 2.0
     if few >= _FEW_TARGETS and both >= _ALIKE * few:
         return "targets", 1.5
     if few and one.asked == other.asked and min(one.messages, other.messages) >= _INSISTS:
@@ -265,6 +300,23 @@ def _targets(one: Trait, other: Trait, own: bool) -> tuple[str, float]:
     if own and few >= _LIST and one.high and other.high and max(one.low, other.low) - min(one.high, other.high) <= _GAP:
         return "range", 1.0
     return "", 0.0
+
+
+def _handed_on(one: Trait, other: Trait) -> tuple[str, float]:
+    """What is left of a shuffled list goes on elsewhere: two sets out of one range that share nothing, though by chance they would.
+
+    The points are the power of ten of that chance, where each is a random choice out of the range that both are in, and some more
+    where the one begins right behind the other.
+    """
+    if not (one.is_once and other.is_once) or one.asked & other.asked:
+        return "", 0.0
+    low, high = max(one.low, other.low), min(one.high, other.high)
+    if high <= low or min(one.high - one.low, other.high - other.low) > 2 * (high - low):
+        return "", 0.0
+    expected = len(one.asked) * len(other.asked) / (max(one.high, other.high) - min(one.low, other.low) + 1)
+    points = min(2.0, expected * math.log10(math.e))
+    gap = max(one.first_us, other.first_us) - min(one.last_us, other.last_us)
+    return ("list handed on", points + (_HANDED if gap < _HANDED_US else 0.0)) if points >= 1.0 else ("", 0.0)
 
 
 def _times(one: Trait, other: Trait) -> tuple[str, float]:

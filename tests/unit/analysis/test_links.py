@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 from test_judgement import accused, read
@@ -153,6 +154,93 @@ def test_a_program_that_lawful_phones_use_too_joins_nobody_by_itself(tmp_path: P
     lists(f, [one], MAKES[0].named(""), 2000, START, 0)
     lists(f, [other], MAKES[0].named(""), 2020, START + 5, 0)
     assert groups(read(tmp_path, f.world)) == []
+
+
+NAMES = [f"{name}.{n}" for name in ("alice", "bruno", "chen", "dora", "emil", "fay", "gus", "hana") for n in range(4)]
+
+
+def names(f: Field, ip: str, program: Program, users: list[str], begin: float) -> None:
+    """A password for each of these users."""
+    for n, user in enumerate(users):
+        f.register(begin + n * 6, ip, program, user, "spring")
+
+
+def test_one_list_of_names_worked_through_at_the_same_time_by_two_programs_is_one_attacker(tmp_path: Path) -> None:
+    f = field(11)
+    one, other = f.addresses(2)
+    names(f, one, own(5), NAMES, START)
+    names(f, other, own(6), NAMES[:-1], START + 90)
+    report = read(tmp_path, f.world)
+    assert [sorted(found) for found in groups(report)] == [sorted((one, other))]
+    assert any("one list of names" in link for link in report.actors[0].links)
+
+
+def test_lists_of_names_that_only_meet_are_two_and_so_are_equal_ones_hours_apart(tmp_path: Path) -> None:
+    for seed, users, apart in ((12, NAMES[4:], 60.0), (13, NAMES, 9.0 * HOUR)):
+        f = field(seed)
+        one, other = f.addresses(2)
+        names(f, one, own(5), NAMES, START)
+        names(f, other, own(6), users, START + apart)
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        assert groups(read(folder, f.world)) == []
+
+
+def one_by_one(f: Field, ips: list[str], takes: Callable[[int], list[str]]) -> None:
+    """Each address asks for its users once, right behind the one before and under another phone's name; one lawful phone has the
+    same program."""
+    user, password = f.account()
+    f.stay(f.world.address(), own(7).named("Yealink SIP-T46S"), user, password, START, START + 9 * HOUR, 900)
+    time = START
+    for n, ip in enumerate(ips):
+        for user in takes(n):
+            f.ask(time, ip, own(7).named(MAKES[n % len(MAKES)].agent), "REGISTER", user)
+            time += 4
+        time += 300
+
+
+def test_a_shuffled_list_that_is_handed_on_is_one_attacker_under_whatever_names(tmp_path: Path) -> None:
+    f = field(14)
+    users = [str(3000 + n) for n in range(200)]
+    f.random.shuffle(users)
+    ips = f.addresses(5)
+    one_by_one(f, ips, lambda n: users[n * 40 : n * 40 + 35])
+    report = read(tmp_path, f.world)
+    assert [sorted(found) for found in groups(report)] == [sorted(ips)]
+    assert any("list handed on" in link for actor in report.actors for link in actor.links)
+
+
+def test_choices_out_of_one_range_that_share_some_users_are_nobody_s_list(tmp_path: Path) -> None:
+    f = field(15)
+    users = [str(3000 + n) for n in range(200)]
+    one_by_one(f, f.addresses(5), lambda n: f.random.sample(users, 40))
+    assert groups(read(tmp_path, f.world)) == []
+
+
+def test_switchboards_that_open_one_after_the_other_with_accounts_of_one_range_are_nobody(tmp_path: Path) -> None:
+    f = field(16)
+    user, password = f.account()
+    f.stay(f.world.address(), MAKES[1], user, password, START, START + 9 * HOUR, 900)
+    accounts = [f.account()[0] for _ in range(120)]
+    f.random.shuffle(accounts)
+    for n, ip in enumerate(f.addresses(4)):
+        for again in range(5):
+            for m, user in enumerate(accounts[n * 30 : n * 30 + 30]):
+                f.register(
+                    START + n * HOUR + again * 300 + m, ip, MAKES[1], user, "old", call_id=f"{n}-{m}@pbx.example"
+                )
+    report = read(tmp_path, f.world)
+    assert groups(report) == []
+
+
+def test_few_tries_on_each_of_many_users_hours_apart_are_a_spraying(tmp_path: Path) -> None:
+    f = field(17)
+    ips = f.addresses(40)
+    spray(f, ips, own(3), [str(1000 + n) for n in range(40)], 6)
+    report = read(tmp_path, f.world)
+    kinds = {str(campaign.type) for campaign in report.actors[0].campaigns}
+    assert "spraying" in kinds
+    assert "brute_force" not in kinds
 
 
 #: What svmap 0.3.8 wrote to a server on loopback.

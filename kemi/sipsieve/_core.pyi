@@ -418,9 +418,10 @@ class Memory:
 
 @final
 class Journal:
-    """One process's hold on the decision log. `torn`: a word that is 1 while the file may end in half a line."""
+    """One process's hold on the decision log. `end`: two words that all processes share: 1 while the file may end in half a line,
+    and the bytes that it has if nobody else changed it."""
 
-    def __new__(cls, path: str, torn: Words | None = None) -> Journal: ...
+    def __new__(cls, path: str, end: Words | None = None) -> Journal: ...
     @property
     def path(self) -> str: ...
     @property

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
+from ..posix import state_file
 from . import accounts as tenants
 from . import destinations as numbers
 from . import geo as places
@@ -24,6 +25,9 @@ from .toml_lines import place
 
 Action = Literal["reject", "drop", "scrub", "log"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+#: Bytes of a policy file.
+_MOST: Final = 8 * 1024 * 1024
 
 PerMinute = Annotated[int, Meta(ge=0, le=10_000_000)]
 Seconds = Annotated[int, Meta(ge=1, le=31_536_000)]
@@ -293,7 +297,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 def load(path: str | Path) -> Policy:
     """Reads and checks a policy file. Raises `PolicyError`."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = state_file.content(path, _MOST).decode()
     except OSError as error:
         raise PolicyError(
             f"{path}: cannot be read: {error.strerror}. Name the policy file in SIPSIEVE_POLICY."

@@ -74,26 +74,33 @@ def start(path: str, kept: str, strict: bool, say: Callable[[str], object]) -> L
         if before is None:
             raise
         return before._replace(broken=str(error))
-    keep(path, loaded.policy, kept)
+    if problem := keep(path, loaded.policy, kept):
+        say(
+            f"{kept}: can't be written: {problem}. A broken policy has no last good one to fall back to: name a place in {FILE}"
+        )
     return loaded
 
 
-def keep(path: str, loaded: policy.Policy, kept: str) -> bool:
-    """Writes down what was just loaded, replaced in one step; False where it can't be kept, or stands there already."""
+def keep(path: str, loaded: policy.Policy, kept: str) -> str:
+    """Writes down what was just loaded, replaced in one step, unless it stands there already; says why it can't be kept, else ""."""
+
+    def text(name: str | Path) -> str:
+        return state_file.content(name, _MOST).decode()
+
     try:
         content = msgspec.json.encode(
             _Content(
-                Path(path).read_text(),
-                [file.read_text() for file in sorted(ruleset.RULES_FOLDER.glob("*.toml"))],
-                [Path(name).read_text() for name in loaded.detection.rules],
-                [file.read_text() for file in (ruleset.EXCEPTIONS, *ruleset.pack_files(loaded.detection.products))]
-                + [Path(name).read_text() for name in loaded.detection.exceptions],
+                text(path),
+                [text(file) for file in sorted(ruleset.RULES_FOLDER.glob("*.toml"))],
+                [text(name) for name in loaded.detection.rules],
+                [text(file) for file in (ruleset.EXCEPTIONS, *ruleset.pack_files(loaded.detection.products))]
+                + [text(name) for name in loaded.detection.exceptions],
             )
         ).decode()
         whole = msgspec.json.encode(_File(_FORMAT, hashlib.sha256(content.encode()).hexdigest(), content))
         with suppress(OSError):
-            if Path(kept).read_bytes() == whole:
-                return False
+            if state_file.content(kept, _MOST) == whole:
+                return ""
         descriptor, new = tempfile.mkstemp(prefix=".last-good-", dir=os.path.dirname(kept))
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -104,9 +111,9 @@ def keep(path: str, loaded: policy.Policy, kept: str) -> bool:
         except BaseException:
             os.unlink(new)
             raise
-    except (OSError, ValueError):
-        return False
-    return True
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    return ""
 
 
 def _restored(kept: str, say: Callable[[str], object]) -> Loaded | None:

@@ -99,7 +99,7 @@ class Running:
                 loaded.limits.capacity,
                 loaded.feeds.capacity if loaded.feed else 0,
             )
-        self._journal = writer.Journal(self._log_path, self._shared.torn)
+        self._journal = writer.Journal(self._log_path, self._shared.end)
         self._accounting = accounting.Accounting(self._shared, self._journal, self._revision.recorder)
         self._backlog = backlog.Backlog(self._shared.ledger, self._accounting.summary)
         # Counts that a killed server left behind, written at once; what can't be, with the timer's ticks.
@@ -321,6 +321,8 @@ class Running:
         self._accounting.recorder = live.recorder
         self._use(live)
         self._board.switched(self._number, now)
+        # What rules were compiled in, some 20 MB.
+        process.give_back()
 
     def failed(self, error: BaseException) -> None:
         """Counts an error of the guard itself, and says it in syslog, each kind once a minute."""

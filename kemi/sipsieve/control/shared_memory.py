@@ -30,8 +30,8 @@ class Shared:
         self.answered = self.memory.answered
         self.ledger = self.memory.ledger
         self.durable: bool = self.ledger.durable
-        #: Whether the log may end in half a line.
-        self.torn = _core.Words(1)
+        #: Whether the log may end in half a line, and how many bytes it has if nobody else changed it.
+        self.end = _core.Words(2)
         #: Bytes of records in the running second.
         self.spent = _core.Words(1)
         #: Lists from outside; None where there is no room for any.

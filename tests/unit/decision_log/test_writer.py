@@ -51,15 +51,15 @@ def test_what_cannot_be_written_is_counted(tmp_path: Path) -> None:
 def test_a_short_write_leaves_its_half_on_a_line_of_its_own(tmp_path: Path) -> None:
     """A file that may have three bytes, in a process of its own; then another worker ends the line."""
     path = tmp_path / "log"
-    torn = Words(1)
+    end = Words(2)
     worker = os.fork()
     if worker == 0:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (3, 3))
-        os._exit(Journal(str(path), torn).append(b'{"half":1}\n', 1.0))
+        os._exit(Journal(str(path), end).append(b'{"half":1}\n', 1.0))
     assert os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]) == 0
-    assert torn[0] == 1
-    assert Journal(str(path), torn).append(b"whole\n", 1.0)
+    assert end[0] == 1
+    assert Journal(str(path), end).append(b"whole\n", 1.0)
     assert path.read_text() == '{"h\nwhole\n'
 
 

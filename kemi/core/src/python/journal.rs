@@ -12,30 +12,37 @@ use crate::state::region;
 #[pyclass(module = "sipsieve._core")]
 pub struct Journal {
     pub inner: journal::Journal,
-    /// Its first word is 1 while the log may end in half a line.
-    torn: region::Words,
+    /// Whether the log may end in half a line, and where it ends; see `journal::End`.
+    end: region::Words,
     path: PathBuf,
+}
+
+fn end(words: &region::Words) -> Option<journal::End<'_>> {
+    match &words[..] {
+        [torn, at, ..] => Some(journal::End { torn, at }),
+        _ => None,
+    }
 }
 
 impl Journal {
     pub fn write(&mut self, line: &[u8], now: f64) -> bool {
-        self.torn.first().is_some_and(|torn| self.inner.append(line, now, torn))
+        end(&self.end).is_some_and(|end| self.inner.append(line, now, end))
     }
 }
 
 #[pymethods]
 impl Journal {
-    /// Opens nothing yet. `torn`: the workers' common word; without, it is this process's alone.
+    /// Opens nothing yet. `end`: the workers' two common words about how the log ends; without, they are this process's alone.
     #[new]
-    #[pyo3(signature = (path, torn=None))]
-    fn new(path: PathBuf, torn: Option<&Bound<'_, Words>>) -> PyResult<Self> {
-        let torn = match torn {
-            Some(torn) => torn.get().0.clone(),
-            None => region::Words::shared(1)?,
+    #[pyo3(signature = (path, end=None))]
+    fn new(path: PathBuf, end: Option<&Bound<'_, Words>>) -> PyResult<Self> {
+        let end = match end {
+            Some(end) => end.get().0.clone(),
+            None => region::Words::shared(2)?,
         };
         Ok(Self {
             inner: journal::Journal::new(&path),
-            torn,
+            end,
             path,
         })
     }
@@ -64,8 +71,8 @@ impl Journal {
 
     /// Looks whether a server that was killed left half a line; asked once, before any worker writes.
     fn mend(&self) {
-        if let Some(torn) = self.torn.first() {
-            self.inner.mend(torn);
+        if let Some(end) = end(&self.end) {
+            self.inner.mend(end);
         }
     }
 

@@ -112,8 +112,9 @@ pub struct Ledger {
     tallies: Arc<tallies::Tallies>,
     pub writer: Option<tallies::Writer>,
     path: PathBuf,
-    /// What the file holds, as far as this process has written it.
+    /// What the file holds, as far as this process has written it, and by what that file is known.
     saved: Vec<u8>,
+    mark: Option<snapshot::Mark>,
 }
 
 impl Ledger {
@@ -124,6 +125,7 @@ impl Ledger {
             writer: None,
             path,
             saved: Vec::new(),
+            mark: None,
         }
     }
 }
@@ -204,15 +206,16 @@ impl Ledger {
         self.tallies.written(place, messages);
     }
 
-    /// save(): writes the file of counts anew where they changed. Raises OSError where it can't be.
+    /// save(): writes the file of counts anew where they changed, or somebody changed it. Raises OSError where it can't be.
     fn save(&mut self) -> PyResult<()> {
         if !self.tallies.durable {
             return Ok(());
         }
         let content = snapshot::content(&self.tallies.unwritten());
-        if content != self.saved {
+        if content != self.saved || snapshot::mark(&self.path) != self.mark {
             snapshot::write(&self.path, &content)?;
             self.saved = content;
+            self.mark = snapshot::mark(&self.path);
         }
         Ok(())
     }

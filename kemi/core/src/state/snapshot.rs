@@ -4,7 +4,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use blake2::{Blake2b512, Digest};
@@ -46,6 +46,22 @@ pub fn content(entries: &[Entry]) -> Vec<u8> {
     format!("{NAME}{}\n{lines}", sum(lines.as_bytes())).into_bytes()
 }
 
+/// What a file is known by: device, inode, bytes, and when it was written last.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mark(u64, u64, u64, i64, i64);
+
+/// The mark of what stands there now, be it a link; `None` where there is nothing.
+pub fn mark(path: &Path) -> Option<Mark> {
+    let found = std::fs::symlink_metadata(path).ok()?;
+    Some(Mark(
+        found.dev(),
+        found.ino(),
+        found.len(),
+        found.mtime(),
+        found.mtime_nsec(),
+    ))
+}
+
 /// Puts a file with that content in place.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut new = path.as_os_str().to_owned();
@@ -56,7 +72,8 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
             .create(true)
             .truncate(true)
             .mode(0o640)
-            .custom_flags(libc::O_NOFOLLOW)
+            // What stands there may be a link, or a pipe that nobody reads.
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
             .open(&new)?;
         file.write_all(content)?;
         file.sync_all()?;
@@ -76,7 +93,8 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
 /// The counts of a file; none where there is no file. Errors: `InvalidData` where it is damaged, or of another version.
 pub fn read(path: &Path) -> io::Result<Vec<Entry>> {
     let mut options = OpenOptions::new();
-    let file = match options.read(true).custom_flags(libc::O_NOFOLLOW).open(path) {
+    options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let file = match options.open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         file => file?,
     };

@@ -12,6 +12,12 @@ use crate::state::{region, snapshot, waiting};
 const MAGIC: u64 = u64::from_be_bytes(*b"sipsvTLY");
 const VERSION: u64 = 2;
 
+fn set_aside(path: &Path) -> io::Result<()> {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".damaged");
+    std::fs::rename(path, aside)
+}
+
 impl Tallies {
     /// Pages that outlive the server: `path` names its file of counts, and by that its memory. Where they can't be had (no such
     /// folder, a link, another user's, held by another server for longer than `patience`) anonymous memory serves. A file that
@@ -29,10 +35,8 @@ impl Tallies {
             Ok(_) => {}
             Err(_) => {
                 tallies.damaged = true;
-                let mut aside = path.as_os_str().to_owned();
-                aside.push(".damaged");
                 // Where it can't be moved it is written anew in its place: no file of ours keeps a server from its start.
-                let _ = std::fs::rename(path, aside);
+                let _ = set_aside(path);
             }
         }
         Ok(tallies)
@@ -40,12 +44,18 @@ impl Tallies {
 
     /// The pages in kept memory, and whether they begin anew.
     fn kept(path: &Path, workers: usize, interval: u64, patience: Duration) -> Option<(Tallies, bool)> {
-        if std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
-            return None;
-        }
         let (key, name) = snapshot::key(path)?;
         let end = Instant::now() + patience;
-        let mut damaged = false;
+        let (mut damaged, mut is_removed) = (false, false);
+        match std::fs::symlink_metadata(path) {
+            Ok(found) if found.is_symlink() => return None,
+            // A folder or a pipe.
+            Ok(found) if !found.is_file() => {
+                set_aside(path).ok()?;
+                damaged = true;
+            }
+            _ => {}
+        }
         let words = loop {
             match region::Region::kept(key, words_for(workers)) {
                 Ok(region) => break region.words(),
@@ -53,9 +63,10 @@ impl Tallies {
                     std::thread::sleep(Duration::from_millis(50));
                 }
                 // Of another size: another version's.
-                Err(error) if error.kind() == ErrorKind::InvalidInput && !damaged => {
-                    damaged = region::remove_kept(key);
-                    if !damaged {
+                Err(error) if error.kind() == ErrorKind::InvalidInput && !is_removed => {
+                    is_removed = region::remove_kept(key);
+                    damaged = true;
+                    if !is_removed {
                         return None;
                     }
                 }

@@ -17,6 +17,9 @@ const MAX_REPLY_HEADERS: usize = 513;
 /// Bytes of a parameter's name, which is in no part; a longer one is no name.
 const MAX_NAME: usize = 64;
 
+/// Dashes at an end of a boundary, which are in no part either: as many as a boundary may have bytes (RFC 2046 5.1.1).
+const MAX_DASHES: usize = 70;
+
 const BODIES: Bodies = Bodies { sdp: true, text: true };
 
 pub fn check(data: &[u8]) {
@@ -130,8 +133,9 @@ fn left_out(header: &Header<'_>, raw: &[u8], seen: &[bool]) {
             name = 0;
         } else {
             name += 1;
+            let most = if byte == b'-' { MAX_DASHES } else { MAX_NAME };
             assert!(
-                grammar::is_token(&[byte]) && name <= MAX_NAME,
+                grammar::is_token(&[byte]) && name <= most,
                 "byte {at} of {:?} is in no part",
                 String::from_utf8_lossy(raw)
             );
@@ -165,4 +169,15 @@ fn dialogs(message: &Message<'_>) {
     }
     let _ = structure::answerable(message);
     let _ = structure::has_body(message);
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_boundary_may_be_of_dashes() {
+        for dashes in [64, 65, 70, 71, 140] {
+            let raw = format!("X\r\nc: multipart/mixed;boundary={}\r\n\r\n", "-".repeat(dashes));
+            super::check(raw.as_bytes());
+        }
+    }
 }

@@ -193,3 +193,58 @@ def test_who_looks_for_a_fault_can_have_the_parsers_errors(tmp_path: Path, loud:
         flood(server, [request(headers=("CSeq: x y z",))])
         wait_for(lambda: written(server)[0] == 1, "the message accounted for")
         assert ("bad cseq" in server.text()) is loud
+
+
+#: What a host's own routes say at the level of errors, of HTTP and of SIP.
+SPEAKING = """#!KAMAILIO
+#!trydefenv SIPSIEVE_LISTEN
+#!trydefenvs SIPSIEVE_RUN
+log_stderror=yes
+children=1
+tcp_children=1
+tcp_accept_no_cl=yes
+listen=SIPSIEVE_LISTEN
+loadmodule "tm.so"
+loadmodule "sl.so"
+loadmodule "xhttp.so"
+loadmodule "jsonrpcs.so"
+include_file "{sipsieve}"
+modparam("jsonrpcs", "transport", 2)
+modparam("jsonrpcs", "fifo_name", SIPSIEVE_RUN "/sipsieve_rpc.fifo")
+request_route {{
+	xlog("L_ERR", "spoken of SIP\\n");
+	sl_send_reply("200", "OK");
+}}
+event_route[xhttp:request] {{
+	xlog("L_ERR", "spoken of $hu\\n");
+	xhttp_reply("404", "Not Found", "text/plain", "none");
+	xlog("L_ERR", "spoken behind $hu\\n");
+}}
+"""
+
+
+def test_what_a_host_says_itself_is_kept_back_behind_no_kind_of_message(tmp_path: Path) -> None:
+    """The level of syslog is a process's own: each of these is the last that this one reads before the host speaks."""
+    config = tmp_path / "speaking.cfg"
+    config.write_text(SPEAKING.format(sipsieve=ROOT / "kemi" / "sipsieve.cfg"))
+    unread = [
+        request(transport="TCP", headers=("CSeq: x y z",)),
+        b"GET /odd HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n",
+        b"no request at all\r\n\r\n",
+    ]
+    pages = {
+        "page": b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n",
+        "form": b"POST /form HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na=1",
+    }
+    with Server(tmp_path / "server", config=config, workers=1) as server:
+        for data in unread:
+            for name, page in pages.items():
+                before = server.text().count(f"spoken behind /{name}")
+                exchange(server, data, transport="tcp", seconds=0.2)
+                exchange(server, page, transport="tcp", seconds=0.2)
+                wait_for(lambda n=name, b=before: server.text().count(f"spoken behind /{n}") == b + 1, name)
+                assert server.text().count(f"spoken of /{name}") == before + 1
+        before = server.text().count("spoken of SIP")
+        assert status(exchange(server, request(transport="TCP"), transport="tcp")) == 200
+        assert server.text().count("spoken of SIP") == before + 1
+        assert "x y z" not in server.text()

@@ -14,9 +14,10 @@ from typing import Final
 
 from sipsieve.config import policy
 from sipsieve.decision.engine import Engine
+from sipsieve.decision.explain import NoCounters
 from sipsieve.decision_log.record import Recorder
 from sipsieve.detection import ruleset
-from worst_case import PIECES, PLACES, SOURCE, NoCounters, best, pieces_of_rules
+from worst_case import PIECES, PLACES, SOURCE, best, pieces_of_rules
 
 #: Upper ends of the classes of sizes: a message is compared with those of its class only, so that small ones count too.
 SIZES: Final = (700, 1_500, 4_000, 16_000, 65_000)
@@ -121,7 +122,7 @@ def main() -> int:
     recorder = Recorder(rules.version, "", "enforce")
 
     def handled(raw: bytes) -> None:
-        recorder.decision(engine.decide(raw, SOURCE, 0.0, NoCounters()), raw, SOURCE, 0.0, "")  # type: ignore[arg-type]
+        recorder.decision(engine.decide(raw, SOURCE, 0.0, NoCounters()), raw, SOURCE, 0.0, "")
 
     found = search(
         lambda raw: best(lambda: handled(raw), 2),

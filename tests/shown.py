@@ -268,26 +268,35 @@ def _rotated(folder: Path) -> Iterator[Scene]:
 @contextlib.contextmanager
 def _hep(folder: Path) -> Iterator[Scene]:
     """Somebody reports to the sensor as soon as it listens, and ends it when all is written."""
-    ended = threading.Event()
-    reports = threading.Thread(target=_report, args=(folder, ended))
+    from harness import free_port
+
+    port, ended = free_port(), threading.Event()
+    # Another server of the machine may have the usual port.
+    command = folder / "bin" / "sipsieve"
+    command.parent.mkdir()
+    real = Path(sys.executable).parent / "sipsieve"
+    command.write_text(f'#!/bin/sh\n[ "$1" != hep ] || set -- "$@" --udp 127.0.0.1:{port}\nexec {real} "$@"\n')
+    command.chmod(0o755)
+    reports = threading.Thread(target=_report, args=(folder, port, ended))
     reports.start()
     try:
-        yield Scene(folder, {}, {})
+        yield Scene(folder, {"PATH": f"{command.parent}:{os.environ['PATH']}"}, {f"port {port}": "port 9060"})
     finally:
         ended.set()
         reports.join()
 
 
-def _report(folder: Path, ended: threading.Event) -> None:
+def _report(folder: Path, port: int, ended: threading.Event) -> None:
     from harness import hep_packet, request
 
     attack = request(headers=("User-Agent: friendly-scanner",))
     sensor = 0
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
         while not ended.wait(0.1):
-            # 127.0.0.1:9060, as the system writes it.
-            if not sensor and "0100007F:2364 " in Path("/proc/net/udp").read_text() and (sensor := _sensor(folder)):
-                out.sendto(hep_packet(attack, "203.0.113.9"), ("127.0.0.1", 9060))
+            # 127.0.0.1 and the port, as the system writes them.
+            bound = f"0100007F:{port:04X} " in Path("/proc/net/udp").read_text()
+            if not sensor and bound and (sensor := _sensor(folder)):
+                out.sendto(hep_packet(attack, "203.0.113.9"), ("127.0.0.1", port))
             written = folder / "hep.jsonl"
             if sensor and written.exists() and written.read_bytes().endswith(b"\n"):
                 os.kill(sensor, signal.SIGINT)

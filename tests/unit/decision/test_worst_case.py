@@ -12,8 +12,9 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "bench"))
 import worst_case
 from sipsieve.config import policy
 from sipsieve.decision.engine import Engine
+from sipsieve.decision.explain import NoCounters
 from sipsieve.detection import ruleset
-from worst_case import PIECES, PLACES, SOURCE, NoCounters, best, message, pieces_of_rules, transforms
+from worst_case import PIECES, PLACES, SOURCE, best, message, pieces_of_rules, transforms
 
 RULES = ruleset.load()
 GUARD = Engine(policy.loads("[limits]\nenabled = false\n"), RULES)

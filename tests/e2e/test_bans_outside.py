@@ -98,6 +98,16 @@ def test_planted_addresses_do_not_match(log: Path) -> None:
     assert not any(address.startswith("192.0.2") for address in found), found
 
 
+def test_no_line_of_the_log_is_a_senders(log: Path) -> None:
+    """Whatever was sent, each line is a record that the guard made: of who sent it, or of the guard itself."""
+    records = [json.loads(line) for line in log.read_bytes().splitlines()]
+    assert len(records) > len(PLANTED)
+    for record in records:
+        event = record["event"]
+        assert str(record.get("source", {}).get("ip", "127.6.")).startswith("127.6."), record
+        assert event["kind"] != "state" or "192.0.2.99" not in json.dumps(event), record
+
+
 def test_bans_by_64_match_as_networks(tmp_path: Path) -> None:
     line = {
         "@timestamp": "2026-11-22T13:38:44.593460Z",

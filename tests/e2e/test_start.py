@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -142,6 +143,37 @@ def test_root_runs_no_code_that_the_workers_user_may_write(tmp_path: Path) -> No
     shutil.chown(code / "sipsieve", "root")
     with server:
         assert status(exchange(server, request("OPTIONS"), source="127.0.6.6")) == 200
+
+
+def test_root_follows_no_link_that_the_workers_user_may_plant(tmp_path: Path) -> None:
+    """In a folder of the workers' user each file of ours is a link to one that only root may touch, or to where only root may make one."""
+    with tempfile.TemporaryDirectory(prefix="sipsieve-links-") as name:
+        Path(name).chmod(0o755)
+        closed, folder = Path(name, "closed"), Path(name, "state")
+        closed.mkdir(mode=0o700)
+        folder.mkdir()
+        names = {
+            "LOG": "decisions.jsonl", "STATE": "bans.json", "STANDING": "standing.json", "LAST_GOOD": "last-good.json",
+        }  # fmt: skip
+        environment = {f"SIPSIEVE_{key}": str(folder / file) for key, file in names.items()}
+        targets = {}
+        for file in (*names.values(), "decisions.jsonl.ledger", "decisions.jsonl.ledger.new", "bans.json.damaged"):
+            targets[file] = closed / file
+        for there in (False, True):
+            for file, target in targets.items():
+                (folder / file).unlink(missing_ok=True)
+                (folder / file).symlink_to(target)
+            for target in targets.values() if there else ():
+                target.write_text("root's own")
+                target.chmod(0o600)
+            shutil.chown(folder, "nobody", "nogroup")
+            server = Server(
+                tmp_path / "server", "", workers=1, arguments=("-u", "nobody", "-g", "nogroup"), environment=environment
+            )
+            with server:
+                assert status(exchange(server, request("OPTIONS"), source="127.0.6.7")) == 200
+            held = {path.name: path.read_text() for path in closed.iterdir()}
+            assert held == (dict.fromkeys(targets, "root's own") if there else {})
 
 
 def test_who_started_it_hears_of_it_when_sip_is_answered(tmp_path: Path) -> None:

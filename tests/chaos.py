@@ -29,6 +29,7 @@ from chaos_faults import ACTIONS, POLICY, Faults, Troubles
 from chaos_load import ATTACKER, CALLER, Load
 from chaos_logs import Logs
 from chaos_surroundings import Tolerant, hears, kept_bans, membership
+from chaos_watch import watched
 from harness import SDP
 
 #: Megabytes of private memory, half of what is usual.
@@ -93,9 +94,10 @@ class Chaos:
                 arguments=("-M", PRIVATE),
             ) as server,
             kept_bans(server, state),
+            watched() as watch,
         ):
             self.server, troubles = server, self.troubles
-            logs, load = Logs(server), Load(server.port, troubles, self.over)
+            logs, load = Logs(server), Load(server.port, troubles, self.over, watch)
             self.faults = faults = Faults(self.folder, server, logs, self.random, troubles, self.over)
             actions: list[Callable[[], None]] = [getattr(faults, name) for name in self.actions]
             threads = [threading.Thread(target=work) for work in (load.calls, load.attacks, load.strangers)]
@@ -141,6 +143,8 @@ class Chaos:
             "short of memory": load.short,
             "least free": faults.least,
             "grown": grown,
+            "late answers by cause": dict(watch.causes),
+            "by Kamailio's timers": self.troubles.kamailio[:50],
         }
 
     def did(self, action: Callable[[], None]) -> None:
@@ -188,7 +192,7 @@ def main() -> int:
                 print(chaos.server.text()[-3000:], file=sys.stderr)
         finally:
             subprocess.run(["umount", "-l", name], check=False)
-    print(json.dumps({"seed": seed, "seconds": asked.seconds, **seen, "broken": chaos.troubles.broken[:20]}))
+    print(json.dumps({"seed": seed, "seconds": asked.seconds, **seen, "broken": chaos.troubles.broken[:50]}))
     return 1 if chaos.troubles.broken else 0
 
 

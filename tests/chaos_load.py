@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import socket
 import threading
 import time
@@ -9,12 +11,18 @@ from collections import Counter
 from contextlib import suppress
 
 from chaos_faults import HOARDS_EVERY, Troubles
+from chaos_watch import Watch
 from harness import invite, status
 
 HOSTILE = '"\' or 1=1--" <sip:mallory@example.com>;tag=1'
 
 #: RFC 3261 17.1.1.2: an INVITE is sent again after 0.5, 1, 2, 4, 8, 16 s.
 RETRANSMISSIONS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+
+#: Seconds after which Kamailio answers 408 for a backend that is silent (kamailio.cfg's `fr_timer`), and within which its timers
+#: follow the wall clock, with some to spare.
+GIVES_UP = 10.0
+RESYNC = 10.0
 
 #: Seconds around a restart in which a call may need more than one retransmission.
 AROUND = 5.0
@@ -32,8 +40,9 @@ PAUSE = 0.02
 class Load:
     """Who calls and who attacks, each in a thread of its own until it is `over`."""
 
-    def __init__(self, port: int, troubles: Troubles, over: threading.Event) -> None:
+    def __init__(self, port: int, troubles: Troubles, over: threading.Event, watch: Watch) -> None:
         self.port = port
+        self.watch = watch
         self.troubles = troubles
         self.over = over
         self.began = time.monotonic()
@@ -79,21 +88,31 @@ class Load:
             if short and code in (0, 408, 500):
                 # Kamailio has no memory to forward it with, or to take the answer with.
                 self.short += 1
+            elif code == 408 and self.timers_jumped(began, ended):
+                self.troubles.kamailio.append(f"{self.lately(began, ended)}: 408 before any timer can have ended")
             elif code != 200:
-                self.troubles.broken.append(f"{self.lately(began)}: a customer's call was answered {code}")
+                self.late(began, ended, f"a customer's call was answered {code}")
             elif again > 1 and not near and not short:
-                self.troubles.broken.append(
-                    f"{self.lately(began)}: a customer's call took {again} retransmissions, no restart near"
-                )
+                self.late(began, ended, f"a customer's call took {again} retransmissions, no restart near")
 
-    def lately(self, moment: float) -> str:
-        """What was done before that moment, for whoever looks for a cause."""
+    def timers_jumped(self, began: float, ended: float) -> bool:
+        """Whether Kamailio's timers ran ahead: they follow the wall clock where it was set forward, and every timer ends at once."""
+        clock = self.troubles.last.get("clock", -math.inf)
+        return ended - began < GIVES_UP - 1 and began - clock < RESYNC
+
+    def late(self, began: float, ended: float, what: str) -> None:
+        """An answer that came late is broken, whatever the machine did meanwhile; what that was stands beside it."""
+        seen = json.dumps(self.watch.between(began, ended))
+        self.troubles.broken.append(f"{self.lately(began, ended)}: {what}; {seen}")
+
+    def lately(self, moment: float, ended: float) -> str:
+        """What was done before that moment, and until the end, for whoever looks for a cause."""
         last = [
             f"{name} {moment - at:.1f} s"
             for name, at in list(self.troubles.last.items())
-            if 0 <= moment - at < HOARDS_EVERY
+            if moment - ended <= moment - at < HOARDS_EVERY
         ]
-        return f"second {moment - self.began:.0f}, after {', '.join(last)}"
+        return f"second {moment - self.began:.0f}, for {ended - moment:.2f} s, after {', '.join(last)}"
 
     def attacks(self) -> None:
         while not self.over.is_set():

@@ -419,7 +419,7 @@ class Memory:
 @final
 class Journal:
     """One process's hold on the decision log. `end`: two words that all processes share: 1 while the file may end in half a line,
-    and the bytes that it has if nobody else changed it."""
+    and the bytes that it has at least if nobody cut it."""
 
     def __new__(cls, path: str, end: Words | None = None) -> Journal: ...
     @property

@@ -16,7 +16,7 @@ const LOOKS: usize = 8;
 ///
 /// Each line is one `write` to a file opened to append, which POSIX makes atomic against the other workers. A short write
 /// (a full disk) leaves half a line, and so may whoever cuts the file: whoever writes next ends that line first. Words that
-/// all workers share say so, and where the file ends if nobody else changed it; only where it ends elsewhere is it read.
+/// all workers share say so, and how long the file is at least; only where it is shorter is its end read.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
@@ -54,6 +54,8 @@ impl Journal {
     /// Writes one line, its line end included. `now` in seconds since the epoch; `shared` is what all workers know of the file's
     /// end. False: it could not be written, and was counted.
     pub fn append(&mut self, line: &[u8], now: f64, shared: End<'_>) -> bool {
+        // Asked first: what others write from here on makes the file longer than that, never shorter.
+        let at_least = shared.at.load(Ordering::Relaxed);
         let mut about = self.about();
         // A clock that was set back is no reason never to look again.
         if (now - self.looked).abs() >= LOOK_EVERY || about.as_ref().is_none_or(|found| found.nlink() == 0) {
@@ -65,9 +67,9 @@ impl Journal {
             return false;
         };
         let ending = shared.torn.load(Ordering::Relaxed) != 0;
-        let is_elsewhere = about.is_file() && about.len() != shared.at.load(Ordering::Relaxed);
-        let ending = ending || is_elsewhere && self.reading.as_ref().is_some_and(ends_in_half);
-        if is_elsewhere {
+        let is_cut = about.is_file() && about.len() < at_least;
+        let ending = ending || is_cut && self.reading.as_ref().is_some_and(ends_in_half);
+        if is_cut {
             shared.at.store(about.len(), Ordering::Relaxed);
         }
         let line = if ending {
@@ -84,7 +86,7 @@ impl Journal {
                 done => break done.unwrap_or(0),
             }
         };
-        shared.at.fetch_add(done as u64, Ordering::Relaxed);
+        shared.at.fetch_max(about.len() + done as u64, Ordering::Relaxed);
         if done == line.len() {
             if ending {
                 shared.torn.store(0, Ordering::Relaxed);
@@ -180,7 +182,7 @@ impl Journal {
 pub struct End<'a> {
     /// 1 while it may end in half a line.
     pub torn: &'a AtomicU64,
-    /// Bytes that it has if nobody but the workers changed it.
+    /// Bytes that it has at least, if nobody cut it.
     pub at: &'a AtomicU64,
 }
 

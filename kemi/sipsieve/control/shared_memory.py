@@ -30,7 +30,7 @@ class Shared:
         self.answered = self.memory.answered
         self.ledger = self.memory.ledger
         self.durable: bool = self.ledger.durable
-        #: Whether the log may end in half a line, and how many bytes it has if nobody else changed it.
+        #: Whether the log may end in half a line, and how many bytes it has at least if nobody cut it.
         self.end = _core.Words(2)
         #: Bytes of records in the running second.
         self.spent = _core.Words(1)

@@ -169,23 +169,28 @@ def keep(state: str, nft: str, no_state: bool, every: float, rpc_path: str, poli
 )
 @click.option("--with-udp", is_flag=True, help="Take bans, too, that rest on datagrams, whose source can be forged.")
 @_rpc
-def export(form: str, output: Path | None, state: Path | None, with_udp: bool, rpc_path: str) -> None:
+@_policy
+def export(
+    form: str, output: Path | None, state: Path | None, with_udp: bool, rpc_path: str, policy_path: str
+) -> None:  # fmt: skip
     """Writes the bans as a block list for other devices.
 
     A device that blocks everything from an address does more than a ban that rests on datagrams, so these are left out unless
-    asked for. A list is of the moment: write it anew at least once a minute, and let devices forget what is not in it.
+    asked for. Trusted networks of the policy are never on a list. A list is of the moment: write it anew at least once a minute, and let devices forget what is not in it.
 
     \b
     Example: sipsieve bans export --format csv --output /srv/www/sipsieve.csv
     """
     now = time.time()
     try:
-        entries = _asked(lambda: origin.entries(state, rpc_path))
+        entries, trusted = _asked(lambda: origin.entries(state, rpc_path, _loaded(policy_path)))
     except origin.StateFileError as error:
         raise click.UsageError(str(error)) from error
     found = blocklist.rows(entries, now)
     kept = [row for row in found if with_udp or not row["udp_only"]]
     text = blocklist.FORMATS[form](kept, now)
+    if trusted:
+        click.echo(f"{trusted} bans on trusted networks of the policy left out", err=True)
     if len(kept) < len(found):
         click.echo(f"{len(found) - len(kept)} bans that rest on datagrams left out; --with-udp takes them", err=True)
     if output is None:
@@ -207,16 +212,19 @@ def export(form: str, output: Path | None, state: Path | None, with_udp: bool, r
 )  # fmt: skip
 @click.option("--open", "open_", is_flag=True, help="Answer anybody, on an address that others reach.")
 @_rpc
-def serve(listen: str, state: Path | None, with_udp: bool, token_file: Path | None, open_: bool, rpc_path: str) -> None:
+@_policy
+def serve(
+    listen: str, state: Path | None, with_udp: bool, token_file: Path | None, open_: bool, rpc_path: str, policy_path: str
+) -> None:  # fmt: skip
     """Serves the block lists by HTTP: /bans.txt, .csv, .json, .stix.json and .misp.json.
 
     Read only. A list has an ETag, and says how long it holds: until its first ban ends, a minute at the most. While the bans can't
-    be had the answer is 503, never an empty list. No TLS: put it behind a web server for other networks.
+    be had the answer is 503, never an empty list. Trusted networks of the policy, read at the start, are on none. No TLS: put it behind a web server for other networks.
 
     \b
     Example: sipsieve bans serve --listen 192.0.2.10:8060 --token-file /etc/sipsieve/lists.token
     """
-    others.serve(listen, state, with_udp, token_file, open_, rpc_path)
+    others.serve(listen, state, with_udp, token_file, open_, rpc_path, _loaded(policy_path))
 
 
 @command.command()
@@ -234,9 +242,10 @@ def serve(listen: str, state: Path | None, with_udp: bool, token_file: Path | No
 @click.option("--with-udp", is_flag=True, help="Take datagrams as evidence, too: their source can be forged.")
 @_json
 @_rpc
+@_policy
 def abuse(
     sources: tuple[str, ...], logs: tuple[Path, ...], state: Path | None, output: Path | None, reporter: str, target: str,
-    with_udp: bool, as_json: bool, rpc_path: str,
+    with_udp: bool, as_json: bool, rpc_path: str, policy_path: str,
 ) -> None:  # fmt: skip
     """Writes abuse reports about SOURCES (addresses or networks), or about all who are banned: one text for each /24 or /48.
 
@@ -245,7 +254,7 @@ def abuse(
     \b
     Example: sipsieve bans abuse --log /var/log/sipsieve/decisions.jsonl --output reports --reporter "NOC <noc@example.net>"
     """
-    others.abuse(sources, logs, state, output, reporter, target, with_udp, as_json, rpc_path)
+    others.abuse(sources, logs, state, output, reporter, target, with_udp, as_json, rpc_path, _loaded(policy_path))
 
 
 @command.command()

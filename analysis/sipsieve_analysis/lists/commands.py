@@ -49,7 +49,9 @@ def _secret(option: str, path: Path) -> str:
     return text
 
 
-def serve(listen: str, state: Path | None, with_udp: bool, token_file: Path | None, open_: bool, rpc_path: str) -> None:
+def serve(
+    listen: str, state: Path | None, with_udp: bool, token_file: Path | None, open_: bool, rpc_path: str, policy: Policy
+) -> None:  # fmt: skip
     """Listens until SIGTERM or Ctrl-C."""
     place = _place(listen)
     token = _secret("--token-file", token_file) if token_file is not None else ""
@@ -60,7 +62,7 @@ def serve(listen: str, state: Path | None, with_udp: bool, token_file: Path | No
 
     def ask() -> list[Any]:
         try:
-            return origin.entries(state, rpc_path)
+            return origin.entries(state, rpc_path, policy)[0]
         except (origin.StateFileError, RpcError) as error:
             raise OutOfReachError(harmless(str(error))) from error
 
@@ -89,7 +91,7 @@ def serve(listen: str, state: Path | None, with_udp: bool, token_file: Path | No
 
 def abuse(
     chosen: tuple[str, ...], logs: tuple[Path, ...], state: Path | None, output: Path | None, reporter: str, target: str,
-    with_udp: bool, as_json: bool, rpc_path: str,
+    with_udp: bool, as_json: bool, rpc_path: str, policy: Policy,
 ) -> None:  # fmt: skip
     """Writes the reports."""
     try:
@@ -100,7 +102,7 @@ def abuse(
         from ..operate import blocklist
 
         try:
-            rows = blocklist.rows(origin.entries(state, rpc_path), time.time())
+            rows = blocklist.rows(origin.entries(state, rpc_path, policy)[0], time.time())
         except origin.StateFileError as error:
             raise click.UsageError(str(error)) from error
         except RpcError as error:

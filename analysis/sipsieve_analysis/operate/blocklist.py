@@ -18,6 +18,9 @@ from sipsieve.model import Scope
 
 from ..lists import misp, stix
 
+#: 9999-12-31T23:59:59Z, the last moment that RFC 3339 can write: others write to the table of bans, too.
+_LAST: Final = 253_402_300_799
+
 
 def rows(entries: Iterable[Entry], now: float) -> list[dict[str, Any]]:
     """The bans that last at `now` (seconds since the epoch), sorted by network. Times are UTC, as in RFC 3339."""
@@ -39,7 +42,7 @@ def rows(entries: Iterable[Entry], now: float) -> list[dict[str, Any]]:
 
 
 def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(min(seconds, _LAST), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _plain(found: list[dict[str, Any]], now: float) -> str:

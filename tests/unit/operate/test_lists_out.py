@@ -22,7 +22,7 @@ from click.testing import CliRunner
 from pymisp import MISPEvent
 
 from harness import ROOT
-from sipsieve.abuse.bans import Entry, dump
+from sipsieve.abuse.bans import Entry, dump, entry
 from sipsieve.config.policy import Policy
 from sipsieve.model import Scope
 from sipsieve_analysis.cli import main
@@ -274,6 +274,63 @@ def test_an_abuse_report_quotes_no_sender_and_names_none_that_only_a_payload_nam
     assert ended.exit_code == 1 and json.loads(ended.output.partition("]")[0] + "]") == []
     ended = abuse(tmp_path, [record("203.0.113.9", 1, "udp")], "203.0.113.9", "--json", "--with-udp")
     assert ended.exit_code == 0 and json.loads(ended.output)[0]["addresses"] == {"203.0.113.9": 1}
+
+
+@pytest.mark.parametrize("form", blocklist.FORMATS)
+def test_what_a_node_writes_into_the_table_of_bans_spoils_no_list(form: str) -> None:
+    written = [
+        ("203.0.113.9", "a|limit-invite|5|999999999999|999999999999|\r\nX: y"),
+        ("203.0.113.8", "a|=cmd()|5|9999999999|1|x"),
+        ("203.0.113.7", "a|a,b\r\n|5|9999999999|1|x"),
+        ("203.0.113.6\r\n", "a|limit-invite|5|9999999999|1|x"),
+        ("203.0.113", "a|limit-invite|5|9999999999|1|\x1b[2J=1+1"),
+        ("no:address", "a|limit-invite|5|9999999999|1|x"),
+    ]
+    read = [one for one in (entry(key, value) for key, value in written) if one is not None]
+    listed = text(form, read)
+    assert "203.0.113.9" in listed and "203.0.113.0/24" in listed
+    assert not any(one in listed for one in ("=cmd", "203.0.113.8", "203.0.113.7", "203.0.113.6", "\x1b", "\r", "X: y"))
+    if form == "stix":
+        last = max(one.valid_until for one in stix2.parse(listed, version="2.1").objects[1:])
+        assert last.year == 9999
+    elif form == "misp":
+        event = MISPEvent(strict_validation=True)
+        event.load(listed)
+        assert len(event.attributes) == 2
+
+
+def test_trusted_networks_are_on_no_list(tmp_path: Path) -> None:
+    state, policy, log = tmp_path / "bans.json", tmp_path / "policy.toml", tmp_path / "log"
+    state.write_text(dump(ENTRIES, NOW))
+    # The first became trusted after its ban was written; the second is one address of a /64 that is banned as a whole.
+    policy.write_text('[network]\ntrusted = ["203.0.113.0/24", "2001:db8:0:1::5/128"]\n')
+    call = ["--state", str(state), "--policy", str(policy), "--with-udp"]
+    for form in blocklist.FORMATS:
+        ended = CliRunner().invoke(main, ["bans", "export", "--format", form, *call])
+        assert ended.exit_code == 0 and "2 bans on trusted networks of the policy left out" in ended.output
+        assert "198.51.100.7" in ended.stdout
+        assert "203.0.113.9" not in ended.output and "2001:db8" not in ended.output
+    log.write_text(json.dumps(record("203.0.113.9", 1)) + "\n" + json.dumps(record("198.51.100.7", 1)) + "\n")
+    ended = CliRunner().invoke(main, ["bans", "abuse", "--log", str(log), *call])
+    assert ended.exit_code == 0 and "198.51.100.7" in ended.output and "203.0.113" not in ended.output
+    policy.write_text("[network]\ntrustd = []\n")
+    ended = CliRunner().invoke(main, ["bans", "export", *call])
+    assert ended.exit_code == 2 and f"{policy}:2" in ended.output and "198.51.100.7" not in ended.output
+
+
+def test_an_abuse_report_claims_no_more_than_happened(tmp_path: Path) -> None:
+    log = [record("203.0.113.9", n) for n in range(4)]
+    log[1]["event"]["action"] = log[2]["event"]["action"] = "scrub"
+    log[2]["rule"]["id"] = ["second-opinion"]
+    log[3]["policy"] = {"enforced": False}
+    ended = abuse(tmp_path, log, "203.0.113.9")
+    assert ended.exit_code == 0 and "received 3 hostile messages from 1 address of" in ended.output
+    assert (
+        "Refused: 1; passed on without what was hostile in them: 1; recorded and passed on: 1. Please" in ended.output
+    ), ended.output
+    assert "second-opinion" not in ended.output
+    ended = abuse(tmp_path, log[:1], "203.0.113.9")
+    assert "They were refused. Please" in ended.output
 
 
 class Table:

@@ -73,6 +73,11 @@ _EITHER: Final = """{
 
 _SCHEMA: Final = columnar.schema(COLUMNS)
 
+#: What tells a record from others of its log: two messages of one moment, source and dialog are one.
+_RECORD: Final = (
+    "time_us", "end_us", "kind", "action", "messages", "ip", "port", "type", "method", "status", "call_id", "cseq", "excerpt",
+)  # fmt: skip
+
 #: Bytes at a file's beginning that tell whether today's form is tried at all.
 _PEEK: Final = 16384
 
@@ -295,6 +300,28 @@ class Store:
                 answers, asked = merging.orphans(worse)
                 self._delete(answers.anti_join(asked.view(), "call_id"))
         return before - self._rows()
+
+    def span(self, behind: int) -> tuple[int, int] | None:
+        """The first and last time of what was added behind that row; None where that is nothing."""
+        first, last = self.connection.con.execute(
+            "SELECT min(time_us), max(time_us) FROM events WHERE rowid > ?", [behind]
+        ).fetchall()[0]
+        return None if first is None else (int(first), int(last))
+
+    def take_repeated(self, behind: int, kind: str, first: int, last: int) -> int:
+        """Takes out rows behind that one which say what a row before it says, between two times; how many those were.
+
+        Both are of inputs of one kind that names microseconds: what is of the same moment, source and message is the same record.
+        """
+        same = " AND ".join(f'old."{name}" IS NOT DISTINCT FROM new."{name}"' for name in _RECORD)
+        columns = ", ".join(f'"{name}"' for name in _RECORD)
+        there = f"SELECT {columns}, rowid AS row FROM events WHERE time_us BETWEEN ? AND ? AND input = ?"  # noqa: S608 (ours)
+        deleted = self.connection.con.execute(
+            f"DELETE FROM events WHERE rowid IN (SELECT new.row FROM ({there} AND rowid > ?) new "  # noqa: S608 (ours)
+            f"SEMI JOIN ({there} AND rowid <= ?) old ON {same})",
+            [first, last, kind, behind] * 2,
+        ).fetchall()
+        return int(deleted[0][0])
 
     def _delete(self, doomed: Table) -> None:
         query = self.connection.compile(doomed.select("row"))

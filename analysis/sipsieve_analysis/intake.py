@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import filecmp
+import hashlib
+import lzma
 import shlex
 import shutil
+import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -89,7 +92,9 @@ class Collector:
         self._serial = 0
         self._formats = tuple(formats)
         self._seen: set[tuple[int, int]] = set()
-        self._sizes: dict[int, list[Path]] = {}
+        self._heads: dict[bytes, list[Path]] = {}
+        #: From and until when each decision log told, in microseconds.
+        self._spans: list[tuple[int, int]] = []
         self._archived: set[Content] = set()
 
     def add(self, path: Path) -> None:
@@ -108,7 +113,7 @@ class Collector:
             self.intake.skipped["files named twice (read once)"] += 1
             return
         self._seen.add((stat.st_dev, stat.st_ino))
-        if self._copy(path, stat.st_size):
+        if kind is not InputKind.EMPTY and self._copy(path):
             self.intake.skipped["copies of files that were read already (read once)"] += 1
             return
         size, before = stat.st_size, self.intake.records.total()
@@ -128,10 +133,11 @@ class Collector:
         self.intake.files.append((str(path), kind.value))
         self._progress(path.name, size, size)
 
-    def _copy(self, path: Path, size: int) -> bool:
-        """Whether a file has the bytes of one that was read. Only files of one size are compared, and up to where they differ."""
-        alike = self._sizes.setdefault(size, [])
-        if size and any(filecmp.cmp(other, path, shallow=False) for other in alike):
+    def _copy(self, path: Path) -> bool:
+        """Whether a file holds what one that was read holds, compressed or not. Only files that begin alike are compared, and up to where
+        they differ."""
+        alike = self._heads.setdefault(hashlib.sha256(head_of(path)).digest(), [])
+        if any(_same_content(other, path) for other in alike):
             return True
         alike.append(path)
         return False
@@ -197,6 +203,7 @@ class Collector:
         # DuckDB reads plain and gzip files itself; a link spares it names that it takes for patterns.
         how = compression(path)
         near = self._next(".jsonl")
+        behind = self._store.last()
         if how in ("", "gzip"):
             near.symlink_to(path.resolve())
         else:
@@ -209,9 +216,29 @@ class Collector:
                 raise
             good, bad = self._tolerant(path)
         near.unlink(missing_ok=True)
-        self.intake.records[InputKind.DECISIONS.value] += good
+        again = self._told_again(behind)
+        if again:
+            self.intake.skipped["records that another decision log has, too (counted once)"] += again
+        self.intake.records[InputKind.DECISIONS.value] += good - again
         if bad:
             self.intake.skipped["lines that are no decision records"] += bad
+
+    def _told_again(self, behind: int) -> int:
+        """Takes out what was added behind that row and an earlier log has, too; how many records those were.
+
+        Logs that follow each other, as rotated ones do, share no time, and are not compared.
+        """
+        span = self._store.span(behind)
+        if span is None:
+            return 0
+        common = [(max(first, span[0]), min(last, span[1])) for first, last in self._spans]
+        shared = [one for one in common if one[0] <= one[1]]
+        self._spans.append(span)
+        if not shared:
+            return 0
+        return self._store.take_repeated(
+            behind, InputKind.DECISIONS.value, min(first for first, _ in shared), max(last for _, last in shared)
+        )
 
     def _tolerant(self, path: Path) -> tuple[int, int]:
         """For a damaged archive or absurdly long lines: what can be read, line by line."""
@@ -302,6 +329,23 @@ def form_lines(forms: Sequence[templates.Form], name: str) -> list[str]:
     if any(form.xlog for form in forms):
         said.append("Before that, see that $si stands where your script writes the source, and nowhere else.")
     return said
+
+
+def _same_content(first: Path, second: Path) -> bool:
+    """Whether two files hold the same bytes, decompressed. Archives that can't be decompressed are the same if their own bytes are."""
+    sizes = first.stat().st_size, second.stat().st_size
+    if sizes[0] == sizes[1] and filecmp.cmp(first, second, shallow=False):
+        return True
+    if not compression(first) and not compression(second):
+        return False
+    try:
+        with opened(first) as one, opened(second) as other:
+            while (piece := one.read(1 << 20)) == other.read(1 << 20):
+                if not piece:
+                    return True
+    except (OSError, EOFError, lzma.LZMAError, zlib.error):
+        pass
+    return False
 
 
 _Item = TypeVar("_Item")

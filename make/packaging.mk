@@ -57,11 +57,18 @@ prepare: build/trixie-wheels/.done wheelhouse lab-images ## fetch and make the w
 # A private key of ssh-keygen that SHA256SUMS is signed with; see RELEASE.md.
 KEY ?=
 
-release: deb wheels venv ## sources, wheels, Debian package, CycloneDX list, SHA256SUMS in build/release (KEY=file signs)
+# TRIAL=yes lets the example of a maintainer pass, for a build that is not published.
+export TRIAL ?=
+
+# Said before anything is built.
+published:
+	@packaging/published
+
+release: published deb wheels venv ## sources, wheels, Debian package, CycloneDX list, SHA256SUMS in build/release (KEY=file signs, TRIAL=yes)
 	@PYTHON='$(abspath $(PYTHON))' KEY='$(KEY)' packaging/release '$(VERSION)' build/release $(CORE_WHEELS)/*.whl build/deb/*.deb
 	@ls -l build/release
 
-.PHONY: release
+.PHONY: release published
 
 # In other folders, with nothing that the first build left; see RELEASE.md.
 AGAIN := build/again

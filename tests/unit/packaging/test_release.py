@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -23,7 +24,7 @@ EPOCH = 1767323045
 
 
 def release(out: Path, *files: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    told = {"PYTHON": sys.executable, "SOURCE_DATE_EPOCH": str(EPOCH), "DIRTY": "yes", **environment}
+    told = {"PYTHON": sys.executable, "SOURCE_DATE_EPOCH": str(EPOCH), "DIRTY": "yes", "TRIAL": "yes", **environment}
     return subprocess.run(
         [ROOT / "packaging" / "release", "1.2.3", out, *files],
         capture_output=True, text=True, timeout=120, env={**os.environ, **told}, check=False,
@@ -139,3 +140,44 @@ def test_an_empty_folder_of_advisories_is_no_all_clear(tmp_path: Path) -> None:
         [sys.executable, ROOT / "packaging" / "advisories.py", tmp_path], capture_output=True, check=False
     )
     assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("maintainer", "url", "said"),
+    [
+        ("Jane Doe <jane@sip.example.org>", "https://pub.dev.net", "jane@sip.example.org> is an example"),
+        ("Jane Doe <jane@Example.com>", "https://pub.dev.net", "packaging/maintainer: "),
+        ("Jane Doe <jane@sieve.invalid>", "https://pub.dev.net", "packaging/maintainer: "),
+        ("Jane Doe", "https://pub.dev.net", "NAME <ADDRESS>"),
+        (
+            "Jane Doe <jane@pub.dev.net>",
+            "https://sipsieve.example.org",
+            "APKBUILD: https://sipsieve.example.org is an example",
+        ),
+        ("Jane Doe <jane@exampleworks.net>", "https://pub.dev.net/example.org-talk", ""),
+    ],
+)
+def test_an_example_of_a_maintainer_is_not_released(tmp_path: Path, maintainer: str, url: str, said: str) -> None:
+    (tmp_path / "packaging/alpine").mkdir(parents=True)
+    asked = tmp_path / "packaging/published"
+    shutil.copy(ROOT / "packaging/published", asked)
+    (tmp_path / "packaging/maintainer").write_text(maintainer + "\n")
+    (tmp_path / "packaging/alpine/APKBUILD").write_text(f'url="{url}"\n')
+    done = subprocess.run([asked], capture_output=True, text=True, env={"PATH": os.environ["PATH"]}, check=False)
+    assert done.returncode == bool(said) and said in done.stderr, done.stderr
+    assert bool(done.stderr) == bool(said)
+    tried = {"PATH": os.environ["PATH"], "TRIAL": "yes"}
+    assert subprocess.run([asked], env=tried, check=False).returncode == 0
+
+
+def test_what_the_sources_say_is_an_example_and_the_release_refuses_it(tmp_path: Path, repository: None) -> None:
+    done = release(tmp_path / "out", TRIAL="")
+    assert done.returncode == 1 and "TRIAL=yes" in done.stderr and not (tmp_path / "out").exists()
+
+
+def test_each_recipe_names_the_one_maintainer() -> None:
+    maintainer = (ROOT / "packaging/maintainer").read_text().strip()
+    recipe = (ROOT / "packaging/alpine/APKBUILD").read_text().splitlines()
+    assert recipe[:2] == [f"# Contributor: {maintainer}", f"# Maintainer: {maintainer}"]
+    for path in ("packaging/debian/control", "packaging/rpm/sipsieve.spec"):
+        assert "@" not in (ROOT / path).read_text().replace("@MAINTAINER@", ""), path

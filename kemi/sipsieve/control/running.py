@@ -136,7 +136,8 @@ class Running:
             self._shared.ledger.attach(rank)
             self._board.attach(rank, os.getpid(), self._revision.number, time.time())
             self._turn = rank % _TURNS * _TURN
-        self._accounting.prefix = f"{int(time.time()):x}-{os.getpid():x}"
+        # Chance sets machines apart: in containers that start together the same processes have the same numbers.
+        self._accounting.prefix = f"{int(time.time()):x}-{os.getpid():x}{os.urandom(4).hex()}"
         if rank > 0:
             self._is_worker = True
         self.arm()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from sipsieve import _core, model
 from sipsieve.abuse import ban_table, earned_standing, own_addresses
 from sipsieve.control import timer
 from sipsieve.control.running import Kamailio, Running
+from sipsieve_analysis import agents
 
 
 class Made:
@@ -86,3 +88,19 @@ def test_an_error_that_repeats_is_said_once(made: Callable[[str], Made]) -> None
     for _ in range(20):
         one.running.failed(ValueError("x"))
     assert len(one.said) == before + 1 and "ValueError" in one.said[-1]
+
+
+def test_machines_that_start_together_name_no_two_decisions_alike(
+    made: Callable[[str], Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As in containers: the same moment, and processes of the same number.
+    monkeypatch.setattr("sipsieve.control.running.time.time", lambda: 1_800_000_000.0)
+    begun = []
+    for _ in range(2):
+        process = made("").running
+        process.born(1)
+        begun.append(process._accounting.prefix)
+    assert begun[0] != begun[1]
+    assert all(one.startswith(f"6b49d200-{os.getpid():x}") for one in begun)
+    # As `explain` and agents take it.
+    assert all(agents.decision(f"{one}-ffffffff") for one in begun)

@@ -41,6 +41,9 @@ TOLD: Final = frozenset(
 #: Logs that may hold nothing of SIP at all, without that being wrong.
 QUIET: Final = frozenset(set(InputKind) - {InputKind.DECISIONS, InputKind.PCAP, InputKind.EMPTY, InputKind.HOMER})
 
+#: What is said of records that were taken out again.
+_AGAIN: Final = "records that another decision log has, too (counted once)"
+
 #: Pieces of records that wait for the store, of some megabytes each.
 _WAITING: Final = 4
 
@@ -116,7 +119,7 @@ class Collector:
         if kind is not InputKind.EMPTY and self._copy(path):
             self.intake.skipped["copies of files that were read already (read once)"] += 1
             return
-        size, before = stat.st_size, self.intake.records.total()
+        size, before = stat.st_size, self._told
         self._progress(path.name, 0, size)
         sample: str | None = None
         if kind is InputKind.DECISIONS:
@@ -128,10 +131,15 @@ class Collector:
         elif kind is not InputKind.EMPTY:
             sample = self._other(path, size, kind)
         quiet = kind in QUIET and sample is None
-        if self.intake.records.total() == before and not quiet:
+        if self._told == before and not quiet:
             self.intake.unread.append((str(path), sample or ""))
         self.intake.files.append((str(path), kind.value))
         self._progress(path.name, size, size)
+
+    @property
+    def _told(self) -> int:
+        """Records that were read so far, those too that were told again."""
+        return self.intake.records.total() + self.intake.skipped.get(_AGAIN, 0)
 
     def _copy(self, path: Path) -> bool:
         """Whether a file holds what one that was read holds, compressed or not. Only files that begin alike are compared, and up to where
@@ -218,7 +226,7 @@ class Collector:
         near.unlink(missing_ok=True)
         again = self._told_again(behind)
         if again:
-            self.intake.skipped["records that another decision log has, too (counted once)"] += again
+            self.intake.skipped[_AGAIN] += again
         self.intake.records[InputKind.DECISIONS.value] += good - again
         if bad:
             self.intake.skipped["lines that are no decision records"] += bad

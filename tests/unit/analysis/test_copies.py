@@ -24,6 +24,7 @@ _AGAIN = "records that another decision log has, too (counted once)"
 def report(*paths: Path) -> Any:
     ran = CliRunner().invoke(main, ["analyze", "--json", "-q", *map(str, paths)])
     assert ran.exit_code in (0, 1), ran.output
+    assert "nothing in it could be read" not in ran.stderr or any(not path.stat().st_size for path in paths)
     return json.loads(ran.stdout)
 
 
@@ -84,10 +85,13 @@ def test_records_that_several_decision_logs_have_count_once(tmp_path: Path, deci
     # Collected twice: the second file begins within the first; and an archive of all that is cut.
     (tmp_path / "a.jsonl").write_bytes(b"".join(lines[: 2 * third]))
     (tmp_path / "b.jsonl").write_bytes(b"".join(lines[third:]))
+    # Nothing in it is new, and it is no file that could not be read.
+    (tmp_path / "aa.jsonl").write_bytes(b"".join(lines[10:third]))
     (tmp_path / "c.jsonl.gz").write_bytes(gzip.compress(text)[:-4096])
     both = report(tmp_path)
     skipped = both["inputs"]["skipped"]
     assert skipped[_AGAIN] > third
+    assert len(both["inputs"]["files"]) == 4
     assert both["inputs"]["records"] == alone["inputs"]["records"]
     assert (both["actors"], both["campaigns"]) == (alone["actors"], alone["campaigns"])
 

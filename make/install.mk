@@ -6,11 +6,13 @@ WHEELHOUSE ?=
 PACKAGES ?= yes
 
 INSTALLED := $(DESTDIR)/usr/lib/sipsieve
+# Files for other programs, for an operator to copy: no program of ours reads them.
+SHARED := $(DESTDIR)/usr/share/sipsieve
 DROPIN := $(DESTDIR)/usr/lib/systemd/system/kamailio.service.d/sipsieve.conf
 # The source's own leftovers stay behind.
 COPIED := ! -path '*/__pycache__*' ! -name '*.pyc' ! -path '*.egg-info*' ! -path 'kemi/core/*' ! -name '*.pyi'
 
-install: ## into /usr/lib/sipsieve, /etc/sipsieve, /var/log/sipsieve (DESTDIR, WHEELHOUSE)
+install: ## into /usr/lib/sipsieve, /usr/share/sipsieve, /etc/sipsieve, /var/log/sipsieve (DESTDIR, WHEELHOUSE)
 	@if make/toolchain cargo >/dev/null 2>&1; then \
 		$(MAKE) -s --no-print-directory $(CORE) || { echo 'Not installed: the compiled core cannot be built; see above.' \
 			'What it needs: Rust, gcc, libc6-dev, and its crates from the network or from make vendor.' >&2; exit 1; }; \
@@ -22,6 +24,9 @@ install: ## into /usr/lib/sipsieve, /etc/sipsieve, /var/log/sipsieve (DESTDIR, W
 		$(DESTDIR)/usr/sbin $(dir $(DROPIN)) $(DESTDIR)/var/log/sipsieve $(DESTDIR)/var/lib/sipsieve
 	@rm -rf $(INSTALLED)/kemi $(INSTALLED)/analysis
 	@find kemi analysis -type f $(COPIED) ! -path kemi/sipsieve.toml -exec install -D -m 644 {} $(INSTALLED)/{} \;
+	@rm -rf $(SHARED)
+	@find integrations -type f -exec install -D -m 644 {} $(SHARED)/{} \;
+	@install -D -m 644 -t $(SHARED)/prometheus docs/operate/sipsieve.rules.yml docs/operate/grafana-dashboard.json
 	@install -m 644 kamailio.cfg $(INSTALLED)/kamailio.cfg
 	@install -m 755 packaging/sipsieve $(DESTDIR)/usr/bin/sipsieve
 	@install -m 755 packaging/sipsieve-packages $(DESTDIR)/usr/sbin/sipsieve-packages
@@ -44,7 +49,7 @@ install: ## into /usr/lib/sipsieve, /etc/sipsieve, /var/log/sipsieve (DESTDIR, W
 	fi
 
 uninstall: ## take it out; policy, logs and state stay (PURGE=1 removes them too)
-	@rm -rf $(INSTALLED)
+	@rm -rf $(INSTALLED) $(SHARED)
 	@rm -f $(DESTDIR)/usr/bin/sipsieve $(DESTDIR)/usr/sbin/sipsieve-packages $(DROPIN)
 	@test ! -d $(dir $(DROPIN)) || rmdir --ignore-fail-on-non-empty $(dir $(DROPIN))
 	@if [ -n '$(PURGE)' ]; then \

@@ -12,6 +12,7 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +29,8 @@ HOST_CONFIG = Path("/etc/kamailio/kamailio.cfg")
 POLICY = Path("/etc/sipsieve/sipsieve.toml")
 LOG = Path("/var/log/sipsieve/decisions.jsonl")
 HOME = Path("/usr/lib/sipsieve")
+READY = Path("/usr/share/sipsieve/integrations")
+TREE = Path("/src")
 PID = Path("/run/kamailio/kamailio.pid")
 UNIT = Path("/usr/lib/systemd/system/kamailio.service")
 DROPIN = UNIT.with_name("kamailio.service.d") / "sipsieve.conf"
@@ -180,6 +183,59 @@ def test_the_compiled_core_is_there_and_loads() -> None:
         pid = int(PID.read_text())
         assert str(core) in Path(f"/proc/{pid}/maps").read_text()
     assert "==== pyo3" in run("zcat", "/usr/share/doc/sipsieve/crates.txt.gz")
+
+
+def nuisance(source: str) -> dict[str, Any] | None:
+    """Sends something malformed from that address; the ban that came of it so far."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((source, 0))
+        sock.sendto(b"INVITE sip:x SIP/2.0\r\nVia: ?\r\nX\r\n\r\n" + b"." * 40, ("127.0.0.1", PORT))
+    return next((r["event"] for r in records() if r["event"].get("source") == source), None)
+
+
+def test_the_files_for_other_programs_are_there_and_those_take_them(tmp_path: Path) -> None:
+    there = {path.relative_to(READY): path.read_bytes() for path in READY.rglob("*") if path.is_file()}
+    tree = TREE / "integrations"
+    assert there == {path.relative_to(tree): path.read_bytes() for path in tree.rglob("*") if path.is_file()}
+    assert {path.name for path in READY.with_name("prometheus").iterdir()} == {
+        "grafana-dashboard.json",
+        "sipsieve.rules.yml",
+    }
+    assert {path.stat().st_mode & 0o777 for path in READY.parent.rglob("*") if path.is_file()} == {0o644}
+    # fail2ban: its own program finds a ban in the log that this server has written.
+    banned = wait_for(lambda: nuisance("127.9.0.7"), "a nuisance is banned, and that is in the log")
+    assert banned["network"] == "127.9.0.7/32"
+    found = subprocess.run(
+        ["fail2ban-regex", "-o", "ip", str(LOG), str(READY / "fail2ban/filter.d/sipsieve.conf")],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert found.stdout.split() == ["127.9.0.7"], found.stderr
+    # nftables: the sets are there, and the bans get into them.
+    run("nft", "-f", str(READY / "nftables/sipsieve.nft"))
+    run("sipsieve", "bans", "add", "203.0.113.7", "--for", "1h", "--reason", "proof")
+    with open(tmp_path / "keep", "wb") as output:
+        keep = subprocess.Popen(
+            ["sipsieve", "bans", "keep", "--nft", "inet/sipsieve"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        wait_for(
+            lambda: "203.0.113.7" in run("nft", "list", "set", "inet", "sipsieve", "banned4"), "it is in the kernel"
+        )
+    finally:
+        keep.terminate()
+        assert keep.wait(10) == 0, (tmp_path / "keep").read_text()
+    run("nft", "delete", "table", "inet", "sipsieve")
+    run("sipsieve", "bans", "flush")
+    # rsyslog: what it says of the file beside Debian's own settings.
+    copied = Path(shutil.copy(READY / "rsyslog/sipsieve.conf", "/etc/rsyslog.d/sipsieve.conf"))
+    said = run("rsyslogd", "-N1")
+    copied.unlink()
+    assert "error" not in re.sub("rsyslogd: version.*", "", said), said
+    for path in READY.parent.rglob("*.json"):
+        json.loads(path.read_text())
 
 
 def test_the_switch_turns() -> None:

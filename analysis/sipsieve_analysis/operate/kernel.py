@@ -81,7 +81,7 @@ class Kernel:
         if done.returncode:
             first = done.stderr.strip().splitlines()[:1]
             raise KernelError(
-                f"nft: {first[0] if first else done.returncode}. Load integrations/nftables/sipsieve.nft first, "
-                "and run this with CAP_NET_ADMIN.",
+                f"nft: {first[0] if first else done.returncode}. Load integrations/nftables/sipsieve.nft first "
+                "(packages have it in /usr/share/sipsieve), and run this with CAP_NET_ADMIN.",
                 hopeless="Operation not permitted" in done.stderr,
             )

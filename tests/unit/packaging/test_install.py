@@ -47,6 +47,11 @@ def test_everything_stands_where_the_file_hierarchy_says(installed: Path) -> Non
         "usr/lib/sipsieve/analysis/sipsieve_analysis/cli.py",
         "usr/lib/systemd/system/kamailio.service.d/sipsieve.conf",
     } <= there
+    assert {f"usr/share/sipsieve/{name}" for name in files(ROOT) if name.startswith("integrations/")} <= there
+    assert {path for path in there if "/prometheus/" in path} == {
+        "usr/share/sipsieve/prometheus/grafana-dashboard.json",
+        "usr/share/sipsieve/prometheus/sipsieve.rules.yml",
+    }
     assert {path.split("/")[0] for path in there} == {"etc", "usr"}
     assert (installed / "usr/lib/sipsieve/kemi/sipsieve.toml").readlink() == Path("/etc/sipsieve/sipsieve.toml")
     assert not [path for path in there if path.endswith(".pyc")]

@@ -77,8 +77,9 @@ class Edge:
 @pytest.fixture(scope="module")
 def edge() -> Iterator[Edge]:
     os.environ["SIP_PORT"] = "0"
-    compose("up", "-d")
     try:
+        # What it has made when it fails is taken away, too: its network would be in the way of the next run.
+        compose("up", "-d")
         started = Edge()
         until(lambda: started.inspect(".State.Health.Status") == "healthy", "the edge is healthy", 90)
         yield started

@@ -29,6 +29,16 @@ LINES: Final = {
     "tar": ("tar -cf /dev/null secret ?",),
     "sed": ("sed ? </dev/null",),
     "dd": ("dd ? </dev/null",),
+    **{
+        name: (f"v=$(cat <<'END OF TEXT'\n?\nEND OF TEXT\n); {line}",)
+        for name, line in (
+            ("sed-replace", 'echo NAME | sed "s/NAME/$v/"'),
+            ("awk", 'awk "BEGIN { name = \\"$v\\"; print name }" </dev/null'),
+            ("perl", 'perl -e "print qq($v)"'),
+            ("python", "python3 -c \"print('$v')\""),
+            ("xargs", 'printf "%s\\n" "$v" | xargs sort'),
+        )
+    },
 }
 _USER: Final = 64_123
 _SECONDS: Final = 1.0

@@ -19,8 +19,10 @@ from shells import LINES  # noqa: E402
 
 #: Figures as seen. They may be raised, never lowered.
 FLOORS = {
-    "develop": {"stopped": 0.909, "tight.stopped": 0.945, "prose.stopped": 0.870},
-    "held-back": {"stopped": 0.789, "tight.stopped": 0.792, "prose.stopped": 0.785},
+    "develop": {"stopped": 0.914, "tight.stopped": 0.947, "prose.stopped": 0.876},
+    "held-back": {"stopped": 0.793, "tight.stopped": 0.793, "prose.stopped": 0.793},
+    "second-develop": {"stopped": 0.956, "tight.stopped": 0.970, "prose.stopped": 0.940},
+    "second-held-back": {"stopped": 0.911, "tight.stopped": 0.927, "prose.stopped": 0.893},
 }
 GUARD = engine(text_bodies=True)
 
@@ -33,9 +35,14 @@ def test_what_is_stopped_does_not_fall(part: str) -> None:
 
 
 def test_the_halves_share_neither_a_class_nor_a_text() -> None:
-    developed, held_back = (written(part) for part in PARTS)
+    developed, held_back = (written(part) for part in ("develop", "held-back"))
     assert {text.kind for text in developed}.isdisjoint(text.kind for text in held_back)
     assert {text.text for text in developed}.isdisjoint(text.text for text in held_back)
+
+
+def test_no_part_has_a_text_of_another() -> None:
+    texts = [text.text for part in PARTS for text in written(part)]
+    assert len(texts) == len(set(texts))
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -62,12 +69,14 @@ def test_the_page_says_how_many_there_are() -> None:
     text = (ROOT / "docs/evaluation.md").read_text()
     counts = {part: len(written(part)) for part in PARTS}
     assert f"{counts['develop']} and {counts['held-back']} payloads" in text
+    assert f"{counts['second-develop']} and {counts['second-held-back']} payloads" in text
     assert f"in {len(PLACES)} places" in text
 
 
-def test_texts_that_are_held_back_are_never_shown() -> None:
+@pytest.mark.parametrize("part", ["held-back", "second-held-back"])
+def test_texts_that_are_held_back_are_never_shown(part: str) -> None:
     done = subprocess.run(
-        [sys.executable, PROGRAM, "--part=held-back", "--show=100", "--at-least=stopped=1"],
+        [sys.executable, PROGRAM, f"--part={part}", "--show=100", "--at-least=stopped=1"],
         capture_output=True,
         text=True,
         check=False,
@@ -76,5 +85,5 @@ def test_texts_that_are_held_back_are_never_shown() -> None:
     assert done.returncode == 1
     assert re.fullmatch(r"stopped is 0\.\d{4}: not at least 1\.0\n", done.stderr)
     assert not [
-        text.kind for text in written("held-back") if f"passed: {text.kind}" in done.stdout or text.kind in done.stdout
+        text.kind for text in written(part) if f"passed: {text.kind}" in done.stdout or text.kind in done.stdout
     ]

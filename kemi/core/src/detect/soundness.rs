@@ -127,7 +127,10 @@ fn whatever_a_rule_matches_holds_one_of_its_literals() {
             let mut text = around[random.below(around.len())].to_vec();
             generate(&hir, &mut random, &mut text);
             text.extend_from_slice(around[random.below(around.len())]);
-            in_any_case(&mut text, &mut random);
+            // A rule may ask for a name as it is written: half of the texts stay so.
+            if random.below(2) == 0 {
+                in_any_case(&mut text, &mut random);
+            }
             matched += usize::from(rule.is_match(&text));
             let wanted = ruleset.worth_a_try(&text);
             for (other, rule) in ruleset.rules.iter().enumerate() {

@@ -16,7 +16,7 @@ from .attribution.destinations import Costly
 from .attribution.exchanges import ABROAD, Calls, Login
 from .attribution.sums import Sums, Targets, add
 from .census import Hit
-from .links import Group, overlap
+from .links import Group, moves, overlap
 from .sources import PATIENT_PER_MINUTE, Source
 
 
@@ -149,33 +149,13 @@ def find(group: Group, seen: Seen, forged: bool = False) -> list[Campaign]:
         found.append(_campaign(CampaignType.ENUMERATION, why, group, sums))
     if not found and (why := _scan(sums, group)):
         found.append(_campaign(CampaignType.SCAN, why, group, sums))
-    if found and (why := _moves(group)):
+    if found and (why := moves(group)):
         found.append(_campaign(CampaignType.MOVER, why, group, sums))
     return found
 
 
 #: All kinds of flood.
 FLOODS: Final = frozenset({CampaignType.FLOOD, CampaignType.SPOOFED_FLOOD, CampaignType.DISTRIBUTED_FLOOD})
-
-#: Time without any of a mover's addresses, or from the first to the last of them.
-_DAYS_US: Final = 20 * 3600 * 1_000_000
-
-
-def _moves(group: Group) -> str:
-    """Whether one attacker went from address to address."""
-    spans: dict[str, tuple[int, int]] = {}
-    for source in group.sources:
-        if source.ip:
-            low, high = spans.get(source.ip, (source.first_us, source.last_us))
-            spans[source.ip] = (min(low, source.first_us), max(high, source.last_us))
-    ordered = sorted(spans.values())
-    if len(ordered) < 2 or ordered[-1][0] - ordered[0][0] < _DAYS_US:
-        return ""
-    apart = sum(later[0] >= earlier[1] for earlier, later in pairwise(ordered))
-    if apart * 4 < (len(ordered) - 1) * 3:
-        return ""
-    days = (ordered[-1][1] - ordered[0][0]) / (24 * 3600e6)
-    return f"{len(ordered)} addresses one after the other within {days:.0f} days"
 
 
 def _looks_ordinary(sums: Sums, group: Group) -> bool:

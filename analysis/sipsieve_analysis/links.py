@@ -16,6 +16,9 @@ from .sources import Source
 #: A group of candidates larger than this is joined by its strong keys only: pairs grow with the square.
 _PAIRS: Final = 600
 
+#: Time without any of a mover's addresses, or from the first to the last of them.
+_DAYS_US: Final = 20 * 3600 * 1_000_000
+
 #: Excerpts shorter than this are shared by chance.
 _TELLING_PAYLOAD: Final = 16
 
@@ -144,3 +147,20 @@ def overlap(sources: list[Source]) -> bool:
     """Whether several sources were active at the same time."""
     ordered = sorted(sources, key=lambda source: source.first_us)
     return any(later.first_us < earlier.last_us for earlier, later in pairwise(ordered))
+
+
+def moves(group: Group) -> str:
+    """How one attacker went from address to address, in words; "" where none did."""
+    spans: dict[str, tuple[int, int]] = {}
+    for source in group.sources:
+        if source.ip:
+            low, high = spans.get(source.ip, (source.first_us, source.last_us))
+            spans[source.ip] = (min(low, source.first_us), max(high, source.last_us))
+    ordered = sorted(spans.values())
+    if len(ordered) < 2 or ordered[-1][0] - ordered[0][0] < _DAYS_US:
+        return ""
+    apart = sum(later[0] >= earlier[1] for earlier, later in pairwise(ordered))
+    if apart * 4 < (len(ordered) - 1) * 3:
+        return ""
+    days = (ordered[-1][1] - ordered[0][0]) / (24 * 3600e6)
+    return f"{len(ordered)} addresses one after the other within {days:.0f} days"

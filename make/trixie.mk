@@ -23,7 +23,7 @@ trixie-test: build/trixie-wheels/.done ## the end-to-end tests on Kamailio 6.0 a
 		packaging/chroot trixie packaging/trixie-tests --junitxml=build/junit-trixie.xml $(TRIXIE_TESTS)
 
 # In the gate: what another Kamailio or Python may answer otherwise. How well worlds, narrations and benches are read does not
-# depend on either, and takes half of the time.
+# depend on either, and takes long.
 TRIXIE_LEFT_OUT := analysis_worlds analysis_watch analysis_narration analysis_hostile analysis_handover \
 	audit_proof backtest_live bench executed novelty
 trixie-gate: TRIXIE_TESTS := tests/e2e $(TRIXIE_LEFT_OUT:%=--ignore=tests/e2e/test_%.py)

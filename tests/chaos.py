@@ -144,7 +144,6 @@ class Chaos:
             "least free": faults.least,
             "grown": grown,
             "late answers by cause": dict(watch.causes),
-            "by Kamailio's timers": self.troubles.kamailio[:50],
         }
 
     def did(self, action: Callable[[], None]) -> None:

@@ -64,8 +64,6 @@ class Troubles:
     last: dict[str, float] = field(default_factory=dict)
     #: Invariants that did not hold.
     broken: list[str] = field(default_factory=list)
-    #: Answers that were wrong for a cause of Kamailio's own, with the evidence.
-    kamailio: list[str] = field(default_factory=list)
 
 
 class Faults:

@@ -89,7 +89,11 @@ class Load:
                 # Kamailio has no memory to forward it with, or to take the answer with.
                 self.short += 1
             elif code == 408 and self.timers_jumped(began, ended):
-                self.troubles.kamailio.append(f"{self.lately(began, ended)}: 408 before any timer can have ended")
+                self.late(
+                    began,
+                    ended,
+                    "a customer's call was answered 408 before any timer can have ended: the clock was set",
+                )
             elif code != 200:
                 self.late(began, ended, f"a customer's call was answered {code}")
             elif again > 1 and not near and not short:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import shutil
@@ -249,9 +248,5 @@ def test_start_within_a_second_of_bare(tmp_path: Path) -> None:
 
     # The quickest of some: what else the machine does at the same time is not the guard's.
     bare = min(answered(f"b{number}", plain) for number in range(4))
-    guarded = math.inf
-    for number in range(12):
-        guarded = min(guarded, answered(f"g{number}", ROOT / "kamailio.cfg"))
-        if guarded - bare < 1.0:
-            break
+    guarded = min(answered(f"g{number}", ROOT / "kamailio.cfg") for number in range(4))
     assert guarded - bare < 1.0, f"{guarded:.2f} s, and {bare:.2f} s without"

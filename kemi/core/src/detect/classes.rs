@@ -27,8 +27,13 @@ const SHARED: [(u8, u8); 9] = [
 
 /// The number of a byte's class, below 64; the same for a letter in either case.
 static CLASS: [u8; 256] = {
-    // Questions, bytes beyond ASCII and controls have the last ones.
+    // Questions, controls and bytes beyond ASCII have the last ones; of those what literals begin with stands apart, so that
+    // names of other alphabets are passed.
     let mut table = [63; 256];
+    table[0xc2] = 60;
+    table[0xe2] = 60;
+    table[0xe5] = 60;
+    table[0xac] = 60;
     let mut byte = 0;
     while byte < 128 {
         let lower = (byte as u8).to_ascii_lowercase();

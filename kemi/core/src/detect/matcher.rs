@@ -15,7 +15,7 @@ use super::transforms::{Stood, forms, has_openings, is_encoded, is_undecodable, 
 use super::xml;
 use crate::sip::grammar;
 use crate::sip::parts::{Bodies, MAX_SPLIT, Numbers, Sink, Splitter, is_odd_inside, is_structured};
-use crate::sip::{Header, Kind, Last, Message, Part, PartKind, Span, names};
+use crate::sip::{Header, HeaderName, Kind, Last, Message, Part, PartKind, Span, names};
 use crate::structure;
 
 /// Bytes of a value that a finding shows.
@@ -136,6 +136,10 @@ fn look<'a>(splitter: &mut Splitter<'a, Finder<'a, '_>>, message: &Message<'a>) 
     for (at, header) in message.headers.iter().enumerate() {
         let number = numbers.next(message, at);
         let odd = splitter.name(header)?;
+        // Content-Length, Max-Forwards, Expires and the like, in most messages (25.1): 1*DIGIT.
+        if header.value.len() < splitter.sink.ruleset.settled.digits && header.value.iter().all(u8::is_ascii_digit) {
+            continue;
+        }
         if is_long && !odd && splitter.sink.is_quiet(message.raw, header) {
             continue;
         }
@@ -354,6 +358,21 @@ impl<'a> Finder<'a, '_> {
 }
 
 impl<'a> Sink<'a> for Finder<'a, '_> {
+    fn passes(&mut self, header: HeaderName<'a>, value: &'a [u8]) -> bool {
+        let place = Place {
+            kind: None,
+            header,
+            paranoia: self.settings.paranoia,
+            plain: true,
+        };
+        let search = &mut self.scratch.search;
+        self.ruleset.settled.all
+            && value.len() <= self.settings.max_value_bytes
+            && !self
+                .ruleset
+                .want(value, kinds::of(value) & shape::PARTS, place, true, search)
+    }
+
     fn part(&mut self, part: Part<'a>) -> ControlFlow<()> {
         let size = part.value.len();
         let most = self.settings.max_value_bytes;

@@ -84,10 +84,11 @@ pub struct Prefilter {
 /// Bytes that values of one form are made of: of a token or host, of lists and parameters, any; and whether those values are
 /// plain, so that no rule for code matters. Of plain lists those without digits, such as Allow, are told apart: a comma means
 /// something to a rule behind a number alone.
-const FORMS: [(&[u8], bool); 6] = [
+const FORMS: [(&[u8], bool); 7] = [
     (b"a0.-_:@", false),
     (b"a0.-_:@ ,/;=<>[]", false),
     (b"", false),
+    (b"a0.-_:~[]+#", true),
     (b"a0.-_:@=~[]", true),
     (b"a.-_:@=~[]/, ", true),
     (b"", true),
@@ -222,7 +223,8 @@ impl Prefilter {
             }
             for filter in &mut filters {
                 let matters = !filter.plain || codeless(rule);
-                if matters && able(rule, filter.form) && literal.needs.may_be_in(filter.form) {
+                let may_stand = kinds::form(kinds::of(&literal.bytes)) & !filter.form == 0;
+                if matters && may_stand && able(rule, filter.form) && literal.needs.may_be_in(filter.form) {
                     filter.add(text, behind);
                 }
             }

@@ -69,6 +69,8 @@ pub struct Rule {
     literals: Vec<Literal>,
     /// Kinds of bytes that whatever it matches has, in each way in which it matches.
     pub ways: Vec<Kinds>,
+    /// Bytes of the shortest text that it matches, at the least.
+    pub shortest: usize,
 }
 
 fn kind_of(name: &str) -> Option<PartKind> {
@@ -128,6 +130,7 @@ impl Rule {
             literals: literals::of(&lower).unwrap_or_default(),
             is_code: shape::is_code(&spec.family),
             ways: kinds::ways(&lower),
+            shortest: hir.properties().minimum_len().unwrap_or(0),
             spec,
         })
     }

@@ -190,6 +190,21 @@ impl Ruleset {
         (&entry[HEAD..], entry[1] & OPEN != 0)
     }
 
+    /// Bytes of the shortest value with no other kinds of bytes that a rule may match, in whatever place, at the least.
+    pub fn shortest(&self, kinds: Kinds) -> usize {
+        let form = kinds::form(kinds);
+        let may_stand =
+            |literal: &Literal| kinds::form(kinds::of(&literal.bytes)) & !form == 0 && literal.needs.may_be_in(form);
+        let mut shortest = usize::MAX;
+        self.forms.able(form, |rule| {
+            let rule = &self.rules[usize::from(rule)];
+            if rule.literals().is_empty() || rule.literals().iter().any(may_stand) {
+                shortest = shortest.min(rule.shortest);
+            }
+        });
+        shortest
+    }
+
     fn learn(&self, form: Kinds, rules: &mut [u64]) {
         rules.fill(0);
         self.forms

@@ -2,23 +2,22 @@
 
 use super::kinds;
 use super::ruleset::{Place, Ruleset, Search};
+use crate::sip::parts::plain::{FLAGS, PROTOCOLS};
 use crate::sip::{HeaderName, PartKind, names};
 
-/// sent-protocol as clients write it (RFC 3261 25.1, RFC 4168, RFC 7118).
-const PROTOCOLS: [&[u8]; 7] = [
-    b"SIP/2.0/UDP",
-    b"SIP/2.0/TCP",
-    b"SIP/2.0/TLS",
-    b"SIP/2.0/WS",
-    b"SIP/2.0/WSS",
-    b"SIP/2.0/SCTP",
-    b"SIP/2.0/TLS-SCTP",
-];
+/// Digits of Content-Length, Max-Forwards, Expires and the like; more are looked at.
+const DIGITS: usize = 11;
 
 /// Those of `PROTOCOLS` that no rule matches, wherever it is for; each with whether a search would find a rule worth a try, by
 /// level of paranoia.
 #[derive(Debug, Default)]
-pub struct Settled(Vec<(&'static [u8], Vec<bool>)>);
+pub struct Settled {
+    protocols: Vec<(&'static [u8], Vec<bool>)>,
+    /// Whether no rule matches any of them, nor of `FLAGS`.
+    pub all: bool,
+    /// A number of less digits than these is matched by no rule, wherever it stands.
+    pub digits: usize,
+}
 
 impl Settled {
     /// `levels`: how many levels of paranoia the rules have.
@@ -33,21 +32,24 @@ impl Settled {
             };
             rules.want(value, kinds::of(value), place, false, &mut search)
         };
-        let untouched = PROTOCOLS
-            .iter()
-            .filter(|value| !rules.rules.iter().any(|rule| rule.is_match(value)));
+        let is_untouched = |value: &&&[u8]| !rules.rules.iter().any(|rule| rule.is_match(value));
         // A level has eight bits.
-        Self(
-            untouched
-                .map(|value| (*value, (0..levels).map(|level| wanted(value, level as u8)).collect()))
-                .collect(),
-        )
+        let protocols: Vec<_> = PROTOCOLS
+            .iter()
+            .filter(is_untouched)
+            .map(|value| (*value, (0..levels).map(|level| wanted(value, level as u8)).collect()))
+            .collect();
+        Self {
+            digits: rules.shortest(kinds::of(b"0")).min(DIGITS),
+            all: protocols.len() == PROTOCOLS.len() && FLAGS.iter().all(|flag| is_untouched(&flag)),
+            protocols,
+        }
     }
 
     /// Of a plain text in a Via, where it is certain that no rule matches it: whether a search would find one worth a try, which
     /// is what such a text counts by.
     pub fn of(&self, value: &[u8], paranoia: u8) -> Option<bool> {
-        let (_, wanted) = self.0.iter().find(|(known, _)| *known == value)?;
+        let (_, wanted) = self.protocols.iter().find(|(known, _)| *known == value)?;
         wanted.get(usize::from(paranoia)).or(wanted.last()).copied()
     }
 }

@@ -10,8 +10,8 @@ use super::literals;
 use super::shape::{self, Shape};
 use super::transforms::{Stood, forms, names_base64, needs_decoding};
 use super::{RuleSpec, Ruleset, Scratch, Settings, find};
-use crate::sip::parts::{Bodies, each};
-use crate::sip::{self, PartKind, Span};
+use crate::sip::parts::{Bodies, each, plain};
+use crate::sip::{self, PartKind, Span, names};
 use crate::structure::FAMILY;
 
 /// Texts made of each pattern.
@@ -302,6 +302,126 @@ fn a_search_by_literals_finds_what_holding_all_rules_against_all_forms_does() {
         hits > 10_000 && whole > 3000,
         "{hits} hits, {whole} messages were compared in full"
     );
+}
+
+/// What addresses and Via entries of the plainest form are made of, and what makes them another form.
+const PIECES: [&str; 44] = [
+    "sip:",
+    "sips:",
+    "tel:",
+    "@",
+    ":",
+    ";",
+    "=",
+    "<",
+    ">",
+    "?",
+    ".",
+    "..",
+    "-",
+    "--",
+    "~",
+    "+49",
+    "#",
+    "!",
+    ",",
+    " ",
+    "%41",
+    "'",
+    "\"",
+    "[",
+    "]",
+    "::1",
+    "2001:db8",
+    "5060",
+    "0",
+    "a",
+    "alice",
+    "j.doe",
+    "example.com",
+    "192.0.2.1",
+    "lr",
+    "rport",
+    "ob",
+    "tag=",
+    "branch=z9hG4bK",
+    "transport=udp",
+    "received=",
+    "x=",
+    "*",
+    "(",
+];
+
+/// A value that most often is of the plainest form, with texts that patterns match wherever one may stand.
+fn plain_like(random: &mut Random, trees: &[Hir]) -> String {
+    let mut value = String::new();
+    for shape in ["sip:", "u", "@", "h", ":5060", ";x=", "v", ";lr", ";tag=", "t"] {
+        match random.below(24) {
+            0 => value.push_str(PIECES[random.below(PIECES.len())]),
+            1 if shape.len() < 5 => {}
+            2..=5 if shape.len() == 1 => {
+                let mut text = Vec::new();
+                generate(random.one(trees), random, &mut text);
+                text.retain(|byte| byte.is_ascii_alphanumeric() || b".-_~:+#".contains(byte));
+                value.push_str(&String::from_utf8_lossy(&text));
+            }
+            _ => value.push_str(shape),
+        }
+    }
+    value
+}
+
+#[test]
+fn addresses_that_pass_together_hold_nothing_that_is_found_part_by_part() {
+    let ruleset = Ruleset::new(shipped(), &[]).expect("rules that compile");
+    let trees: Vec<Hir> = ruleset
+        .rules
+        .iter()
+        .map(|rule| literals::parse(&rule.spec.pattern).expect("a pattern"))
+        .collect();
+    assert!(ruleset.settled.all && ruleset.settled.digits > 4);
+    let mut random = Random(0xadd5);
+    let (mut passed, mut hits) = (0, 0);
+    for _ in 0..30_000 {
+        let value = plain_like(&mut random, &trees);
+        let sent_by = value.trim_start_matches("sip:");
+        let (uri, via) = (plain::uri(value.as_bytes()), format!("SIP/2.0/UDP {sent_by}"));
+        let tag = PIECES[random.below(PIECES.len())];
+        let address = format!("<{value}>;tag={}", if random.below(4) == 0 { tag } else { "1" });
+        let accepted = [
+            plain::bracketed(address.as_bytes()).is_some(),
+            plain::via(via.as_bytes()).is_some(),
+            uri.is_some(),
+        ];
+        let raw = format!(
+            "X {} SIP/2.0\r\nFrom: {address}\r\nVia: {via}\r\nExpires: {}\r\n\r\n",
+            if accepted[2] { &value } else { "sip:b" },
+            random.below(100_000),
+        );
+        // Of what is accepted every part is plain, but for users, which are given, and flags, which no rule matches.
+        let message = sip::parse(raw.as_bytes());
+        each(&message, Bodies { sdp: true, text: true }, |part| {
+            let place = match part.header.id {
+                names::FROM => 0,
+                names::VIA => 1,
+                names::REQUEST_URI => 2,
+                _ => return ControlFlow::Continue(()),
+            };
+            let flag = plain::FLAGS.contains(&part.value.trim_ascii_start().strip_prefix(b";").unwrap_or(part.value));
+            if accepted[place] && part.kind != PartKind::Userinfo && !flag {
+                assert_eq!(shape::of(&part), Shape::Plain, "{} in {raw:?}", part.field);
+            }
+            ControlFlow::Continue(())
+        });
+        passed += accepted.iter().filter(|accepted| **accepted).count();
+        let (known, (found, all)) = (
+            held_one_by_one(raw.as_bytes(), &ruleset),
+            found_in(raw.as_bytes(), &ruleset),
+        );
+        hits += known.len();
+        assert!(!all || found == known, "{found:?} instead of {known:?} in {raw:?}");
+    }
+    assert!(passed > 20_000 && hits > 6000, "{passed} passed, {hits} hits");
 }
 
 fn rule(id: &str, pattern: &str) -> RuleSpec {

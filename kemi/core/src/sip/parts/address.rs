@@ -2,7 +2,7 @@
 
 use memchr::{memchr, memrchr};
 
-use super::{Flow, GO_ON, Sink, Splitter};
+use super::{Flow, GO_ON, Sink, Splitter, plain};
 use crate::sip::grammar::{self, closing_quote, is_space, trimmed};
 use crate::sip::model::{Field, Last, PartKind, Span};
 use crate::sip::names::HeaderName;
@@ -80,6 +80,9 @@ impl<'a, S: Sink<'a>> Splitter<'a, S> {
         };
         if !between.is_empty() {
             self.rest(between, field, header)?;
+        }
+        if let Some(rest) = self.plain(Span { start: low, end }, header, plain::bracketed) {
+            return self.user(rest, field, header);
         }
         let Some(high) = find(b'>', low) else {
             return self.give(PartKind::Text, field, header, Span { start: low, end }, false);

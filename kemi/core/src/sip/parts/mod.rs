@@ -7,6 +7,7 @@ mod address;
 mod body;
 mod entries;
 mod parameters;
+pub mod plain;
 
 use std::ops::ControlFlow;
 
@@ -16,6 +17,7 @@ use super::grammar::{self, is_space, trimmed};
 use super::model::{Field, Header, Last, Message, Part, PartKind, Span};
 use super::names::{self, HeaderName};
 use entries::Entries;
+use plain::Rest;
 
 /// Bytes of a message that are split into entries and parameters. Real messages have at most 4,000 in such headers; what is
 /// beyond is read as it stands.
@@ -75,6 +77,12 @@ fn has_token_marks(value: &[u8]) -> bool {
 pub trait Sink<'a> {
     /// Takes one part, in message order, and says whether to go on.
     fn part(&mut self, part: Part<'a>) -> ControlFlow<()>;
+
+    /// Whether parts that are words, numbers and hosts alone need not be given: `value` is what they stand in together.
+    fn passes(&mut self, header: HeaderName<'a>, value: &'a [u8]) -> bool {
+        let _ = (header, value);
+        false
+    }
 }
 
 impl<'a, F: FnMut(Part<'a>) -> ControlFlow<()>> Sink<'a> for F {
@@ -137,11 +145,11 @@ impl<'a, S: Sink<'a>> Splitter<'a, S> {
             }
         }
         if !message.uri.is_empty() {
-            self.uri(
-                message.uri,
-                field(names::REQUEST_URI),
-                HeaderName::known(names::REQUEST_URI),
-            )?;
+            let header = HeaderName::known(names::REQUEST_URI);
+            match self.plain(message.uri, header, plain::uri) {
+                Some(rest) => self.user(rest, field(names::REQUEST_URI), header)?,
+                None => self.uri(message.uri, field(names::REQUEST_URI), header)?,
+            }
         }
         if !message.phrase.is_empty() {
             let header = HeaderName::known(names::REASON_PHRASE);
@@ -245,6 +253,29 @@ impl<'a, S: Sink<'a>> Splitter<'a, S> {
         } else {
             self.call_id(span, field, header.name)
         }
+    }
+
+    /// What is left of an address of the plainest form once all else is passed; its spans are the message's.
+    fn plain(&mut self, span: Span, header: HeaderName<'a>, read: fn(&[u8]) -> Option<Rest>) -> Option<Rest> {
+        let value = &self.raw[span.start..span.end];
+        let mut rest = read(value)?;
+        if let Some(user) = &mut rest.user {
+            user.start += span.start;
+            user.end += span.start;
+        }
+        self.sink.passes(header, &value[rest.from..]).then_some(rest)
+    }
+
+    /// Gives what is left of such an address.
+    fn user(&mut self, rest: Rest, field: Field<'a>, header: HeaderName<'a>) -> Flow {
+        let Some(user) = rest.user else {
+            return GO_ON;
+        };
+        let field = Field {
+            last: Last::Named("userinfo"),
+            ..field
+        };
+        self.give(PartKind::Userinfo, field, header, user, false)
     }
 
     fn entries(

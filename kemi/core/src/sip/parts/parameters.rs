@@ -3,7 +3,7 @@
 use memchr::{memchr, memrchr};
 
 use super::entries::Entries;
-use super::{Flow, GO_ON, Sink, Splitter, has_token_marks};
+use super::{Flow, GO_ON, Sink, Splitter, has_token_marks, plain};
 use crate::sip::grammar::{self, closing_quote, is_space, trimmed};
 use crate::sip::model::{Field, Last, PartKind, Span};
 use crate::sip::names::{self, HeaderName};
@@ -155,6 +155,11 @@ impl<'a, S: Sink<'a>> Splitter<'a, S> {
         // via-parm = sent-protocol LWS sent-by *( SEMI via-params )   (25.1)
         let raw = self.raw;
         let Span { start, end } = span;
+        if let Some(sent_by) = plain::via(&raw[start..end]) {
+            if self.sink.passes(header, &raw[start + sent_by..end]) {
+                return GO_ON;
+            }
+        }
         let semicolon = memchr(b';', &raw[start..end]).map(|at| start + at);
         let stop = semicolon.unwrap_or(end);
         let mut position = memrchr(b'/', &raw[start..stop]).map_or(start, |at| start + at + 1);

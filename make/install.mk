@@ -26,7 +26,8 @@ install: ## into /usr/lib/sipsieve, /usr/share/sipsieve, /etc/sipsieve, /var/log
 	@find kemi analysis -type f $(COPIED) ! -path kemi/sipsieve.toml -exec install -D -m 644 {} $(INSTALLED)/{} \;
 	@rm -rf $(SHARED)
 	@find integrations -type f -exec install -D -m 644 {} $(SHARED)/{} \;
-	@install -D -m 644 -t $(SHARED)/prometheus docs/operate/sipsieve.rules.yml docs/operate/grafana-dashboard.json
+	@install -D -m 644 -t $(SHARED)/prometheus docs/operate/sipsieve.rules.yml docs/operate/grafana-dashboard.json \
+		docs/operate/sipsieve.console.html
 	@install -m 644 kamailio.cfg $(INSTALLED)/kamailio.cfg
 	@install -m 755 packaging/sipsieve $(DESTDIR)/usr/bin/sipsieve
 	@install -m 755 packaging/sipsieve-packages $(DESTDIR)/usr/sbin/sipsieve-packages

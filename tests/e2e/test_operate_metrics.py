@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes a running server; each query of the dashboard and each alert has a value."""
+"""A real Prometheus scrapes a running server; each query of the dashboard and each alert has a value, and its console shows them."""
 
 from __future__ import annotations
 
@@ -44,6 +44,13 @@ class Monitored:
         except OSError:
             return None
 
+    def console(self) -> str:
+        """The page that Prometheus makes of the console; an error of it says where it is wrong."""
+        address = self._api.replace("api/v1/", "consoles/sipsieve.console.html")
+        with urllib.request.urlopen(address, timeout=20) as answer:
+            page: str = answer.read().decode()
+        return page
+
     def values(self, expression: str) -> list[float]:
         found = self.get("query", query=expression)
         return [float(series["value"][1]) for series in found["result"]] if found else []
@@ -62,7 +69,7 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
     ) as server:
         prometheus = subprocess.Popen(
             ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
-             f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"],
+             f"--web.console.templates={DOCS}", f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
@@ -110,6 +117,31 @@ def test_each_query_and_alert_has_a_value(monitored: Monitored) -> None:
         wait_for(lambda compared=compared: monitored.values(compared), f"a value of {compared}", 30)
 
 
+def test_the_console_shows_what_the_server_did(monitored: Monitored) -> None:
+    _traffic(monitored.server)
+    names = ("allow", "reject", "scanner", "REGISTER", "OPTIONS", "udp", "tcp")
+    page = wait_for(
+        lambda: (lambda page: page if all(f"<th>{name}</th>" in page for name in names) else "")(monitored.console()),
+        "the console has what was sent",
+        60,
+    )
+    assert '<b class="good">on</b>' in page
+    # Each row has its share and its number, and the hour twelve pieces, of which the last has something.
+    rows = re.findall(r'<rect width="([\d.]+)" height="8"/></svg></td>\s*<td>([\d.km]+)</td>', page)
+    assert len(rows) >= len(names) and all(0 < float(share) <= 100 for share, _ in rows)
+
+    def hour() -> list[float]:
+        return [float(height) for height in re.findall(r'<rect width="10" height="([\d.]+)"/>', monitored.console())]
+
+    pieces = wait_for(
+        lambda: (lambda found: found if max(found) > 0 else [])(hour()), "the hour has its last piece", 60
+    )
+    assert len(pieces) == 12 and pieces[-1] == max(pieces) <= 100
+    assert len(re.findall(r"<th>[^<]+ \S+</th><td>[\d.]+MiB</td>", page)) >= 2
+    # Prometheus' own words for what it can't put somewhere, and scripts, of which it has none.
+    assert "ZgotmplZ" not in page and "<script" not in page
+
+
 def _evaluated(monitored: Monitored) -> list[dict[str, Any]]:
     (group,) = monitored.get("rules")["groups"]
     return group["rules"] if all(rule["health"] == "ok" for rule in group["rules"]) else []
@@ -127,6 +159,7 @@ def test_an_alert_fires(monitored: Monitored) -> None:
         return {r["name"]: r["state"] for r in group["rules"]}["SipsieveInspectionOff"] in ("pending", "firing")
 
     wait_for(states, "the alert on inspection being off", 30)
+    wait_for(lambda: '<b class="bad">off</b>' in monitored.console(), "the console says so", 30)
 
 
 def test_the_metrics_port_takes_no_sip(monitored: Monitored) -> None:

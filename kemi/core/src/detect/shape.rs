@@ -67,13 +67,14 @@ pub fn is_command(user: &[u8]) -> bool {
                 b'_' | b'.' | b'/' | b'~' | b'-' | b'[' | b']' | b'{' | b'\\' | b'$'
             )
     };
+    let first_low = memchr::memchr(b'<', user).unwrap_or(user.len());
     user.iter().enumerate().any(|(at, &byte)| {
         let rest = &user[at + 1..];
         let spaces = match byte {
             b';' | b'|' | b'\n' => rest.iter().take(8).take_while(|&&byte| byte == b' ').count(),
             b'&' => 0,
             // Behind a word in angle brackets there is no redirection: that is markup, and another rule's to judge.
-            b'>' if user[..at].contains(&b'<') => return false,
+            b'>' if first_low < at => return false,
             b'<' | b'>' => {
                 // `>>` and `>|` write too, and a space may follow.
                 let more = usize::from(byte == b'>' && matches!(rest.first(), Some(b'>' | b'|')));

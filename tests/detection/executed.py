@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 sys.path[:0] = [str(Path(__file__).parent)]
 
 import databases  # noqa: E402
+import ways  # noqa: E402
 from corpora import PARTS  # noqa: E402
 from evaluate import (  # noqa: E402
     EVERY_FIELD,
@@ -49,6 +50,20 @@ FAMILIES: Final[dict[str, tuple[Grammar, str, str]]] = {
     "shell double": (SHELL, "double", "double"),
     "shell single": (SHELL, "single", "single"),
     "shell argument": (SHELL, "argument", "argument"),
+}
+#: The same of productions by the backends' own grammars, and in more places: what `--ways` measures.
+WAYS: Final[dict[str, tuple[Grammar, str, str]]] = {
+    "way sql string": (ways.SQL, "string", "string"),
+    "way sql string double": (ways.SQL_DOUBLE, "string", "string-double"),
+    "way sql number": (ways.SQL, "number", "number"),
+    **{
+        f"way {symbol}": (ways.SHELL, symbol, place)
+        for symbol, place in (
+            *((name, name) for name in ("unquoted", "double", "single", "argument", "find", "tar", "sed", "dd")),
+            ("replaced", "sed-replace"),
+            *((name, name) for name in ("awk", "perl", "python", "xargs")),
+        )
+    },
 }
 #: Fields whose grammar leaves no room for prose: goals for them are higher.
 TIGHT: Final = (
@@ -90,7 +105,7 @@ def executed(seed: int, count: int, part: str, engines: list[str], families: lis
     """`count` payloads of each family that did something; fewer where the productions hold no more."""
     with Execution(engines) as execution:
         for family in families:
-            grammar, symbol, place = FAMILIES[family]
+            grammar, symbol, place = (FAMILIES | WAYS)[family]
             found = tried = 0
             for text in grammar.texts([symbol], random.Random(f"{seed} {family}"), part):
                 tried += 1
@@ -184,7 +199,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--harmless", type=int, default=2000, help="harmless texts of each of the three kinds")
     parser.add_argument("--part", choices=PARTS, default="develop", help="of which productions")
     parser.add_argument("--databases", default=",".join(databases.installed()), help="which, comma-separated")
-    parser.add_argument("--families", default=",".join(FAMILIES), help="which, comma-separated")
+    parser.add_argument("--families", default="", help="which, comma-separated")
+    parser.add_argument(
+        "--ways", action="store_true", help="families of the backends' own grammars instead, if --families names none"
+    )
     parser.add_argument("--show", type=int, default=0, metavar="N", help="N of each, of the developed part alone: payloads "
                         "that passed, productions that pass most, harmless texts that were touched")  # fmt: skip
     parser.add_argument(
@@ -193,7 +211,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
     Threshold.add_arguments(parser)
     options = parser.parse_args()
-    for option, known in (("databases", databases.installed()), ("families", list(FAMILIES))):
+    options.families = options.families or ",".join(WAYS if options.ways else FAMILIES)
+    for option, known in (("databases", databases.installed()), ("families", [*FAMILIES, *WAYS])):
         unknown = [name for name in getattr(options, option).split(",") if name not in known]
         if unknown:
             parser.error(f"--{option}: no {', '.join(unknown)} here: there are {', '.join(known)}")

@@ -29,7 +29,7 @@ import numpy as np  # noqa: E402
 import scipy.sparse  # noqa: E402
 import sklearn  # noqa: E402
 from embed import quoted  # noqa: E402
-from executed import ANY_NAME, FAMILIES, WORDS_ALONE  # noqa: E402
+from executed import ANY_NAME, FAMILIES, WAYS, WORDS_ALONE  # noqa: E402
 from grammar import Grammar  # noqa: E402
 from lookalikes import LOOKALIKES, ORDINARY, SMALL  # noqa: E402
 from sklearn.linear_model import LogisticRegression  # noqa: E402
@@ -54,6 +54,10 @@ BOUND: Final = 0.0005
 LEAST: Final = 3.5
 #: Texts of each kind that are composed, and what one of them weighs.
 PAYLOADS, NAMES, ALIKE = 700, 20_000, 8_000
+#: Families of ways that read like no name even where they do nothing: an option or a quoted word alone may be one.
+READABLE: Final = {
+    name: way for name, way in WAYS.items() if way[2] not in ("argument", "find", "tar", "sed", "dd", "xargs")
+}
 WEIGHTS: Final = {
     "corpus": 1.0,
     "payloads": 3.0,
@@ -143,14 +147,15 @@ def payloads(seed: int, count: int, part: str) -> list[bytes]:
     """Composed payloads of every family. They are not run here, so that the same come out everywhere."""
     return [
         text
-        for family, (grammar, symbol, _) in FAMILIES.items()
+        for family, (grammar, symbol, _) in (FAMILIES | READABLE).items()
         for text in composed(grammar, symbol, f"{seed} {family}", count, part)
     ]
 
 
 def by_hand(part: str) -> list[bytes]:
-    """The payloads that somebody wrote who had read the rules, of a part."""
-    classes = tomllib.loads((HAND / f"{part}.toml").read_text())["class"]
+    """The payloads that somebody wrote who had read the rules, of a part of either set."""
+    files = [HAND / f"{name}.toml" for name in (part, f"second-{part}")]
+    classes = [kind for file in files for kind in tomllib.loads(file.read_text())["class"]]
     return [text.encode() for kind in classes for text in kind["texts"]]
 
 

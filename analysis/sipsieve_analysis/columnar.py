@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 import pyarrow as pa
 
@@ -27,6 +27,13 @@ _TYPES: Final = {
 }
 
 
+if TYPE_CHECKING:
+    from sipsieve._core import EventColumns
+
+    #: Records: lines of JSON, each with its end, or the columns that the core made of them.
+    Piece = bytes | EventColumns
+
+
 class LineTooLongError(Exception):
     """A line that no record is as long as."""
 
@@ -36,9 +43,11 @@ def schema(columns: dict[str, str]) -> pa.Schema:
     return pa.schema([(name, _TYPES.get(kind, pa.list_(_FINDING))) for name, kind in columns.items()])
 
 
-def batch(lines: bytes, kind: str, like: pa.Schema) -> tuple[pa.RecordBatch, bytes]:
+def batch(records: Piece, kind: str, like: pa.Schema) -> tuple[pa.RecordBatch, bytes]:
     """Records as a batch of `like`'s columns, and the lines that are to be read otherwise."""
-    rows, columns, ((there, ends), count, parts), rest = event_columns(lines, kind)
+    rows, columns, ((there, ends), count, parts), rest = (
+        event_columns(records, kind) if isinstance(records, bytes) else records
+    )
     values = pa.StructArray.from_buffers(
         _FINDING, count, [None],
         children=[_array(field.type, count, memory) for field, memory in zip(_FINDING, parts, strict=True)],
@@ -75,8 +84,8 @@ def whole_lines(stream: IO[bytes], longest: int) -> Iterator[bytes]:
 class Batches:
     """Batches of records, read ahead on all cores while the store puts others away."""
 
-    def __init__(self, pieces: Iterable[bytes], kind: str, like: pa.Schema, rest: IO[bytes]) -> None:
-        """`pieces` end with a line each; lines that are to be read otherwise go to `rest`."""
+    def __init__(self, pieces: Iterable[Piece], kind: str, like: pa.Schema, rest: IO[bytes]) -> None:
+        """Lines that are to be read otherwise go to `rest`."""
         self._pieces = pieces
         self._kind = kind
         self._like = like

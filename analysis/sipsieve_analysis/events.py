@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import IO, Final, Protocol, cast
 
 import duckdb
-import ibis
 import pyarrow as pa
 from ibis.expr.types import Table
 
 from . import columnar, merging
+from .quick import Engine
 
 #: Columns of the events table by name.
 COLUMNS: Final = {
@@ -104,11 +104,13 @@ class Events(Protocol):
 class Store:
     """An embedded DuckDB that holds the events of one analysis."""
 
-    def __init__(self, folder: Path, memory: str = "1200MB", threads: int = 0) -> None:
+    def __init__(self, folder: Path, memory: str = "1200MB", threads: int = 0, small: bool = False) -> None:
+        """`small`: what will be added is little, see `engine_memory.is_small`. What proves to be more still spills into `folder`."""
         self._folder = folder
-        # Views and tables live in the file, so that they need not fit into memory.
-        self.connection = ibis.duckdb.connect(
-            folder / "events.duckdb",
+        # Views and tables live in the file, so that they need not fit into memory; to pack them for it takes as long as to read
+        # them did.
+        self.connection = Engine().connect(
+            ":memory:" if small else folder / "events.duckdb",
             memory_limit=memory,
             temp_directory=str(folder / "spill"),
             preserve_insertion_order=False,
@@ -188,20 +190,20 @@ class Store:
             return self._add_otherwise(path, kind, behind)
         try:
             with _opened(path) as file:
-                return self._add_lines(columnar.whole_lines(file, _LONGEST), kind)
+                return self._add_pieces(columnar.whole_lines(file, _LONGEST), kind)
         except Exception:
             self._take_back(behind)
             raise
 
-    def add_lines(self, lines: Iterable[bytes], kind: str) -> int:
-        """Adds records in pieces that end with a line each; how many lines were records."""
-        return self._add_lines(lines, kind)[0]
+    def add_pieces(self, pieces: Iterable[columnar.Piece], kind: str) -> int:
+        """Adds records in pieces; how many there were."""
+        return self._add_pieces(pieces, kind)[0]
 
-    def _add_lines(self, lines: Iterable[bytes], kind: str) -> tuple[int, int]:
+    def _add_pieces(self, pieces: Iterable[columnar.Piece], kind: str) -> tuple[int, int]:
         connection = self.connection.con
         # A name of this file's own: what it holds is decompressed, and tells nothing by its beginning.
         with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".jsonl") as rest:
-            batches = columnar.Batches(lines, kind, _SCHEMA, rest)
+            batches = columnar.Batches(pieces, kind, _SCHEMA, rest)
             connection.register("incoming", pa.RecordBatchReader.from_batches(_SCHEMA, iter(batches)))
             try:
                 connection.execute(f"INSERT INTO events SELECT {NAMES} FROM incoming")  # noqa: S608 (ours)

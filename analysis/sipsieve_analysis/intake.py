@@ -26,6 +26,7 @@ from .readers.replayed import Replay
 
 if TYPE_CHECKING:
     from .archive.reading import Content
+    from .columnar import Piece
 
 #: Which input tells of an event in most detail: where several tell of one, it is kept as the first of these tells it.
 DETAIL: Final = (
@@ -280,7 +281,7 @@ class Collector:
             pieces: Iterable[bytes] = self._watched(path, stream, size)
             for found, unread in _ahead(rawlog.messages(reader, envelopes.unwrapped(pieces) if wrapped else pieces)):
                 if len(found):
-                    parts.write(self._replay.records(found))
+                    parts.write(self._replay.columns(found, InputKind.RAW.value))
                 self._miner.show(unread)
         return reader.sample
 
@@ -303,7 +304,7 @@ class Collector:
         with opened(path) as stream, _Parts(self._store, InputKind.PCAP, self.intake) as parts:
             for found in _ahead(pcap.messages(stream, self.intake.skipped)):
                 self._progress(path.name, _position(stream, size), size)
-                parts.write(self._replay.records(found))
+                parts.write(self._replay.columns(found, InputKind.PCAP.value))
 
     def _watched(self, path: Path, stream: IO[bytes], size: int) -> Iterator[bytes]:
         for piece in read(stream, self.intake.skipped):
@@ -379,24 +380,24 @@ class _Parts:
         self._store = store
         self._kind = kind
         self._intake = intake
-        self._waiting: Queue[bytes | None] = Queue(_WAITING)
+        self._waiting: Queue[Piece | None] = Queue(_WAITING)
         self._pool = ThreadPoolExecutor(1)
         self._running: Future[int] | None = None
         self._has_failed = False
 
-    def write(self, lines: bytes) -> None:
-        """Adds lines of records. Raises what the store failed by."""
+    def write(self, records: Piece) -> None:
+        """Adds records. Raises what the store failed by."""
         if self._has_failed:
             self._end()
         if self._running is None:
             self._running = self._pool.submit(self._put_away)
-        if lines:
-            self._waiting.put(lines)
+        if records:
+            self._waiting.put(records)
 
     def _put_away(self) -> int:
         pieces = _Pieces(self._waiting)
         try:
-            return self._store.add_lines(pieces, self._kind.value)
+            return self._store.add_pieces(pieces, self._kind.value)
         except BaseException:
             self._has_failed = True
             # Whoever writes must not wait for a store that failed.
@@ -422,14 +423,14 @@ class _Parts:
 class _Pieces:
     """What comes through a queue, up to `None`, whoever asks for it."""
 
-    def __init__(self, queue: Queue[bytes | None]) -> None:
+    def __init__(self, queue: Queue[Piece | None]) -> None:
         self._queue = queue
         self._is_over = False
 
     def __iter__(self) -> _Pieces:
         return self
 
-    def __next__(self) -> bytes:
+    def __next__(self) -> Piece:
         piece = None if self._is_over else self._queue.get()
         if piece is None:
             self._is_over = True

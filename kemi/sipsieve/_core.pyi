@@ -619,6 +619,9 @@ class Replay:
     def records(self, messages: Messages) -> bytes:
         """The records of these messages, in their order, as lines."""
 
+    def columns(self, messages: Messages, input: str) -> EventColumns:
+        """What `event_columns` gives of these records; most of them need not be written for it."""
+
 #: A recorded message: seconds of the steady clock, address, port, transport, bytes, what is told of it as bits (1 it is
 #: whole, 2 refused by the server, 4 counted, 8 not counted, 16 in a dialog, 32 in none, 64 went past a ban), and its findings:
 #: rule, family, score, field, excerpt, removable.
@@ -696,9 +699,10 @@ class Years:
 #: The events' columns that `event_columns` gives, in its order.
 EVENT_COLUMNS: list[str]
 
-def event_columns(
-    lines: bytes, input: str, /
-) -> tuple[int, list[list[bytes]], tuple[list[bytes], int, list[list[bytes]]], bytes]:
+#: See `event_columns`.
+EventColumns = tuple[int, list[list[bytes]], tuple[list[bytes], int, list[list[bytes]]], bytes]
+
+def event_columns(lines: bytes, input: str, /) -> EventColumns:
     """Records of today's form among lines of JSON, as columns: how many, and the memory of each column as Arrow has it.
 
     A column is which rows hold something, of texts where each ends, and the values. Then the findings: which rows have some

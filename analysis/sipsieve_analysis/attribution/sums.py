@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..sources import Source
 
@@ -14,6 +14,9 @@ Targets = dict[str, dict[str, dict[str, int]]]
 
 def add(total: Counter[str], more: Mapping[str, int]) -> None:
     """Adds counts to others. `Counter.update` asks first what it is given, which costs more than a few counts do."""
+    if not total:
+        dict.update(total, more)
+        return
     for name, count in more.items():
         total[name] = total.get(name, 0) + count
 
@@ -45,6 +48,8 @@ class Sums:
     answered: bool
     #: Calls in which registrations came: phones register again under one Call-ID (RFC 3261 10.2.4).
     register_calls: int
+    #: Users by methods that were asked for.
+    _asked: dict[tuple[str, ...], Counter[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, sources: list[Source], targets: dict[str, dict[str, dict[str, int]]]) -> Sums:
@@ -77,8 +82,9 @@ class Sums:
         return not self.answered and self.register >= 3 * self.register_calls > 0
 
     def asked(self, *methods: str) -> Counter[str]:
-        """Users asked for by requests of these methods."""
-        total: Counter[str] = Counter()
-        for method in methods:
-            add(total, self.users.get(method, {}))
+        """Users asked for by requests of these methods; for whoever reads it only."""
+        if (total := self._asked.get(methods)) is None:
+            total = self._asked[methods] = Counter()
+            for method in methods:
+                add(total, self.users.get(method, {}))
         return total

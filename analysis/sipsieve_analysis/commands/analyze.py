@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import click
-from rich.console import Console
 
-from ..engine_memory import DEFAULT, checked
+from ..engine_memory import DEFAULT, checked, is_small
 from ..garbage import seldom
 from ..operate.harmless import harmless
 from ..render import progress
@@ -198,10 +197,6 @@ def command(
     from ..events import Events, Store
     from ..handover import scope as scope_
     from ..intake import Collector, InputError, form_lines
-    from ..render import html as html_
-    from ..render import markdown as markdown_
-    from ..render import pdf as pdf_
-    from ..render import table, terminal
 
     zone = zone_of(timezone)
     storyteller = narrator_of(narrate) if narrate else None
@@ -217,6 +212,8 @@ def command(
     except (scope_.ScopeError, OSError) as error:
         raise click.BadParameter(harmless(str(error)), param_hint="--scope") from error
     if pdf is not None:
+        from ..render import pdf as pdf_
+
         try:
             pdf_.check()
         except pdf_.PdfError as error:
@@ -238,7 +235,7 @@ def command(
                     intake = collect(spark, files, progress.watch(bar))
             else:
                 stack.enter_context(checked(memory))
-                store = duck = Store(folder, memory)
+                store = duck = Store(folder, memory, small=is_small(files, memory))
                 stack.callback(duck.close)
                 collector = Collector(duck, folder, zone, progress.watch(bar), year, xlog)
                 for path in files:
@@ -270,12 +267,22 @@ def command(
             if problem := storyteller(report):
                 click.echo(f"--narrate: {harmless(problem)}; the report is without a narration", err=True)
     report.scope = cover
-    outputs: list[tuple[Path | None, Callable[[], str | bytes]]] = [
-        (html, lambda: html_.write(report)),
-        (markdown, lambda: markdown_.write(report)),
-        (csv, lambda: table.write(report)),
-        (pdf, lambda: pdf_.write(report)),
-    ]
+    # Each form of the report imports its own: a tenth of what the analysis of a small log takes.
+    outputs: list[tuple[Path | None, Callable[[], str | bytes]]] = []
+    if html is not None:
+        from ..render import html as html_
+
+        outputs.append((html, lambda: html_.write(report)))
+    if markdown is not None:
+        from ..render import markdown as markdown_
+
+        outputs.append((markdown, lambda: markdown_.write(report)))
+    if csv is not None or appendix is not None:
+        from ..render import table
+
+        outputs.append((csv, lambda: table.write(report)))
+    if pdf is not None:
+        outputs.append((pdf, lambda: pdf_.write(report)))
     if appendix is not None:
         outputs += [(appendix / name, lambda text=text: text) for name, text in table.appendix(report).items()]  # type: ignore[misc]
     for target, made in outputs:
@@ -285,6 +292,10 @@ def command(
         json.dump(report_.as_json(report), sys.stdout, ensure_ascii=True, indent=2)
         sys.stdout.write("\n")
     else:
+        from rich.console import Console
+
+        from ..render import terminal
+
         terminal.draw(report, Console(highlight=False), everything)
     sys.exit(1 if any(actor.rank.tier != "low" for actor in report.actors) else 0)
 

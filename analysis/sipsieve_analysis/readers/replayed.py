@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sipsieve._core import Messages
 from sipsieve._core import Replay as CoreReplay
@@ -14,6 +14,9 @@ from sipsieve.decision.engine import Engine
 from sipsieve.decision_log.record import Recorder
 from sipsieve.detection import ruleset
 from sipsieve.model import Scope
+
+if TYPE_CHECKING:
+    from sipsieve._core import EventColumns
 
 #: Counters kept; older ones belong to windows long past.
 _MOST: Final = 500_000
@@ -94,3 +97,7 @@ class Replay:
     def records(self, messages: Messages) -> bytes:
         """The decision records of these messages, as lines of JSON."""
         return self._core.records(messages)
+
+    def columns(self, messages: Messages, kind: str) -> EventColumns:
+        """The same as columns of events; `kind` is what the messages came from."""
+        return self._core.columns(messages, kind)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Final
 
 from .rawlog import FormatError, LogReader
@@ -62,14 +63,17 @@ class Miner:
     """Templates of the lines that it is shown. Without drain3 it finds none."""
 
     def __init__(self) -> None:
-        self._drain: Any = None
         self._examples: dict[int, list[str]] = {}
         self._seen = 0
+
+    @cached_property
+    def _drain(self) -> Any:
+        """Made for the first line: most logs are understood as a whole."""
         try:
             from drain3.drain import Drain
         except ImportError:
-            return
-        self._drain = Drain(depth=4, sim_th=0.5, max_children=50, max_clusters=_CLUSTERS)
+            return None
+        return Drain(depth=4, sim_th=0.5, max_children=50, max_clusters=_CLUSTERS)
 
     @property
     def is_there(self) -> bool:
@@ -78,10 +82,8 @@ class Miner:
 
     def show(self, lines: Iterable[bytes]) -> None:
         """Takes lines that were not understood."""
-        if self._drain is None:
-            return
         for line in lines:
-            if self._seen >= _MOST:
+            if self._seen >= _MOST or self._drain is None:
                 return
             self._seen += 1
             text = line[:_LONGEST].decode("utf-8", "replace").strip()
@@ -93,7 +95,7 @@ class Miner:
 
     def found(self) -> list[Form]:
         """The templates, the most frequent first. A format is named where it reads the lines that it was made of."""
-        if self._drain is None:
+        if not self._seen:
             return []
         clusters = sorted(self._drain.clusters, key=lambda cluster: (-cluster.size, cluster.cluster_id))
         forms = []

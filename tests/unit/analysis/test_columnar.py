@@ -117,7 +117,7 @@ def test_the_core_reads_what_duckdb_reads(tmp_path: Path) -> None:
             path.write_text(line + "\n")
             both = store._add_otherwise(path, "decision log", store.last())
             otherwise = _rows(store)
-            assert store._add_lines([line.encode() + b"\n"], "decision log") == both, line
+            assert store._add_pieces([line.encode() + b"\n"], "decision log") == both, line
             assert _rows(store) == otherwise, line
             fast += event_columns(line.encode(), "decision log")[0]
     finally:
@@ -159,7 +159,7 @@ def test_a_damaged_file_leaves_nothing_behind(tmp_path: Path) -> None:
                 store.add(path, "decision log")
             assert damaged(raised.value), raised.value
             assert len(_rows(store)) == 1
-            store.add_lines([good], "decision log")
+            store.add_pieces([good], "decision log")
     finally:
         store.close()
 

@@ -23,7 +23,7 @@ class _Broken:
     def __init__(self) -> None:
         self.taken = 0
 
-    def add_lines(self, lines: Iterable[bytes], kind: str) -> int:
+    def add_pieces(self, lines: Iterable[bytes], kind: str) -> int:
         for _ in lines:
             self.taken += 1
             raise OSError("no space left")

@@ -6,6 +6,7 @@
 use super::columns::{Bits, Column};
 use super::json::Text;
 use super::record::Record;
+use crate::record::Plain;
 
 /// The most messages that one count may stand for.
 const MOST: i64 = 1_000_000_000;
@@ -95,12 +96,16 @@ impl Events {
         (&self.columns, &self.of_findings)
     }
 
-    /// Takes lines, whole ones.
-    pub fn read(&mut self, lines: &[u8]) {
-        let rows = memchr::memchr_iter(b'\n', lines).count();
+    /// Makes room for so many more rows.
+    pub fn reserve(&mut self, rows: usize) {
         for column in &mut self.columns {
             column.reserve(rows);
         }
+    }
+
+    /// Takes lines, whole ones.
+    pub fn read(&mut self, lines: &[u8]) {
+        self.reserve(memchr::memchr_iter(b'\n', lines).count());
         let mut at = 0;
         while let Some(rest) = lines.get(at..).filter(|rest| !rest.is_empty()) {
             let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
@@ -113,6 +118,11 @@ impl Events {
             }
             at += end + 1;
         }
+    }
+
+    /// Takes what a record holds, as if it had been written and read.
+    pub fn take(&mut self, plain: &Plain<'_>) {
+        self.put(&Record::of(plain));
     }
 
     fn put(&mut self, record: &Record<'_>) {

@@ -4,9 +4,10 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::fmt::Write as _;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
+use super::events::Events;
 use super::{Batch, Known, Recorded};
 use crate::detect::{Finding, Scratch};
 use crate::engine::{Engine, Seen};
@@ -58,17 +59,40 @@ struct Memory(RefCell<Tables>);
 
 #[derive(Default)]
 struct Tables {
-    counts: HashMap<u64, u64>,
-    copies: HashMap<u64, (u64, u64)>,
-    dialogs: HashSet<u64>,
-    marks: HashMap<u64, (u64, u32)>,
+    counts: Table<u64>,
+    copies: Table<(u64, u64)>,
+    dialogs: HashSet<u64, Identities>,
+    marks: Table<(u64, u32)>,
     /// When the message in hand was sent.
     now: u64,
     /// No bans are made without.
     offences: Option<Offences>,
 }
 
-fn bounded<V>(table: &mut HashMap<u64, V>) -> &mut HashMap<u64, V> {
+/// By identities, which are hashes with a secret already: nobody chooses where they come to lie.
+type Table<V> = HashMap<u64, V, Identities>;
+type Identities = BuildHasherDefault<Identity>;
+
+#[derive(Default)]
+struct Identity(u64);
+
+impl Hasher for Identity {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u64(&mut self, identity: u64) {
+        self.0 = identity;
+    }
+}
+
+fn bounded<V>(table: &mut Table<V>) -> &mut Table<V> {
     if table.len() >= MOST {
         table.clear();
     }
@@ -137,12 +161,41 @@ impl Counters for Memory {
     fn disgraced(&self, _key: &str, _why: &str) {}
 }
 
+/// Where decisions on recorded messages go.
+pub trait Sink {
+    /// `quoted`: the message was put together from what a log quotes of it.
+    fn take(&mut self, recorder: &mut record::Recorder, decision: &record::Decision<'_>, quoted: bool);
+}
+
+/// Appends their records, as lines.
+impl Sink for Vec<u8> {
+    fn take(&mut self, recorder: &mut record::Recorder, decision: &record::Decision<'_>, quoted: bool) {
+        if quoted {
+            recorder.quoted(self, decision);
+        } else {
+            recorder.decision(self, decision);
+        }
+    }
+}
+
+/// Columns of events. Most records need not be written for them.
+impl Sink for Events {
+    fn take(&mut self, recorder: &mut record::Recorder, decision: &record::Decision<'_>, quoted: bool) {
+        if let Some(plain) = recorder.plain(decision, quoted) {
+            return Events::take(self, &plain);
+        }
+        let mut line = Vec::new();
+        line.take(recorder, decision, quoted);
+        self.read(&line);
+    }
+}
+
 /// The engine over recordings.
 pub struct Replay {
     judge: Arc<Judge>,
     memory: Memory,
-    senders: HashMap<String, Source>,
-    place: String,
+    senders: HashMap<Vec<u8>, Source>,
+    place: Vec<u8>,
     number: u64,
     threads: usize,
     sensor: Option<Sensor>,
@@ -156,7 +209,7 @@ impl Replay {
             judge,
             memory: Memory::default(),
             senders: HashMap::new(),
-            place: String::new(),
+            place: Vec::new(),
             number: 0,
             threads: threads.clamp(1, 64),
             sensor: None,
@@ -178,8 +231,8 @@ impl Replay {
         std::mem::take(&mut self.bans)
     }
 
-    /// Appends the records of these messages, in their order, as lines.
-    pub fn records(&mut self, batch: &Batch, recorder: &mut record::Recorder, out: &mut Vec<u8>) {
+    /// What was decided on these messages, in their order.
+    pub fn records(&mut self, batch: &Batch, recorder: &mut record::Recorder, out: &mut impl Sink) {
         let judge = Arc::clone(&self.judge);
         for items in batch.items.chunks(TOGETHER) {
             let all = shared_out(items, self.threads, |part| look(&judge.engine, batch, part));
@@ -189,12 +242,15 @@ impl Replay {
         }
     }
 
-    fn one(&mut self, item: &Recorded, seen: &mut Seen<'_>, recorder: &mut record::Recorder, out: &mut Vec<u8>) {
+    fn one(&mut self, item: &Recorded, seen: &mut Seen<'_>, recorder: &mut record::Recorder, out: &mut impl Sink) {
         if (self.sensor.as_ref()).is_some_and(|sensor| sensor.servers.contains(&item.ip)) {
             return;
         }
         self.place.clear();
-        let _ = write!(self.place, "{}|{}|{}", item.transport, item.port, item.ip);
+        self.place.extend_from_slice(&item.port.to_le_bytes());
+        for text in [item.transport, "|", &item.ip] {
+            self.place.extend_from_slice(text.as_bytes());
+        }
         if !self.senders.contains_key(&self.place) {
             if self.senders.len() >= MOST_SENDERS {
                 self.senders.clear();
@@ -276,7 +332,7 @@ fn write_down(
     decision: &Decision<'_>,
     (identity, number): (&str, u64),
     recorder: &mut record::Recorder,
-    out: &mut Vec<u8>,
+    out: &mut impl Sink,
 ) {
     // Of a message that is known in part, that it has no body is not known.
     let is_told = |finding: &&Finding<'_>| item.known == Known::Whole || finding.rule != "content-length-zero";
@@ -338,9 +394,5 @@ fn write_down(
         findings: &findings,
         message: &seen.message,
     };
-    if item.known == Known::Quoted {
-        recorder.quoted(out, &told);
-    } else {
-        recorder.decision(out, &told);
-    }
+    out.take(recorder, &told, item.known == Known::Quoted);
 }

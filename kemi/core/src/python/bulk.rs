@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::{PyBytes, PyString};
 
+use crate::bulk::events::Events;
 use crate::bulk::format::Format;
 use crate::bulk::join::Open;
 use crate::bulk::rebuilt::put;
@@ -15,6 +16,7 @@ use crate::bulk::{Batch, Foreign, Known, Recorded, capture, lines, log, replay, 
 use crate::detect::Finding;
 use crate::judge::Ban;
 use crate::judge::limits::NAMES;
+use crate::python::events::{Columns, columns};
 use crate::python::judge::Judge;
 use crate::python::record::Recorder;
 use crate::sip::{PartKind, Span};
@@ -268,6 +270,17 @@ impl Replay {
         let (inner, recorder, lines) = (&mut self.inner, &mut recorder.inner, &mut out);
         py.detach(|| inner.records(batch, recorder, lines));
         PyBytes::new(py, &out)
+    }
+
+    /// The events of these messages, in their order, as `event_columns` gives them.
+    fn columns<'py>(&mut self, py: Python<'py>, messages: &Bound<'py, Messages>, input: &str) -> Columns<'py> {
+        let batch = &messages.get().0;
+        let mut events = Events::new(input);
+        events.reserve(batch.items.len());
+        let mut recorder = self.recorder.borrow_mut(py);
+        let (inner, recorder, sink) = (&mut self.inner, &mut recorder.inner, &mut events);
+        py.detach(|| inner.records(batch, recorder, sink));
+        columns(py, &events)
     }
 }
 

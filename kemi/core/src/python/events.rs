@@ -7,10 +7,10 @@ use crate::bulk::columns::Column;
 use crate::bulk::events::{COLUMNS, Events};
 
 /// A column's pieces of memory, as Arrow has them: which rows hold something, for texts where each ends, and the values.
-type Buffers<'py> = Vec<Bound<'py, PyBytes>>;
+pub type Buffers<'py> = Vec<Bound<'py, PyBytes>>;
 
 /// See `event_columns`.
-type Columns<'py> = (
+pub type Columns<'py> = (
     usize,
     Vec<Buffers<'py>>,
     (Buffers<'py>, usize, Vec<Buffers<'py>>),
@@ -25,6 +25,11 @@ fn event_columns<'py>(py: Python<'py>, lines: &[u8], input: &str) -> Columns<'py
         events.read(lines);
         events
     });
+    columns(py, &events)
+}
+
+/// What was put into columns.
+pub fn columns<'py>(py: Python<'py>, events: &Events) -> Columns<'py> {
     let bytes = |bytes: &[u8]| PyBytes::new(py, bytes);
     let all = |columns: &[Column]| {
         let one = |column: &Column| column.buffers().into_iter().map(bytes).collect();

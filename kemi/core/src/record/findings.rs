@@ -1,7 +1,7 @@
 //! Writes the findings of a record, and what their values point at.
 
 use super::decision::Finding;
-use super::indicators::of_texts;
+use super::indicators::{Indicator, of_texts};
 use super::json;
 use super::recorder::Recorder;
 
@@ -50,22 +50,7 @@ impl Recorder {
     /// What the values point at in which rules found an attack, each looked at once; digest secrets and a message's
     /// own words are not among them. Of the whole values: the host often stands at a payload's end.
     pub(super) fn indicators(&mut self, out: &mut Vec<u8>, findings: &[Finding]) {
-        let hostile = |f: &Finding| f.score > 0 && !f.excerpt.is_empty() && !NO_PAYLOAD.contains(&f.family);
-        let mut payloads: Vec<&[u8]> = Vec::new();
-        for finding in findings.iter().filter(|finding| hostile(finding)) {
-            // A hostile message has a handful; with hundreds, the first few fill all that is looked through.
-            if payloads.len() < 64 && !payloads.contains(&finding.excerpt) {
-                payloads.push(finding.excerpt);
-            }
-        }
-        let texts: Vec<String> = (payloads.iter())
-            .map(|payload| {
-                let mut text = String::with_capacity(payload.len().min(MAX_PAYLOAD) + 8);
-                json::escaped_text(&mut text, payload, MAX_PAYLOAD);
-                text
-            })
-            .collect();
-        let mut named = of_texts(texts.iter().map(String::as_str));
+        let mut named = Self::named(findings);
         named.truncate(self.measure.indicators);
         if named.is_empty() {
             return;
@@ -87,6 +72,30 @@ impl Recorder {
             out.extend_from_slice(b"\"}");
         }
         out.push(b']');
+    }
+
+    /// Whether any are named.
+    pub(super) fn indicates(findings: &[Finding]) -> bool {
+        !Self::named(findings).is_empty()
+    }
+
+    fn named(findings: &[Finding]) -> Vec<Indicator> {
+        let hostile = |f: &Finding| f.score > 0 && !f.excerpt.is_empty() && !NO_PAYLOAD.contains(&f.family);
+        let mut payloads: Vec<&[u8]> = Vec::new();
+        for finding in findings.iter().filter(|finding| hostile(finding)) {
+            // A hostile message has a handful; with hundreds, the first few fill all that is looked through.
+            if payloads.len() < 64 && !payloads.contains(&finding.excerpt) {
+                payloads.push(finding.excerpt);
+            }
+        }
+        let texts: Vec<String> = (payloads.iter())
+            .map(|payload| {
+                let mut text = String::with_capacity(payload.len().min(MAX_PAYLOAD) + 8);
+                json::escaped_text(&mut text, payload, MAX_PAYLOAD);
+                text
+            })
+            .collect();
+        of_texts(texts.iter().map(String::as_str))
     }
 }
 

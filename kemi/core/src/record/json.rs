@@ -92,6 +92,15 @@ pub fn escaped(out: &mut Vec<u8>, value: &[u8], limit: usize) {
     }
 }
 
+/// Whether `escaped` writes a value just as it is.
+pub fn stands(value: &[u8], limit: usize) -> bool {
+    let mut has_secret = false;
+    value.len() <= limit && value.iter().fold(true, |safe, &byte| safe & SAFE[usize::from(byte)]) && {
+        secrets(value, |_, _, _| has_secret = true);
+        !has_secret
+    }
+}
+
 /// The same as text, before JSON's own escapes; appended to `out`.
 pub fn escaped_text(out: &mut String, value: &[u8], limit: usize) {
     let cut = value.get(..limit).unwrap_or(value);
@@ -263,11 +272,16 @@ mod tests {
         let mut again = Vec::new();
         text(&mut again, &plain);
         assert_eq!(out, again);
+        assert_eq!(stands(value, limit), out == value, "{value:?}");
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn only_printable_ascii_is_written() {
+        assert_eq!(
+            shown(b"sip:alice@example.com;user=phone", 32),
+            "sip:alice@example.com;user=phone"
+        );
         assert_eq!(shown(b"a\"\\\n\x01\x7f", 99), r#"a\"\\\n\u0001\u007f"#);
         assert_eq!(shown("é😀".as_bytes(), 99), r"\u00e9\ud83d\ude00");
         assert_eq!(shown(b"\xff\xe2\x82x", 99), r"\\xff\\xe2\\x82x");

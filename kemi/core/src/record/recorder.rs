@@ -54,16 +54,16 @@ const SHORTER: [(usize, usize, usize); 3] = [(96, 4, 4), (32, 2, 2), (8, 1, 0)];
 
 /// Formats records; holds what is the same in all of them.
 pub struct Recorder {
-    excerpt_bytes: usize,
+    pub(super) excerpt_bytes: usize,
     pub(super) raw_bytes: usize,
     /// The copy that is written, where the message is to be judged again.
     pub(super) replay: Option<Copy>,
-    record_bytes: usize,
+    pub(super) record_bytes: usize,
     pub(super) measure: Measure,
     pub(super) mask: Option<Mask>,
     clock: Clock,
     /// What stands behind the rules' names: `"version":"…"},"policy":{"version":"…","mode":"…"}`
-    after_rules: Vec<u8>,
+    pub(super) after_rules: Vec<u8>,
     /// `"version":"…"` of the rules.
     pub(super) rules: Vec<u8>,
     /// `"policy":{"version":"…","mode":"…"`, still open.

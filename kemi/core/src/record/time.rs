@@ -14,17 +14,7 @@ pub struct Clock {
 impl Clock {
     /// Writes `now`, seconds since the epoch, as `2026-11-28T03:04:05.678901Z`. Times before the epoch are written as it.
     pub fn write(&mut self, out: &mut Vec<u8>, now: f64) {
-        let now = if now.is_finite() {
-            now.clamp(0.0, LAST as f64)
-        } else {
-            0.0
-        };
-        let mut second = now as i64;
-        let mut micro = ((now - second as f64) * 1e6).round_ties_even() as u32;
-        if micro >= 1_000_000 {
-            second += 1;
-            micro = 0;
-        }
+        let (second, mut micro) = parts(now);
         if !self.known || second != self.second {
             (self.second, self.text, self.known) = (second, stamp(second), true);
         }
@@ -35,6 +25,20 @@ impl Clock {
             micro /= 10;
         }
         out.extend_from_slice(&fraction);
+    }
+}
+
+/// Seconds since the epoch as the second and the microsecond that are written.
+pub(super) fn parts(now: f64) -> (i64, u32) {
+    let now = if now.is_finite() {
+        now.clamp(0.0, LAST as f64)
+    } else {
+        0.0
+    };
+    let second = now as i64;
+    match ((now - second as f64) * 1e6).round_ties_even() as u32 {
+        micro if micro >= 1_000_000 => (second + 1, 0),
+        micro => (second, micro),
     }
 }
 

@@ -11,7 +11,7 @@ worlds: venv ## grouping, intents and campaigns over 20 labelled worlds and 4 ne
 
 .PHONY: bench-analysis worlds
 
-bench-fleet: venv ## an archive of 10^5 to 10^7 records on DuckDB and on Spark: cost per record, memory, the same report
+bench-fleet: venv ## an archive of 10^5 to 10^8 records on DuckDB and on Spark: cost per record, memory, the same report
 	@$(PYTHON) bench/fleet.py $(BENCH_ARGS)
 
 fleet-test: venv ## `analyze --engine spark` on a cluster of a master and two workers: byte for byte what DuckDB says

@@ -11,7 +11,7 @@ import ibis
 import pyarrow as pa
 from ibis.expr.types import Table
 
-from . import call_ids
+from . import tallies
 from .attribution.destinations import Dialled, dialled
 from .attribution.exchanges import Calls, Login, answers, calls, exchanges, logins
 from .events import Events
@@ -32,10 +32,7 @@ MOST_AGENTS: Final = 16
 #: What the clients beyond those are called.
 VARIOUS: Final = "(various)"
 
-#: Parts of a message in which an even share of a count is told.
-_SHARES: Final = 100
-
-MINUTE_US: Final = 60_000_000
+MINUTE_US: Final = tallies.MINUTE_US
 HOUR_US: Final = 3600 * 1_000_000
 
 
@@ -139,14 +136,6 @@ class Census:
     dialled: list[Dialled] = field(default_factory=list)
 
 
-def _user(uri: Any) -> Any:
-    return uri.re_extract(r"^[A-Za-z]+:([^@>]*)@", 1).nullif("")
-
-
-_METHODS: Final = ("REGISTER", "INVITE", "OPTIONS", "ACK", "BYE", "CANCEL", "SUBSCRIBE", "MESSAGE", "NOTIFY")
-_ACTIONS: Final = ("allow", "scrub", "reject", "drop", "error", "banned")
-
-
 def requests(events: Table) -> Table:
     """Requests, malformed messages and counts, with what is asked of them worked out."""
     wanted = events.filter(events.kind.isin(["event", "metric"]), (events.type != "reply") | events.type.isnull())
@@ -155,9 +144,9 @@ def requests(events: Table) -> Table:
         ip=wanted.ip.nullif("0.0.0.0").fill_null(""),
         agent=wanted.agent.fill_null(""),
         method=wanted.method.fill_null(""),
-        user_to=_user(wanted.to_uri),
-        user_from=_user(wanted.from_uri),
-        user_uri=ibis.coalesce(_user(wanted.uri), _user(wanted.to_uri)),
+        user_to=tallies.user(wanted.to_uri),
+        user_from=tallies.user(wanted.from_uri),
+        user_uri=ibis.coalesce(tallies.user(wanted.uri), tallies.user(wanted.to_uri)),
         minute=wanted.time_us // MINUTE_US,
     )
 
@@ -174,24 +163,25 @@ def gather(store: Events, servers: Collection[str] = (), has_replies: bool = Fal
     for row in rows:
         profile = profiles[row["ip"], row["agent"]] = Profile(row["ip"], row["agent"])
         for name in ("messages", "first_us", "last_us", "ports", "minutes", "hours", "register_users", "invite_users", "option_users",
-                     "from_users", "register_calls", "invite_calls", "calls", "authorized", "hosts", "counted", "received"):  # fmt: skip
+                     "from_users", "register_calls", "invite_calls", "calls", "authorized", "hosts", "counted", "received",
+                     "dialogs"):  # fmt: skip
             setattr(profile, name, int(row[name] or 0))
         for name in ("call_low", "call_high", "llac_low", "llac_high", "from_low", "from_high"):
             # Call-IDs that were made here say nothing about who sent them.
             made = f"@{MADE}" in (row["call_high"] or "") or f"@{MADE}" in (row["call_low"] or "")
             setattr(profile, name, "" if made and name != "from_low" and name != "from_high" else row[name] or "")
+        profile.peak, profile.peak_invites = (
+            int(row[name] or 0) // tallies.SHARES for name in ("peak", "peak_invites")
+        )
         profile.streams = bool(row["streams"])
-        profile.methods = {name: int(row[f"n_{name}"]) for name in _METHODS if row[f"n_{name}"]}
-        profile.actions = {name: int(row[f"a_{name}"]) for name in _ACTIONS if row[f"a_{name}"]}
+        profile.methods = {name: int(row[f"n_{name}"]) for name in tallies.METHODS if row[f"n_{name}"]}
+        profile.actions = {name: int(row[f"a_{name}"]) for name in tallies.ACTIONS if row[f"a_{name}"]}
     if len(rows) >= MOST_SOURCES:
         pairs = asked.select("ip", "agent").distinct().count().to_pyarrow().as_py()
         census.not_looked_at = max(0, int(pairs) - len(profiles))
     for row in _clients(asked).to_pyarrow().to_pylist():
         if (known := profiles.get((row["ip"], row["agent"]))) is not None:
             known.clients = sorted(row["clients"])
-    for row in _peaks(asked).to_pyarrow().to_pylist():
-        if (known := profiles.get((row["ip"], row["agent"]))) is not None:
-            known.peak, known.peak_invites = int(row["peak"] or 0) // _SHARES, int(row["peak_invites"] or 0) // _SHARES
     exchanged = None
     if census.has_replies:
         exact = bool(asked.filter(asked.authorization).limit(1).count().to_pyarrow().as_py())
@@ -213,9 +203,6 @@ def gather(store: Events, servers: Collection[str] = (), has_replies: bool = Fal
         census.logins = logins(exchanged)
         census.calls = calls(exchanged)
     census.dialled = dialled(asked, exchanged)
-    for row in _dialogs(asked).to_pyarrow().to_pylist():
-        if (known := profiles.get((row["ip"], row["agent"]))) is not None:
-            known.dialogs = int(row["dialogs"] or 0)
     for row in _hits(asked).to_pyarrow().to_pylist():
         if (known := profiles.get((row["ip"], row["agent"]))) is not None:
             known.hits.append(
@@ -230,11 +217,16 @@ def gather(store: Events, servers: Collection[str] = (), has_replies: bool = Fal
 
 
 def _totals(events: Table) -> Census:
-    counted = events.filter(events.kind.isin(["event", "metric"]))
     census = Census([])
-    for row in counted.group_by(counted.action, reply=(counted.type == "reply").fill_null(False)).aggregate(
-        messages=counted.messages.sum(), first_us=counted.time_us.min(), last_us=counted.end_us.max()
+    for row in events.group_by("kind", "action", reply=(events.type == "reply").fill_null(False)).aggregate(
+        messages=events.messages.sum(), first_us=events.time_us.min(), last_us=events.end_us.max()
     ).to_pyarrow().to_pylist():  # fmt: skip
+        if (row["kind"], row["action"]) == ("state", "lost"):
+            census.lost += row["messages"] or 0
+        if row["kind"] not in ("event", "metric"):
+            continue
+        if (row["kind"], row["action"]) == ("metric", "allow"):
+            census.counted += row["messages"]
         census.messages += row["messages"]
         census.replies += row["messages"] if row["reply"] else 0
         census.first_us = min(census.first_us or row["first_us"], row["first_us"])
@@ -245,50 +237,11 @@ def _totals(events: Table) -> Census:
         replies = events.filter(events.type == "reply", events.ip.notnull())
         final = replies.group_by("ip").aggregate(n=replies.count()).order_by([ibis.desc("n"), "ip"]).limit(1000)
         census.servers = {row["ip"] for row in final.to_pyarrow().to_pylist()}
-    allowed = events.filter(events.kind == "metric", events.action == "allow")
-    census.counted = int(allowed.messages.sum().fill_null(0).to_pyarrow().as_py())
-    state = events.filter(events.kind == "state", events.action == "lost")
-    census.lost = int(state.messages.sum().fill_null(0).to_pyarrow().as_py())
     return census
 
 
-def _reached(t: Table) -> Any:
-    """Whether the backend received a message, whatever the decision was."""
-    return t.action.isin(["allow", "scrub"]) | ~t.enforced.fill_null(True)
-
-
-def _told(where: Any, value: Any) -> Any:
-    """How many values there are of what is so. Counted with a filter they take DuckDB twice as long."""
-    return ibis.ifelse(where, value, None).nunique()
-
-
 def _profiles(asked: Table) -> Table:
-    t = asked
-    methods = {f"n_{name}": t.messages.sum(where=t.method == name) for name in _METHODS}
-    actions = {f"a_{name}": t.messages.sum(where=t.action == name) for name in _ACTIONS}
-    grouped = t.group_by(t.ip, t.agent).aggregate(
-        messages=t.messages.sum(),
-        first_us=t.time_us.min(),
-        last_us=t.end_us.max(),
-        ports=t.port.nunique(),
-        minutes=t.minute.nunique(),
-        hours=(t.time_us // HOUR_US).nunique(),
-        streams=(t.transport.isin(["tcp", "tls", "ws", "wss"])).any(),
-        register_users=_told(t.method == "REGISTER", ibis.coalesce(t.user_to, t.user_from)),
-        invite_users=_told(t.method == "INVITE", t.user_uri),
-        option_users=_told(~t.method.isin(["INVITE", "REGISTER", "ACK", "BYE", "CANCEL"]), t.user_uri),
-        from_users=t.user_from.nunique(),
-        hosts=_told(t.method == "OPTIONS", t.uri),
-        authorized=t.messages.sum(where=t.authorization),
-        from_low=t.user_from.min(),
-        from_high=t.user_from.max(),
-        flagged=t.messages.sum(where=t.findings.length() > 0).fill_null(0),
-        counted=t.messages.sum(where=(t.kind == "metric") & (t.action == "allow")).fill_null(0),
-        received=t.messages.sum(where=_reached(t)).fill_null(0),
-        **methods,
-        **actions,
-    )
-    both = grouped.left_join(call_ids.counted(asked), ["ip", "agent"]).drop("ip_right", "agent_right")
+    both = tallies.tallies(asked)
     return both.order_by([ibis.desc("flagged"), ibis.desc("messages"), both.ip, both.agent]).limit(MOST_SOURCES)
 
 
@@ -320,28 +273,6 @@ def _clients(asked: Table) -> Table:
     return kept.group_by("ip", "agent").aggregate(clients=kept.client.collect())
 
 
-def _peaks(asked: Table) -> Table:
-    """The busiest minute, in hundredths of messages. A count over a longer time is taken as even."""
-    even = ibis.least(ibis.literal(1.0), MINUTE_US / ibis.greatest(asked.end_us - asked.time_us, 1))
-    # Whole numbers: a sum of fractions depends on the order in which an engine adds them.
-    t = asked.mutate(share=(asked.messages * float(_SHARES) * even).floor().cast("int64"))
-    minutes = t.group_by(t.ip, t.agent, t.minute).aggregate(
-        n=t.share.sum(where=t.action != "banned").fill_null(0),
-        invites=t.share.sum(where=t.method == "INVITE").fill_null(0),
-    )
-    return minutes.group_by("ip", "agent").aggregate(peak=minutes.n.max(), peak_invites=minutes.invites.max())
-
-
-def _dialogs(asked: Table) -> Table:
-    """Calls in which an INVITE was followed by an ACK or BYE of the same Call-ID."""
-    t = asked.filter(asked.method.isin(["INVITE", "BYE", "ACK"]), asked.call_id.notnull(), asked.action == "allow")
-    calls = t.group_by(t.ip, t.agent, t.call_id).aggregate(
-        began=(t.method == "INVITE").any(), went_on=(t.method == "BYE").any()
-    )
-    done = calls.filter(calls.began & calls.went_on)
-    return done.group_by("ip", "agent").aggregate(dialogs=done.count())
-
-
 def _hits(asked: Table) -> Table:
     t = asked.filter(asked.findings.length() > 0)
     t = t.select(
@@ -350,7 +281,7 @@ def _hits(asked: Table) -> Table:
     t = t.mutate(
         connected=t.transport.isin(["tcp", "tls", "ws", "wss"]),
         rule=t.finding.rule, family=t.finding.family, place=t.finding.field, text=t.finding.excerpt.substr(0, 300), score=t.finding.score,
-        reached=t.messages * _reached(t).cast("int64"),
+        reached=t.messages * tallies.reached(t).cast("int64"),
     )  # fmt: skip
     grouped = t.group_by("ip", "agent", "rule", "family", "place", "method", "text").aggregate(
         score=t.score.max(),
@@ -392,9 +323,9 @@ def targets(store: Events, ips: Iterable[str], without: Collection[str] = ()) ->
     t = only(requests(store.events), ips)
     if without:
         t = t.filter(t.agent.notin(sorted(without)))
-    t = t.mutate(user=ibis.ifelse(t.method == "REGISTER", ibis.coalesce(t.user_to, t.user_from), t.user_uri))
-    t = t.filter(t.user.notnull())
-    counted = t.group_by("ip", "method", "user").aggregate(n=t.messages.sum())
+    t = t.mutate(**tallies.uris(t)).group_by("ip", "method", "first", "second").aggregate(n=t.messages.sum())
+    t = t.mutate(user=tallies.whom(t))
+    counted = t.filter(t.user.notnull()).group_by("ip", "method", "user").aggregate(n=t.n.sum())
     w = ibis.window(group_by=["ip", "method"], order_by=[ibis.desc("n"), counted.user])
     counted = counted.mutate(rank=ibis.row_number().over(w))
     found: dict[str, dict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))

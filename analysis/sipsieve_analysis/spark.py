@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
+import re
+import sys
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import ibis
 from ibis.expr.types import Table
 
 from . import merging
+from .archive import executors
 from .archive.names import is_archive
 from .archive.place import ArchiveError, Place
 from .archive.reading import Content, Held, hold, tell
 from .events import COLUMNS
 from .intake import InputError, Intake, Progress, merged
 
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
 #: Bytes of Parquet that one task takes: packed, so it is several times that in memory.
 _TASK: Final = 64 << 20
+
+#: The line that ends what Python tells of an error, on an executor too.
+_ERROR: Final = re.compile(r"[A-Za-z.]*(?:Error|ArrowInvalid|Exception): ")
 
 #: What the cluster may overrule in its own settings. Times are integers here, and zones none of Spark's business.
 _SETTINGS: Final = {
@@ -28,6 +38,8 @@ _SETTINGS: Final = {
     "spark.sql.session.timeZone": "UTC",
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # Where one side of a join is that small in each task, it is looked up and neither side is sorted.
+    "spark.sql.adaptive.maxShuffledHashJoinLocalMapThreshold": "16m",
 }
 
 
@@ -36,8 +48,10 @@ class SparkStore:
 
     def __init__(self, master: str, settings: Sequence[str] = ()) -> None:
         """`settings` are KEY=VALUE of Spark. Raises `InputError` where no session can be had."""
-        self._held: list[Held] = []
         self._events: Table | None = None
+        #: Views of the archives that were taken, and bytes of their parts.
+        self._names: list[str] = []
+        self._bytes = 0
         # Spark warns of each version of pandas that it has not met.
         warnings.filterwarnings("ignore", message="PySpark does not yet", category=FutureWarning)
         try:
@@ -45,6 +59,8 @@ class SparkStore:
         except ModuleNotFoundError as error:
             raise InputError("--engine spark needs pyspark, which is not installed; docs/fleet.md says how") from error
 
+        # Executors that read a store run Python: this one, wherever no other is named.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         maker = SparkSession.builder.master(master)
         for key, value in _SETTINGS.items():
             maker = maker.config(key, value)
@@ -77,32 +93,34 @@ class SparkStore:
 
     def take(self, held: Held) -> None:
         """Adds an archive. Raises `ArchiveError` where its parts hold other than its manifests say."""
-        self._held.append(held)
+        if not held.parts:
+            return
+        self._bytes += sum(part.bytes for part in held.parts)
+        tasks = max(2 * self._session.sparkContext.defaultParallelism, self._bytes // _TASK)
+        self._session.conf.set("spark.sql.shuffle.partitions", str(tasks))
+        name = f"archive_{len(self._names)}"
+        self._names.append(name)
         self._events = None
         try:
-            found = int(self._read([held]).count().to_pyarrow().as_py())
+            self._frame(held, tasks).createOrReplaceTempView(name)
+            found = int(self.connection.table(name).count().to_pyarrow().as_py())
         except Exception as error:
-            said = str(error).strip().split("\n", 1)[0]
-            raise ArchiveError(f"{held.place.name}: a part can't be read: {said}") from error
+            raise ArchiveError(f"{held.place.name}: a part can't be read: {_said(error)}") from error
         if found != held.rows:
             raise held.wrong(found)
 
-    def _read(self, archives: Sequence[Held] = ()) -> Table:
-        tables = []
-        chosen = [held for held in archives or self._held if held.parts]
-        size = sum(part.bytes for held in chosen for part in held.parts)
-        workers = self._session.sparkContext.defaultParallelism
-        self._session.conf.set("spark.sql.shuffle.partitions", str(max(2 * workers, size // _TASK)))
-        for number, held in enumerate(chosen):
-            names = [held.place.url(part.name) for part in held.parts]
-            frame = self._session.read.option("basePath", held.place.url("events")).parquet(*names)
-            frame.createOrReplaceTempView(f"archive_{number}")
-            tables.append(self.connection.table(f"archive_{number}").select(*COLUMNS))
-        if not tables:
+    def _frame(self, held: Held, tasks: int) -> DataFrame:
+        if held.place.local is None and not executors.has_connector(self._session):
+            return executors.frame(self._session, held, tasks)
+        names = [held.place.url(part.name) for part in held.parts]
+        return self._session.read.option("basePath", held.place.url("events")).parquet(*names)
+
+    def _read(self) -> Table:
+        if not self._names:
             return self.connection.create_view(
                 "nothing", ibis.memtable([], schema=ibis.schema(COLUMNS)), overwrite=True
             )
-        return _all(tables)
+        return _all([self.connection.table(name).select(*COLUMNS) for name in self._names])
 
     def merge(self, kinds: list[str], told: Collection[str] = ()) -> int:
         """Takes out events that an input of an earlier kind in `kinds` tells of as well; how many those were."""
@@ -133,6 +151,12 @@ class SparkStore:
 
 def _all(tables: Sequence[Table]) -> Table:
     return functools.reduce(lambda left, right: left.union(right), tables)
+
+
+def _said(error: Exception) -> str:
+    """What of an error's many lines tells what went wrong."""
+    lines = [line.strip() for line in str(error).split("\n") if line.strip()]
+    return next((line for line in reversed(lines) if _ERROR.match(line)), lines[0] if lines else type(error).__name__)
 
 
 def check(paths: Sequence[Path]) -> None:

@@ -37,6 +37,11 @@ class Place:
         if is_remote(name):
             # A path loses one of the two strokes.
             self.name = "s3://" + self.name.removeprefix("s3:").lstrip("/")
+            if "@" in self.name.partition("?")[0].removeprefix("s3://").partition("/")[0]:
+                raise ArchiveError(
+                    "an address of a store holds no keys, which lists of processes, reports and logs would show: give them as "
+                    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment"
+                )
             try:
                 self.filesystem, self._root = fs.FileSystem.from_uri(self.name)
             except (OSError, pa.ArrowInvalid) as error:

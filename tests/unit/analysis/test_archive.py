@@ -5,13 +5,10 @@ from __future__ import annotations
 import bz2
 import gzip
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,8 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from harness import ROOT, free_port
+from harness import ROOT
 from sipsieve_analysis.cli import main
+from store_server import store_server
 
 CASE = ROOT / "tests/fixtures/case"
 MASK = re.compile(r"masked-[0-9a-f]{18}")
@@ -216,29 +214,11 @@ def test_errors_say_what_to_do(tmp_path: Path, log: Path) -> None:
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of an empty bucket of an S3 server on loopback, without its scheme's options in the path."""
-    port = free_port()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / ".venv/s3-server")}
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], env=environment,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                request = urllib.request.Request(f"http://127.0.0.1:{port}/archive", method="PUT")
-                urllib.request.urlopen(request, timeout=5).close()
-                break
-            except OSError:
-                assert time.monotonic() < deadline and server.poll() is None
-                time.sleep(0.05)
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            monkeypatch.setenv(name, "test")
-        yield f"s3://archive/eu?region=us-east-1&scheme=http&endpoint_override=127.0.0.1:{port}"
-    finally:
-        server.kill()
-        server.wait()
+    """The address of an archive in an empty bucket of an S3 server on loopback."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    with store_server() as url:
+        yield url
 
 
 def test_a_store_holds_an_archive_as_a_folder_does(log: Path, bucket: str) -> None:
@@ -247,6 +227,12 @@ def test_a_store_holds_an_archive_as_a_folder_does(log: Path, bucket: str) -> No
     assert archive(bucket, "--edge", "fra-1", log)["inputs"][0]["known"]
     assert report(bucket) == report(log)
     assert "no archive" in run("analyze", bucket.replace("/eu?", "/us?"), code=2)
+
+
+def test_keys_in_an_address_are_refused_and_not_repeated(log: Path) -> None:
+    for call in (["analyze"], ["archive"]):
+        said = run(*call, "s3://name:geheim@archive/eu?region=us-east-1", *([log] if call == ["archive"] else []), code=2 if call == ["analyze"] else 1)  # fmt: skip
+        assert "AWS_SECRET_ACCESS_KEY" in said and "geheim" not in said
 
 
 def test_what_two_archives_hold_counts_once(tmp_path: Path, log: Path) -> None:

@@ -19,6 +19,7 @@ from pyspark.errors import PySparkException
 from harness import ROOT, SITE, free_port, wait_for
 from sipsieve_analysis.intake import InputError
 from sipsieve_analysis.spark import failures
+from store_server import store_server
 from worlds.score import make
 
 # Java is Debian's, and a cluster takes minutes: `make fleet-test`.
@@ -27,6 +28,9 @@ pytestmark = [pytest.mark.debian, pytest.mark.fleet]
 SIPSIEVE = SITE / "bin" / "sipsieve"
 CASE = ROOT / "tests/fixtures/case"
 SPARK = Path(pyspark.__file__).parent
+
+#: What opens the store: in the environment of programs, and nowhere else.
+SECRET = "a-key-that-only-the-environment-has"
 
 #: Little is asked, once: machine code for it would cost more than it saves.
 PLAIN = [
@@ -57,6 +61,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, lis
     environment = {
         **os.environ, "SPARK_DAEMON_MEMORY": "128m", "SPARK_NO_DAEMONIZE": "1", "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_DAEMON_JAVA_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC", "PYSPARK_PYTHON": str(SITE / "bin/python"),
+        "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": SECRET,
     }  # fmt: skip
     with ExitStack() as stack:
 
@@ -114,10 +119,13 @@ def intruder() -> str:
     return "".join(line + "\n" for line in lines)
 
 
-def on_cluster(url: str, *archives: Path) -> tuple[bytes, bytes]:
+#: The same as options.
+SETTINGS = [word for setting in PLAIN for word in ("--spark-conf", setting)]
+
+
+def on_cluster(url: str, *archives: Path | str) -> tuple[bytes, bytes]:
     """What Spark says of them, and what it said on standard error."""
-    settings = [word for setting in PLAIN for word in ("--spark-conf", setting)]
-    return report("--engine", "spark", "--spark-master", url, *settings, *archives)
+    return report("--engine", "spark", "--spark-master", url, *SETTINGS, *archives)
 
 
 def archived(archive: Path, edge: str, *inputs: Path) -> Path:
@@ -193,6 +201,41 @@ def test_what_several_inputs_tell_of_is_counted_once_on_both(cluster: tuple[str,
     again = skipped["events that another input tells of in more detail (counted once)"]
     assert again > 2000 and found["totals"]["messages"] == sum(read.values()) - again
     assert len(read) == 4, "programs"
+
+
+@pytest.mark.timeout(600)
+def test_executors_read_a_store_by_themselves(
+    cluster: tuple[str, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without Hadoop's connector, with keys that each machine has in its own environment."""
+    url, workers = cluster
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    log = tmp_path / "decisions.jsonl"
+    log.write_bytes(bz2.decompress((CASE / "decisions.jsonl.bz2").read_bytes()))
+    before = {path for worker in workers for path in worker.glob("app-*")}
+    with store_server() as store:
+        subprocess.run(
+            [SIPSIEVE, "archive", store, "-q", "--edge", "e", log, CASE / "kamailio.log.gz"], check=True, stdout=subprocess.PIPE
+        )  # fmt: skip
+        here, _ = report("--engine", "duckdb", store)
+        there, said = on_cluster(url, store)
+        asked = store.partition("endpoint_override=")[2]
+        with urllib.request.urlopen(f"http://{asked}/archive?list-type=2", timeout=10) as answer:
+            part = next(key for key in answer.read().decode().split("<Key>") if "/events/" in key).partition("<")[0]
+        urllib.request.urlopen(
+            urllib.request.Request(f"http://{asked}/archive/{part}", method="DELETE"), timeout=10
+        ).close()
+        lost = subprocess.run(
+            [SIPSIEVE, "analyze", "-q", "--engine", "spark", "--spark-master", url, *SETTINGS, store], capture_output=True, timeout=300, check=False
+        )  # fmt: skip
+    assert there == here and len(json.loads(here)["actors"]) >= 3
+    # It is an error, never a smaller report.
+    assert lost.returncode == 2 and part.encode() in lost.stderr.splitlines()[-1]
+    after = {path for worker in workers for path in worker.glob("app-*")} - before
+    logs = [file.read_bytes() for path in after for file in path.rglob("std*")]
+    assert len(after) >= 2 and any(b"CoarseGrainedExecutorBackend" in text for text in logs), "executors' command lines"
+    assert not [text for text in (*logs, said, lost.stderr, there) if SECRET.encode() in text]
 
 
 def test_other_engines_read_archives_only(tmp_path: Path) -> None:

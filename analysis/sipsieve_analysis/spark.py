@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _TASK: Final = 64 << 20
 
 #: The line that ends what Python tells of an error, on an executor too.
-_ERROR: Final = re.compile(r"[A-Za-z.]*(?:Error|ArrowInvalid|Exception): ")
+_ERROR: Final = re.compile(r"\A[A-Za-z.]{0,100}(?:Error|ArrowInvalid|Exception): ")
 
 #: What the cluster may overrule in its own settings. Times are integers here, and zones none of Spark's business.
 _SETTINGS: Final = {

@@ -199,6 +199,7 @@ def test_the_files_for_other_programs_are_there_and_those_take_them(tmp_path: Pa
     assert there == {path.relative_to(tree): path.read_bytes() for path in tree.rglob("*") if path.is_file()}
     assert {path.name for path in READY.with_name("prometheus").iterdir()} == {
         "grafana-dashboard.json",
+        "sipsieve.console.html",
         "sipsieve.rules.yml",
     }
     assert {path.stat().st_mode & 0o777 for path in READY.parent.rglob("*") if path.is_file()} == {0o644}

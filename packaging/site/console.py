@@ -27,7 +27,6 @@ STEP: Final = 30
 _STANDS: Final = (
     ("kamailio_sipsieve_inspection", "", 1),
     ("kamailio_sipsieve_bans", "", 0),
-    ("kamailio_sipsieve_version_info", 'policy="50501eee76e0",rules="60817823e571",mode="observe",', 1),
 )
 _LABELS: Final = 'instance="honeypot:9464",job="sipsieve"'
 
@@ -56,7 +55,9 @@ def samples(log: Path, end: int) -> str:
         for (name, labels), count in sorted(counts.items()):
             lines[name].append(f"{name}_total{{{labels}{_LABELS}}} {count} {end - SPAN + at}")
     text = "".join(f"# TYPE {name} counter\n" + "\n".join(found) + "\n" for name, found in lines.items())
-    for name, labels, value in _STANDS:
+    policy, rules = records[-1]["policy"], records[-1]["rule"]["version"]
+    version = f'policy="{policy["version"]}",rules="{rules}",mode="{policy["mode"]}",'
+    for name, labels, value in (*_STANDS, ("kamailio_sipsieve_version_info", version, 1)):
         text += f"# TYPE {name} gauge\n"
         text += "".join(
             f"{name}{{{labels}{_LABELS}}} {value} {end - SPAN + at}\n" for at in range(0, SPAN + STEP, STEP)

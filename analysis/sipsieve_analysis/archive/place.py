@@ -26,6 +26,19 @@ class ArchiveError(Exception):
     """An archive that can't be used: says where, what is wrong, and what to do."""
 
 
+def _holds_keys(address: str) -> bool:
+    """Whether a store's address, behind its scheme, has keys in it: `KEY@BUCKET`, `KEY:SECRET@BUCKET`, of which a secret may hold
+    strokes, or as parameters."""
+    where, _, parameters = address.partition("?")
+    bucket = where.partition("/")[0]
+    named = parameters.lower().replace("-", "_")
+    return (
+        "@" in bucket
+        or "@" in where.partition(":")[2]
+        or any(key in named for key in ("access_key", "secret", "token"))
+    )
+
+
 class Place:
     """One archive's files, by their names relative to it."""
 
@@ -37,7 +50,7 @@ class Place:
         if is_remote(name):
             # A path loses one of the two strokes.
             self.name = "s3://" + self.name.removeprefix("s3:").lstrip("/")
-            if "@" in self.name.partition("?")[0].removeprefix("s3://").partition("/")[0]:
+            if _holds_keys(self.name.removeprefix("s3://")):
                 raise ArchiveError(
                     "an address of a store holds no keys, which lists of processes, reports and logs would show: give them as "
                     "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment"

@@ -230,9 +230,16 @@ def test_a_store_holds_an_archive_as_a_folder_does(log: Path, bucket: str) -> No
 
 
 def test_keys_in_an_address_are_refused_and_not_repeated(log: Path) -> None:
-    for call in (["analyze"], ["archive"]):
-        said = run(*call, "s3://name:geheim@archive/eu?region=us-east-1", *([log] if call == ["archive"] else []), code=2 if call == ["analyze"] else 1)  # fmt: skip
-        assert "AWS_SECRET_ACCESS_KEY" in said and "geheim" not in said
+    addresses = (
+        "s3://name:geheim@archive/eu?region=us-east-1",
+        "s3://name:ab/geheim@archive/eu",
+        "s3://geheim@archive/eu",
+        "s3://archive/eu?access_key=name&secret_key=geheim",
+    )
+    for address in addresses:
+        for call in (["analyze"], ["archive"]):
+            said = run(*call, address, *([log] if call == ["archive"] else []), code=2 if call == ["analyze"] else 1)
+            assert "AWS_SECRET_ACCESS_KEY" in said and "geheim" not in said, address
 
 
 def test_what_two_archives_hold_counts_once(tmp_path: Path, log: Path) -> None:

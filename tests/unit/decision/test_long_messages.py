@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Final
 
 import pytest
@@ -76,6 +78,41 @@ def test_a_call_through_many_proxies_passes(proxies: int, extra: str) -> None:
 def test_a_call_with_all_of_that_and_odd_sdp_passes() -> None:
     body = SDP + "i=name (x), 50 m²\r\n".encode()
     decision = decide(call(15, b"".join(EXTRAS.values()), body=body))
+    assert decision.verdict is Verdict.ALLOW, decision.findings
+
+
+def _identity(random: Random) -> bytes:
+    """A PASSporT of SHAKEN (RFC 8588), with a signature that is none."""
+    where = f"https://cr.example.com/{random.randbytes(8).hex()}.pem"
+    parts = (
+        f'{{"alg":"ES256","ppt":"shaken","typ":"passport","x5u":"{where}"}}'.encode(),
+        f'{{"attest":"A","dest":{{"tn":["4930{random.randrange(10**6)}"]}},"iat":17{random.randrange(10**8)},"orig":{{"tn":"4930124"}},'
+        f'"origid":"{random.randbytes(16).hex()}"}}'.encode(),
+        random.randbytes(64),
+    )
+    token = b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in parts)
+    return b"Identity: %b;info=<%b>;alg=ES256;ppt=shaken\r\n" % (token, where.encode())
+
+
+def _key(random: Random, number: int) -> bytes:
+    text = base64.b64encode(random.randbytes(30)).decode()
+    return f"a=crypto:{number} AES_CM_128_HMAC_SHA1_80 inline:{text}|2^31|1:1\r\n".encode()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_signed_identities_and_keys_of_many_media_pass_together(seed: int) -> None:
+    random = Random(seed)
+    history = b"History-Info: <sip:+49301%d@example.com?Reason=SIP%%3Bcause%%3D302%%3Btext%%3D%%22Moved%%22&Privacy=history>;index=1.%d\r\n"
+    extra = b"".join(_identity(random) for _ in range(3)) + b"".join(history % (number, number) for number in range(4))
+    keys = b"".join(
+        b"m=audio %d RTP/SAVP 0\r\n" % (40000 + 2 * media) + b"".join(_key(random, number) for number in range(1, 5))
+        for media in range(6)
+    )
+    decision = decide(call(1, extra, body=SDP + keys))
+    assert decision.verdict is Verdict.ALLOW, decision.findings
+    # Keys alone, more than any call has.
+    keys = b"".join(_key(random, number) for number in range(60))
+    decision = decide(call(1, body=SDP + keys))
     assert decision.verdict is Verdict.ALLOW, decision.findings
 
 

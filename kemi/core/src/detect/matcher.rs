@@ -33,15 +33,18 @@ const DECODED_COST: usize = 80;
 const FORMS: usize = 3;
 
 /// How many times what may be decoded may be searched by patterns, each that is tried counted by the bytes it is tried on and what
-/// beginning costs: in fields and SDP, where the dearest ordinary text seen took two fifths of it, and in a text body, where 8 KB of
-/// prose stay below it. Hits of many rules in one value, which has
+/// beginning costs: in fields, in lines of SDP, where a hundred keys of SRTP stay below it, and in a text body, where 8 KB of prose do. Hits of many rules in one value, which has
 /// dozens of forms, have each tried on each: where so many findings weigh something already, which no ordinary message has, less
 /// is searched for more of them.
-const TRIED: usize = 40;
+const TRIED: usize = 96;
+const TRIED_SDP: usize = 192;
 const TRIED_BODY: usize = 512;
-const TRIED_HOSTILE: usize = 16;
+const TRIED_HOSTILE: usize = 32;
 const HOSTILE: usize = 4;
 const TRY_COST: usize = 16;
+
+/// What weighs less is too weak to take a name away, and so to refuse a session for its own.
+const WEAK: u8 = 3;
 
 /// Bytes of a value that a finding about its structure shows.
 const MAX_BROKEN: usize = 256;
@@ -115,6 +118,7 @@ pub fn find<'a>(
         decodable: most,
         matchable: most * 7 / 2,
         searchable: most * TRIED,
+        searchable_sdp: most * TRIED_SDP,
         searchable_body: most * TRIED_BODY,
         weighty: 0,
         spent: false,
@@ -166,8 +170,9 @@ struct Finder<'a, 's> {
     /// Bytes that may still be decoded and matched.
     decodable: usize,
     matchable: usize,
-    /// Bytes that patterns may still be tried on, each pattern's counted, outside of text bodies and in them.
+    /// Bytes that patterns may still be tried on, each pattern's counted: in fields, in lines of SDP, in text bodies.
     searchable: usize,
+    searchable_sdp: usize,
     searchable_body: usize,
     /// Findings of rules that weigh something.
     weighty: usize,
@@ -310,11 +315,10 @@ impl<'a> Finder<'a, '_> {
             if (decoded && rule.spec.as_sent) || self.scratch.fired.contains(&number) || !rule.applies(part) {
                 continue;
             }
-            // Lines of SDP are short and few of them hold what is tried; a text is long.
-            let searchable = if part.kind == PartKind::Body && part.field.header.id != names::SDP {
-                &mut self.searchable_body
-            } else {
-                &mut self.searchable
+            let searchable = match part.kind {
+                PartKind::Body if part.field.header.id == names::SDP => &mut self.searchable_sdp,
+                PartKind::Body => &mut self.searchable_body,
+                _ => &mut self.searchable,
             };
             let Some(left) = searchable.checked_sub(form.len() + TRY_COST) else {
                 return false;
@@ -329,10 +333,11 @@ impl<'a> Finder<'a, '_> {
             {
                 continue;
             }
-            self.weighty += 1;
-            if self.weighty == HOSTILE {
+            self.weighty += usize::from(score >= WEAK);
+            if self.weighty == HOSTILE && score >= WEAK {
                 let less = |tried| (tried - TRIED_HOSTILE) * self.settings.max_decoded_bytes;
                 self.searchable = self.searchable.saturating_sub(less(TRIED));
+                self.searchable_sdp = self.searchable_sdp.saturating_sub(less(TRIED_SDP));
                 self.searchable_body = self.searchable_body.saturating_sub(less(TRIED_BODY));
             }
             // Digest secrets never reach the log, whatever fired on them.
@@ -488,10 +493,10 @@ fn has_forms(value: &[u8], there: Kinds) -> bool {
 /// 3 whatever a rule finds does: such a name is then refused, not scrubbed.
 fn score(rule: &Rule, part: &Part<'_>, paranoia: u8) -> u8 {
     let spec = &rule.spec;
-    // Sessions have names as people have: what is asked where no prose belongs is not asked of them.
+    // Sessions have names as people have: what is asked where no prose belongs is not asked of them, and what is weak is so there.
     let prose = part.field.header.id == names::SDP && matches!(part.field.last, Last::Named("s" | "i"));
-    if prose && spec.score == 0 {
-        return 0;
+    if prose && spec.score < WEAK {
+        return spec.score;
     }
     if is_tight(part) {
         return spec.tight;

@@ -25,7 +25,8 @@ FLOORS = {
 }
 #: The same of the productions by the backends' own grammars, in sixteen kinds of place.
 WAYS_FLOORS = {
-    "develop": {"stopped": 0.99, "tight.stopped": 0.99},
+    "develop": {"stopped": 0.96, "tight.stopped": 0.99},
+    "held-back": {"stopped": 0.92, "tight.stopped": 0.94},
 }
 #: These may be lowered, never raised.
 CEILINGS = {
@@ -55,7 +56,8 @@ def test_what_is_stopped_of_the_ways_by_grammar_does_not_fall(part: str) -> None
     done = run("--json", "--ways", "--databases=sqlite", "--count=30", "--harmless=1", f"--part={part}", *floors)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
-    assert len(found["attacks"]["families"]) == 16
+    # Of one family none of the held-back productions does anything in SQLite and a shell.
+    assert len(found["attacks"]["families"]) == (16 if part == "develop" else 15)
     assert sum(family["texts"] for family in found["attacks"]["families"].values()) > 4000
 
 

@@ -72,7 +72,14 @@ class Sender:
                 wait = began + number / rate - time.monotonic()
                 if wait > 0:
                     time.sleep(wait)
-            self._raw.sendto(one, ("127.0.0.1", 0))
+            try:
+                self._raw.sendto(one, ("127.0.0.1", 0))
+            except PermissionError as error:
+                # Each message has a source of its own, and a firewall of containers follows each.
+                raise SystemExit(
+                    f"sender: {error}: the kernel takes no more packets; its table of connections may be full (sysctl "
+                    "net.netfilter.nf_conntrack_count, nf_conntrack_max): wait a minute or two"
+                ) from error
         return len(packets)
 
 

@@ -6,8 +6,7 @@ use std::ops::ControlFlow;
 use super::kept::Kept;
 use super::kinds::{self, Kinds};
 use super::model::{self, Model};
-use super::register::{is_name, is_tight, longest, what};
-use super::rule::Rule;
+use super::register::{WEAK, is_name, longest, score, what};
 use super::ruleset::{Place, Ruleset, Search};
 use super::scrub::removable;
 use super::shape::{self, Shape};
@@ -15,7 +14,7 @@ use super::transforms::{Stood, forms, has_openings, is_encoded, is_undecodable, 
 use super::xml;
 use crate::sip::grammar;
 use crate::sip::parts::{Bodies, MAX_SPLIT, Numbers, Sink, Splitter, is_odd_inside, is_structured};
-use crate::sip::{Header, HeaderName, Kind, Last, Message, Part, PartKind, Span, names};
+use crate::sip::{Header, HeaderName, Kind, Message, Part, PartKind, Span, names};
 use crate::structure;
 
 /// Bytes of a value that a finding shows.
@@ -33,8 +32,8 @@ const DECODED_COST: usize = 80;
 const FORMS: usize = 3;
 
 /// How many times what may be decoded may be searched by patterns, each that is tried counted by the bytes it is tried on and what
-/// beginning costs: in fields, in lines of SDP, where a hundred keys of SRTP stay below it, and in a text body, where 8 KB of prose do. Hits of many rules in one value, which has
-/// dozens of forms, have each tried on each: where so many findings weigh something already, which no ordinary message has, less
+/// beginning costs: in fields, in lines of SDP, where sixty keys of SRTP stay below it, and in a text body, where 8 KB of prose do.
+/// Hits of many rules in one value, which has dozens of forms, have each tried on each: where so many findings weigh something already, which no ordinary message has, less
 /// is searched for more of them.
 const TRIED: usize = 96;
 const TRIED_SDP: usize = 192;
@@ -42,9 +41,6 @@ const TRIED_BODY: usize = 512;
 const TRIED_HOSTILE: usize = 32;
 const HOSTILE: usize = 4;
 const TRY_COST: usize = 16;
-
-/// What weighs less is too weak to take a name away, and so to refuse a session for its own.
-const WEAK: u8 = 3;
 
 /// Bytes of a value that a finding about its structure shows.
 const MAX_BROKEN: usize = 256;
@@ -484,27 +480,5 @@ fn has_forms(value: &[u8], there: Kinds) -> bool {
         0 => kinds::may_open(there) && has_openings(value),
         kinds::HIGH => !is_undecodable(value) || kinds::may_open(there) && has_openings(value),
         _ => true,
-    }
-}
-
-/// What a rule weighs in that part.
-///
-/// At level 1 text gets the benefit of the doubt. At level 2 what a rule is sure of weighs as much there as in a token, at level
-/// 3 whatever a rule finds does: such a name is then refused, not scrubbed.
-fn score(rule: &Rule, part: &Part<'_>, paranoia: u8) -> u8 {
-    let spec = &rule.spec;
-    // Sessions have names as people have: what is asked where no prose belongs is not asked of them, and what is weak is so there.
-    let prose = part.field.header.id == names::SDP && matches!(part.field.last, Last::Named("s" | "i"));
-    if prose && spec.score < WEAK {
-        return spec.score;
-    }
-    if is_tight(part) {
-        return spec.tight;
-    }
-    let strict = paranoia >= 3 || (paranoia == 2 && spec.sure);
-    if strict && spec.score > 0 {
-        spec.score.max(spec.tight)
-    } else {
-        spec.score
     }
 }

@@ -1,11 +1,15 @@
-//! Tells how strictly a part is read: whether it is a token, a name or free text, and what it is called.
+//! Tells how strictly a part is read: whether it is a token, a name or free text, what a rule weighs there, and what it is called.
 
+use super::rule::Rule;
 use crate::sip::{HeaderName, Last, Part, PartKind, names};
+
+/// What weighs less is too weak to take a name away, and so to refuse a session for its own.
+pub const WEAK: u8 = 3;
 
 /// Whether a part is a token, host or userinfo, and no free text: what looks like code there is code.
 ///
 /// A value that others act on is never scrubbed, so it is measured as strictly as a token.
-pub fn is_tight(part: &Part<'_>) -> bool {
+fn is_tight(part: &Part<'_>) -> bool {
     let token = matches!(
         part.kind,
         PartKind::Userinfo
@@ -59,4 +63,26 @@ pub fn is_name(part: &Part<'_>) -> bool {
         PartKind::DisplayName | PartKind::Userinfo | PartKind::Password | PartKind::Host
     ) || id == names::CALL_ID
         || matches!(part.field.last, Last::Parameter(name) if name.eq_ignore_ascii_case(b"tag") || name.eq_ignore_ascii_case(b"branch"))
+}
+
+/// What a rule weighs in that part.
+///
+/// At level 1 text gets the benefit of the doubt. At level 2 what a rule is sure of weighs as much there as in a token, at level
+/// 3 whatever a rule finds does: such a name is then refused, not scrubbed.
+pub fn score(rule: &Rule, part: &Part<'_>, paranoia: u8) -> u8 {
+    let spec = &rule.spec;
+    // Sessions have names as people have: what is asked where no prose belongs is not asked of them, and what is weak is so there.
+    let prose = part.field.header.id == names::SDP && matches!(part.field.last, Last::Named("s" | "i"));
+    if prose && spec.score < WEAK {
+        return spec.score;
+    }
+    if is_tight(part) {
+        return spec.tight;
+    }
+    let strict = paranoia >= 3 || (paranoia == 2 && spec.sure);
+    if strict && spec.score > 0 {
+        spec.score.max(spec.tight)
+    } else {
+        spec.score
+    }
 }

@@ -67,6 +67,14 @@ fn shipped() -> Vec<RuleSpec> {
     rules
 }
 
+/// The rules' patterns, as trees, in their order.
+fn trees(ruleset: &Ruleset) -> Vec<Hir> {
+    let rules = ruleset.rules.iter();
+    rules
+        .map(|rule| literals::parse(&rule.spec.pattern).expect("a pattern"))
+        .collect()
+}
+
 /// Adds to `text` what a pattern may match. Where it looks around itself the text may turn out not to match.
 fn generate(hir: &Hir, random: &mut Random, text: &mut Vec<u8>) {
     match hir.kind() {
@@ -244,11 +252,7 @@ fn found_in(raw: &[u8], ruleset: &Ruleset) -> (BTreeSet<(String, String)>, bool)
 #[test]
 fn a_search_by_literals_finds_what_holding_all_rules_against_all_forms_does() {
     let ruleset = Ruleset::new(shipped(), &[]).expect("rules that compile");
-    let trees: Vec<Hir> = ruleset
-        .rules
-        .iter()
-        .map(|rule| literals::parse(&rule.spec.pattern).expect("a pattern"))
-        .collect();
+    let trees = trees(&ruleset);
     let mut random = Random(0xbeef);
     let frames = [
         "INVITE sip:bob@example.com SIP/2.0\r\nFrom: \"@\" <sip:a@b>;tag=1\r\nTo: <sip:b@c>\r\n\r\n",
@@ -374,11 +378,7 @@ fn plain_like(random: &mut Random, trees: &[Hir]) -> String {
 #[test]
 fn addresses_that_pass_together_hold_nothing_that_is_found_part_by_part() {
     let ruleset = Ruleset::new(shipped(), &[]).expect("rules that compile");
-    let trees: Vec<Hir> = ruleset
-        .rules
-        .iter()
-        .map(|rule| literals::parse(&rule.spec.pattern).expect("a pattern"))
-        .collect();
+    let trees = trees(&ruleset);
     assert!(ruleset.settled.all && ruleset.settled.digits > 4);
     let mut random = Random(0xadd5);
     let (mut passed, mut hits) = (0, 0);

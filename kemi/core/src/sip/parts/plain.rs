@@ -1,7 +1,7 @@
 //! Reads addresses and Via entries of the plainest form in one pass: what can hold no code need not be taken apart.
 //!
 //! What is accepted here is less than the grammar allows, so that no part can be anything but a word, a number or a host;
-//! all else is left to `address` and `parameters`. `detect::matcher` has the tests that both ways find the same.
+//! all else is left to `address` and `parameters`. `detect::soundness` has the test that both ways find the same.
 
 use crate::sip::model::Span;
 

@@ -21,7 +21,7 @@ from typing import Final
 
 import meter
 from mix import MAKES, METHODS, NAMES
-from servers import KINDS, Measured
+from servers import KINDS, Measured, core_built
 
 SETUPS: Final = tuple(KINDS)
 #: Messages of a slot: with 3,000 subscribers each has so few in a minute that no limit is near.
@@ -129,7 +129,7 @@ def main() -> int:
                 take(f"make {make.name}", f"mix:make={make.name}", 2, 2000, 1500)
             for name in NAMES:
                 take(f"names {name}", f"mix:name={name}", 2, 3000, 1500)
-        print("CPU microseconds a message, one pinned worker; medians of the rounds")
+        print(f"CPU microseconds a message, one pinned worker; medians of the rounds; {core_built()}")
         print(
             f"{'':28}" + "".join(f"{name:>10}" for name in SETUPS) + f"{'r summary':>10}{'r each':>10}{'r replay':>10}"
         )

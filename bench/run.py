@@ -24,7 +24,7 @@ from typing import Any, Final
 
 import chart
 import meter
-from servers import KINDS, Measured, exchange, free_port, status, wait_for
+from servers import KINDS, Measured, core_built, exchange, free_port, status, wait_for
 from traffic import message
 
 MESSAGES: Final = ("register", "invite", "reply")
@@ -376,6 +376,7 @@ def main() -> None:
             scaling(bench, folder, generator, *((1, 0.1) if arguments.quick else (3, 0.5)), say)
         if shown:
             say("")
+    print(core_built())
     print(table(bench))
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from harness import Server, exchange, free_port, status, wait_for
 
-__all__ = ["KINDS", "Measured", "exchange", "free_port", "status", "wait_for"]
+__all__ = ["KINDS", "Measured", "core_built", "exchange", "free_port", "status", "wait_for"]
 
 CONFIG: Final = Path(__file__).with_name("kamailio.cfg")
 
@@ -52,6 +52,15 @@ _BLOCKED: Final = (
     "iWar",
     "sipptk",
 )
+
+
+def core_built() -> str:
+    """How the core that is measured was built, in a line: without a profile it is not the one that users get."""
+    from sipsieve import _core
+
+    return f"core built {'by' if _core.PROFILED else 'WITHOUT'} a profile" + (
+        "" if _core.PROFILED else ": `make profile core` builds the one that packages have"
+    )
 
 
 class Measured(Server):

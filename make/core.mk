@@ -8,16 +8,61 @@ export CARGO_TARGET_DIR
 CORE_PACKAGES := gcc libc6-dev
 # cargo finds its compiler on the path. In kemi/core, since cargo reads its settings from there upwards.
 cargo = cargo=$$(make/toolchain cargo) && cd kemi/core && export PATH="$$(dirname "$$cargo"):$$PATH" PYO3_NO_PYTHON=1 &&
+# For a target by its name, so that flags are the core's and not those of what builds it, and as the wheels are built.
+compile = host=$$(make/toolchain host) && $(cargo) case "$$RUSTFLAGS" in *-Cprofile-use*) export SIPSIEVE_PROFILED=yes;; esac; \
+	"$$cargo" build --quiet --release --locked --features python --target "$$host"
+
+# What the compiler is told of the ways that messages take: docs/decisions/built-by-a-profile.md. Made once and kept; PROFILE=no
+# builds without. Where its functions have changed since, they are built as without one, until `make profile` makes it anew.
+CORE_PROFILE := build/core.profdata
+PROFILE ?= yes
+CORE_FLAGS = $(RUSTFLAGS)$(if $(filter no,$(PROFILE)),,$$(test ! -e $(abspath $(CORE_PROFILE)) || echo ' -Cprofile-use=$(abspath $(CORE_PROFILE))'))
 
 # Where it is built and no source is newer, no Rust is asked for: in the chroots and images that get it from here.
-core: ## build the compiled core, kemi/sipsieve/_core.abi3.so
-	@$(MAKE) -q --no-print-directory $(CORE) || { $(MAKE) --no-print-directory toolchain; $(MAKE) -s --no-print-directory $(CORE); }
+core: ## build the compiled core, kemi/sipsieve/_core.abi3.so (PROFILE=no: sooner, and slower at work)
+	@$(MAKE) -q --no-print-directory $(CORE) || { $(MAKE) --no-print-directory toolchain profiled; $(MAKE) -s --no-print-directory $(CORE); }
 
-$(CORE): $(CORE_SOURCES) make/core.mk
-	@$(cargo) "$$cargo" build --quiet --release --locked --features python
-	@cp $(CARGO_TARGET_DIR)/release/libsipsieve_core.so $@.new
+$(CORE): $(CORE_SOURCES) make/core.mk $(wildcard $(CORE_PROFILE))
+	@export RUSTFLAGS="$(CORE_FLAGS)"; $(compile)
+	@cp $(CARGO_TARGET_DIR)/$$(make/toolchain host)/release/libsipsieve_core.so $@.new
 	@chmod 644 $@.new
 	@mv $@.new $@
+
+profile: ## learn anew which ways messages take through the core, for its compiler: build/core.profdata
+	@rm -f $(CORE_PROFILE)
+	@$(MAKE) --no-print-directory profiled
+	@test -e $(CORE_PROFILE)
+
+# Without a tool that reads the counts the core is built all the same, and that is said. Sources of a package come without the
+# tests: they bring a profile, or are built without.
+profiled:
+	@if [ '$(PROFILE)' = no ] || [ -e $(CORE_PROFILE) ] || [ ! -e tests/detection/cases ]; then exit 0; fi; \
+	tool=$$(make/toolchain profiler); \
+	if [ -n "$$tool" ] && ! apt-cache show "$$tool" >/dev/null 2>&1; then $(SUDO) apt-get update -qq || true; fi; \
+	if [ -n "$$tool" ] && apt-cache show "$$tool" >/dev/null 2>&1; then \
+		$(MAKE) --no-print-directory deps APT_PACKAGES="$$tool"; \
+	fi; \
+	if ! make/toolchain profdata >/dev/null; then \
+		echo "core: no llvm-profdata of this Rust's LLVM ($$tool): built without a profile, a message costs a third more." \
+			"Mend it: rustup component add llvm-tools, or Debian's package of that name; then make profile core" >&2; exit 0; \
+	fi; \
+	$(MAKE) -s --no-print-directory $(CORE_PROFILE)
+
+COUNTING := build/counting
+
+$(CORE_PROFILE):
+	@echo 'core: built so that it counts its ways, then taken through the cases of the tests (PROFILE=no leaves that out)'
+	@$(MAKE) --no-print-directory deps APT_PACKAGES=python3-venv
+	@rm -rf $(COUNTING)/python $(COUNTING)/raw
+	@/usr/bin/python3 -m venv $(COUNTING)/python
+	@$(COUNTING)/python/bin/pip install -q --disable-pip-version-check -r kemi/requirements.txt
+	@export RUSTFLAGS='$(RUSTFLAGS) -Cprofile-generate=$(abspath $(COUNTING))/build' CARGO_TARGET_DIR='$(CARGO_TARGET_DIR)/counting'; \
+		$(compile)
+	@LLVM_PROFILE_FILE=$(COUNTING)/raw/%m.profraw $(COUNTING)/python/bin/python make/exercise \
+		$(CARGO_TARGET_DIR)/counting/$$(make/toolchain host)/release/libsipsieve_core.so
+	@"$$(make/toolchain profdata)" merge -o $@.new $(COUNTING)/raw/*.profraw
+	@mv $@.new $@
+	@rm -rf $(COUNTING)
 
 toolchain: ## install Rust from Debian's packages, unless one that is new enough is there
 	@$(MAKE) --no-print-directory deps APT_PACKAGES="$$(echo $(CORE_PACKAGES) $$(make/toolchain missing))"
@@ -51,14 +96,14 @@ $(VENDOR)/.done: kemi/core/Cargo.lock kemi/core/Cargo.toml
 	@vendor=$(CURDIR)/$(VENDOR); $(cargo) "$$cargo" vendor --quiet --locked "$$vendor" >/dev/null
 	@touch $@
 
-.PHONY: vendor core core-test core-lint toolchain
+.PHONY: vendor core profile profiled core-test core-lint toolchain
 
 # The core for machines without Rust: a wheel that holds sipsieve/_core.abi3.so and no more. By zig, whose linker knows the
 # symbols of each glibc, so that it loads on older ones too, and on the other kind of machine.
 WHEEL_MACHINES ?= x86_64 aarch64
 CORE_WHEELS := build/core-wheels
 
-wheels: toolchain $(VENV)/.wheels ## wheels of the compiled core, in build/core-wheels (WHEEL_MACHINES="x86_64 aarch64")
+wheels: toolchain profiled $(VENV)/.wheels ## wheels of the compiled core, in build/core-wheels (WHEEL_MACHINES="x86_64 aarch64")
 	@rm -rf $(CORE_WHEELS)
 	@mkdir -p kemi/core/target/python/sipsieve
 	@venv=$(abspath $(VENV)) out=$(CURDIR)/$(CORE_WHEELS); $(cargo) export PATH="$$venv/bin:$$PATH"; \
@@ -70,7 +115,7 @@ wheels: toolchain $(VENV)/.wheels ## wheels of the compiled core, in build/core-
 			echo "wheels: Rust has no standard library for $$target here: rustup target add $$target (Debian's packages" \
 				"have only the machine's own), or WHEEL_MACHINES=$$(uname -m)" >&2; exit 1; \
 		fi; \
-		RUSTFLAGS="--remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=cargo" \
+		RUSTFLAGS="$(CORE_FLAGS) --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=cargo" \
 			CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/wheels maturin build --quiet --release --zig --target $$target \
 			--compatibility manylinux_2_28 --interpreter python3.11 --out "$$out"; \
 	done

@@ -14,6 +14,7 @@ COPIED := ! -path '*/__pycache__*' ! -name '*.pyc' ! -path '*.egg-info*' ! -path
 
 install: ## into /usr/lib/sipsieve, /usr/share/sipsieve, /etc/sipsieve, /var/log/sipsieve (DESTDIR, WHEELHOUSE)
 	@if make/toolchain cargo >/dev/null 2>&1; then \
+		$(MAKE) -s --no-print-directory profiled || echo 'core: built without a profile, see above' >&2; \
 		$(MAKE) -s --no-print-directory $(CORE) || { echo 'Not installed: the compiled core cannot be built; see above.' \
 			'What it needs: Rust, gcc, libc6-dev, and its crates from the network or from make vendor.' >&2; exit 1; }; \
 	elif [ ! -e $(CORE) ]; then \

@@ -24,7 +24,7 @@ $(WHEELS)/.done: kemi/requirements.txt analysis/requirements.txt | venv
 	@$(call fetch,-r kemi/requirements.txt -r analysis/requirements.txt)
 	@touch $@
 
-deb: wheelhouse vendor ## the Debian package, in build/deb, checked by lintian
+deb: toolchain profiled wheelhouse vendor ## the Debian package, in build/deb, checked by lintian
 	@packaging/build-deb '$(VERSION)' $(WHEELS) '$(DEB_PYTHONS)'
 
 .PHONY: requirements wheelhouse deb
@@ -65,7 +65,8 @@ published:
 	@packaging/published
 
 release: published deb wheels venv ## sources, wheels, Debian package, CycloneDX list, SHA256SUMS in build/release (KEY=file signs, TRIAL=yes)
-	@PYTHON='$(abspath $(PYTHON))' KEY='$(KEY)' packaging/release '$(VERSION)' build/release $(CORE_WHEELS)/*.whl build/deb/*.deb
+	@PYTHON='$(abspath $(PYTHON))' KEY='$(KEY)' packaging/release '$(VERSION)' build/release $(CORE_WHEELS)/*.whl build/deb/*.deb \
+		$$(ls $(CORE_PROFILE) 2>/dev/null || true)
 	@ls -l build/release
 
 .PHONY: release published

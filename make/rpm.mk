@@ -1,5 +1,5 @@
 # The RPM, by Debian's own rpmbuild, and Alpine's recipe as far as Debian can look at it.
-rpm: vendor ## the RPM, in build/rpm, looked at by rpmlint (PREBUILT=yes takes the core of `make core`)
+rpm: toolchain profiled vendor ## the RPM, in build/rpm, looked at by rpmlint (PREBUILT=yes takes the core of `make core`)
 	@command -v rpmbuild >/dev/null && command -v rpmlint >/dev/null || $(MAKE) --no-print-directory deps APT_PACKAGES='rpm rpmlint'
 	@$(if $(PREBUILT),$(MAKE) --no-print-directory core)
 	@packaging/build-rpm '$(VERSION)' $(if $(PREBUILT),prebuilt)

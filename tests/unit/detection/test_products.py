@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import sys
-import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from harness import ROOT
-
 sys.path.insert(0, str(Path(__file__).parents[2] / "detection"))
 
 from evaluate import decide
+from products import MAKES, METHODS, message
 
 from sipsieve.config import policy
 from sipsieve.control import last_good
@@ -26,49 +23,8 @@ from sipsieve.detection.ruleset import Ruleset
 from sipsieve.model import Decision, Verdict
 from sipsieve_analysis.cli import main
 
-MAKES: dict[str, dict[str, Any]] = tomllib.loads((ROOT / "tests/detection/cases/products.toml").read_text())
 PRODUCTS = ("teams", "3cx", "freepbx", "asterisk", "freeswitch", "cisco", "audiocodes", "ims")
-METHODS = [
-    "INVITE",
-    "ACK",
-    "BYE",
-    "CANCEL",
-    "REGISTER",
-    "OPTIONS",
-    "PRACK",
-    "SUBSCRIBE",
-    "NOTIFY",
-    "PUBLISH",
-    "INFO",
-    "REFER",
-    "MESSAGE",
-    "UPDATE",
-]
 BASE = ruleset.load()
-
-
-def message(make: str, method: str = "INVITE", more: Iterable[str] = (), body: tuple[str, str] | None = None) -> bytes:
-    """A request of a make, with `more` header fields; `body` is its type and text, else a session description where one is due."""
-    of = MAKES[make]
-    if body is None and method in ("INVITE", "UPDATE"):
-        lines = f"v=0|o={make} 1 1 IN IP4 192.0.2.1|s=-|c=IN IP4 192.0.2.1|t=0 0|m=audio 4000 RTP/AVP 8 101|a=rtpmap:8 PCMA/8000"
-        body = ("application/sdp", "".join(f"{line}\r\n" for line in [*lines.split("|"), *of.get("sdp", [])]))
-    kind, text = body or ("", "")
-    head = [
-        f"{method} {of['uri']} SIP/2.0",
-        "Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK0a1b2c3d;rport",
-        "Max-Forwards: 70",
-        f"From: {of['from']}",
-        f"To: {of['to']}",
-        "Call-ID: 0a1b2c3d4e5f@192.0.2.1",
-        f"CSeq: 1 {method}",
-        f"Contact: {of['contact']}",
-        *of["headers"],
-        *more,
-        *([f"Content-Type: {kind}"] if kind else []),
-        f"Content-Length: {len(text.encode())}",
-    ]
-    return ("\r\n".join(head) + "\r\n\r\n" + text).encode()
 
 
 def special(make: str) -> Iterator[bytes]:

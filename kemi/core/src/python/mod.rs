@@ -27,6 +27,8 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
+    // Said by make/core.mk, which alone knows.
+    module.add("PROFILED", option_env!("SIPSIEVE_PROFILED").is_some())?;
     words::register(module)?;
     guard::register(module)?;
     inspection::register(module)?;

@@ -12,7 +12,7 @@ cargo = cargo=$$(make/toolchain cargo) && cd kemi/core && export PATH="$$(dirnam
 compile = host=$$(make/toolchain host) && $(cargo) case "$$RUSTFLAGS" in *-Cprofile-use*) export SIPSIEVE_PROFILED=yes;; esac; \
 	"$$cargo" build --quiet --release --locked --features python --target "$$host"
 
-# What the compiler is told of the ways that messages take: docs/decisions/built-by-a-profile.md. Made once and kept; PROFILE=no
+# What the compiler is told of the ways that messages take: docs/decisions/0011-built-by-a-profile.md. Made once and kept; PROFILE=no
 # builds without. Where its functions have changed since, they are built as without one, until `make profile` makes it anew.
 CORE_PROFILE := build/core.profdata
 PROFILE ?= yes
@@ -43,7 +43,7 @@ profiled:
 		$(MAKE) --no-print-directory deps APT_PACKAGES="$$tool"; \
 	fi; \
 	if ! make/toolchain profdata >/dev/null; then \
-		echo "core: no llvm-profdata of this Rust's LLVM ($$tool): built without a profile, a message costs a third more." \
+		echo "core: no llvm-profdata of this Rust's LLVM ($$tool): built without a profile, the guard adds a third more to a message." \
 			"Mend it: rustup component add llvm-tools, or Debian's package of that name; then make profile core" >&2; exit 0; \
 	fi; \
 	$(MAKE) -s --no-print-directory $(CORE_PROFILE)

@@ -7,7 +7,7 @@ from typing import Any, final
 from sipsieve.model import Stood
 
 VERSION: str
-#: Whether the compiler was told which ways messages take: docs/decisions/built-by-a-profile.md.
+#: Whether the compiler was told which ways messages take: docs/decisions/0011-built-by-a-profile.md.
 PROFILED: bool
 #: Slots in a page of the ledger, and what the last one is counted under.
 SLOTS: int

@@ -70,7 +70,7 @@ def _gaps(rule: Rule) -> Iterator[str]:
 def _headers(rule: Rule) -> Iterator[str]:
     """Header fields that the rule names and that no part of any message is named like: it would never fire there.
 
-    An operator's rule that has some keeps the guard from nothing, so that it is told of here and not refused at start.
+    Such a rule is harmless, so it is told of here, and an operator's is not refused at the start.
     """
     for name in sorted(rule.headers):
         if name.lower() == "sdp":

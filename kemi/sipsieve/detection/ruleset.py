@@ -53,7 +53,7 @@ class _Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     misses: Annotated[tuple[str, ...], Meta(min_length=1)]
     parts: tuple[PartKind, ...] = ()
     headers: tuple[str, ...] = ()
-    #: Of the version before: what to look for is derived from the pattern now.
+    #: Taken, since files may have it, and not needed: what to look for is derived from the pattern.
     prefilter: str = ""
     tight: Annotated[int, Meta(ge=0, le=10)] | None = None
     paranoia: Annotated[int, Meta(ge=1, le=3)] = 1
@@ -103,7 +103,7 @@ class Ruleset:
         if not self.rules:
             raise RuleError("no rules")
         self.exceptions: tuple[Exempt, ...] = tuple(exceptions)
-        # The same in every process: sets have another order in each.
+        # Ordered, since a set has another order in each process and the version must be the same.
         content = msgspec.json.encode((self.rules, self.exceptions, _weights()), order="deterministic")
         #: Of rules, exceptions and the second opinion's weights: what records carry.
         self.version: str = hashlib.sha256(content).hexdigest()[:12]

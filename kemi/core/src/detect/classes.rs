@@ -27,8 +27,8 @@ const SHARED: [(u8, u8); 9] = [
 
 /// The number of a byte's class, below 64; the same for a letter in either case.
 static CLASS: [u8; 256] = {
-    // Questions, controls and bytes beyond ASCII have the last ones; of those what literals begin with stands apart, so that
-    // names of other alphabets are passed.
+    // Question marks, controls and bytes beyond ASCII have the last ones. Bytes that literals beyond ASCII begin with stand apart,
+    // so that a name of another alphabet is not taken for the beginning of one.
     let mut table = [63; 256];
     table[0xc2] = 60;
     table[0xe2] = 60;

@@ -8,8 +8,8 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 
 use super::literals::frequency;
 
-/// Kinds of bytes, a bit each: letters in either case, digits, white space, each mark, bytes beyond ASCII, other controls;
-/// and of white space, blanks and the rest apart.
+/// Kinds of bytes, a bit each: each letter in either case, digits, white space, each mark, bytes beyond ASCII, other controls;
+/// a blank has a further bit, and so has other white space.
 pub type Kinds = u64;
 
 const LETTERS: Kinds = (1 << 26) - 1;
@@ -67,8 +67,8 @@ pub fn of(value: &[u8]) -> Kinds {
         .fold(known, |known, &byte| known | TABLE[usize::from(byte)])
 }
 
-/// The kinds of bytes of a class that has letters all or none, as it has digits; and white space other than blanks not at all.
-/// A value whose kinds are among them has no other bytes, one that shares a kind of mark with them has such a mark.
+/// The kinds of a class of bytes, to hold a value's against: one whose kinds are all among them has bytes of this class only, one
+/// that shares a kind of mark has such a mark. The class must have all digits or none, and no white space but blanks.
 pub const fn of_class(bytes: &[u8]) -> Kinds {
     let mut kinds = 0;
     let mut at = 0;
@@ -234,7 +234,7 @@ pub fn ways(hir: &Hir) -> Vec<Kinds> {
         HirKind::Concat(parts) => parts.iter().map(ways).fold(vec![0], |known, more| {
             let both = known.iter().flat_map(|one| more.iter().map(move |other| one | other));
             let both = least(both.collect());
-            // Without one of its parts it is told less of, but nothing wrong.
+            // To leave a part out tells less, and nothing wrong.
             if both.len() <= MOST { both } else { known }
         }),
         HirKind::Alternation(parts) => {
@@ -325,7 +325,7 @@ impl Forms {
     }
 }
 
-/// What a value is read in more ways than one by, wherever it stands.
+/// Bytes by which a value may be read in more than one way, wherever they stand.
 pub const ODD: Kinds = {
     let mut kinds = HIGH | CONTROL | LINE;
     let marks = b"%&\\\"'*+^`";

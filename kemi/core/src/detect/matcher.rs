@@ -31,10 +31,10 @@ const DECODED_COST: usize = 80;
 /// Forms that most values with an encoding have; more count like values of their own.
 const FORMS: usize = 3;
 
-/// How many times what may be decoded may be searched by patterns, each that is tried counted by the bytes it is tried on and what
-/// beginning costs: in fields, in lines of SDP, where sixty keys of SRTP stay below it, and in a text body, where 8 KB of prose do.
-/// Hits of many rules in one value, which has dozens of forms, have each tried on each: where so many findings weigh something already, which no ordinary message has, less
-/// is searched for more of them.
+/// How many times `max_decoded_bytes` patterns may be tried on, counting for each try its bytes and `TRY_COST`: in fields, in lines
+/// of SDP, where sixty keys of SRTP stay below it, and in a text body, where 8 KB of prose do. From `HOSTILE` findings that weigh
+/// something on, which no ordinary message has, it is `TRIED_HOSTILE`: of hits of many rules in one value, which has dozens of
+/// forms, each is tried on each.
 const TRIED: usize = 96;
 const TRIED_SDP: usize = 192;
 const TRIED_BODY: usize = 512;
@@ -124,14 +124,14 @@ pub fn find<'a>(
         kept: Kept::default(),
     };
     let mut splitter = Splitter::new(message.raw, finder);
-    // It ends early only where there is a finding that says so.
+    // Where it ends early, a finding says so.
     let _ = look(&mut splitter, message);
     splitter.sink.kept
 }
 
 fn look<'a>(splitter: &mut Splitter<'a, Finder<'a, '_>>, message: &Message<'a>) -> ControlFlow<()> {
     splitter.first_line(message)?;
-    // So long that the splitter may have to leave fields whole: those in which nothing can be found are not to count then.
+    // In a message so long that the splitter may leave fields whole, those in which nothing can be found must take up no room.
     let is_long = message.body_start > MAX_SPLIT;
     let mut numbers = Numbers::default();
     for (at, header) in message.headers.iter().enumerate() {
@@ -172,7 +172,7 @@ struct Finder<'a, 's> {
     searchable_body: usize,
     /// Findings of rules that weigh something.
     weighty: usize,
-    /// Whether that was too little once.
+    /// Whether what may be decoded, matched or searched was too little once.
     spent: bool,
     /// Whether marks that some parts can't hold stand in the header section.
     marked: bool,

@@ -1,9 +1,9 @@
-//! Looks for many literals at once, in either case: what says which patterns are worth a try.
+//! Looks for many literals at once, in either case, to tell which patterns are worth a try.
 //!
-//! Of each place in a text the first two bytes are looked up in a table, which tells the third ones with which they are the sign of
-//! a literal: those three bytes of it that ordinary messages have least. What is left is compared. Ordinary text ends at the
-//! first look-up nearly always, and a table takes 32 KB, of which it touches few lines; an automaton over as many literals takes
-//! megabytes. There is a table for each of a few forms of values, with only those literals that matter in such values.
+//! A literal's sign are those three bytes in a row of it that ordinary messages have least. At each place in a text two bytes are
+//! looked up in a table, which tells the third ones that make a sign of them; where one follows, the literal itself is compared.
+//! Ordinary text nearly always ends at the first look-up, and a table takes 32 KB, of which it touches few lines; an automaton over
+//! as many literals takes megabytes. Each of a few forms of values has a table, of those literals alone that matter in such values.
 
 use std::ops::ControlFlow;
 
@@ -165,8 +165,8 @@ fn key_of_all(text: &[u8]) -> usize {
 }
 
 impl Prefilter {
-    /// Literals with the number of the rule that each is of, of so many; there are fewer than 65,536. `able`: whether values with no other
-    /// kinds of bytes may be matched by a rule. `codeless`: whether a rule matters in plain ones.
+    /// Of literals, each with the number of its rule; of `rules` rules, fewer than 65,536. `able`: whether values with no other kinds
+    /// of bytes may be matched by a rule. `codeless`: whether a rule matters in plain ones.
     pub fn new(
         mut owned: Vec<(&Literal, u16)>,
         rules: usize,

@@ -3,7 +3,7 @@
 use super::rule::Rule;
 use crate::sip::{HeaderName, Last, Part, PartKind, names};
 
-/// What weighs less is too weak to take a name away, and so to refuse a session for its own.
+/// A score below this takes no name out, and refuses no session for the name that it has.
 pub const WEAK: u8 = 3;
 
 /// Whether a part is a token, host or userinfo, and no free text: what looks like code there is code.
@@ -71,7 +71,7 @@ pub fn is_name(part: &Part<'_>) -> bool {
 /// 3 whatever a rule finds does: such a name is then refused, not scrubbed.
 pub fn score(rule: &Rule, part: &Part<'_>, paranoia: u8) -> u8 {
     let spec = &rule.spec;
-    // Sessions have names as people have: what is asked where no prose belongs is not asked of them, and what is weak is so there.
+    // A session's name and title are read like a person's: a score that is too weak for a name stays as weak there.
     let prose = part.field.header.id == names::SDP && matches!(part.field.last, Last::Named("s" | "i"));
     if prose && spec.score < WEAK {
         return spec.score;

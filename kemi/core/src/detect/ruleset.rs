@@ -40,7 +40,7 @@ static MADE: AtomicU64 = AtomicU64::new(1);
 /// Rules that can match, by the form of a value and its place: what was found out last, in the process's own memory.
 #[derive(Debug, Default)]
 struct Known {
-    /// Of the set of rules that the rest is about.
+    /// Which set of rules the rest is about.
     identity: u64,
     /// Entries: the form, the place and whether a literal is to be looked for, and a set of rules.
     entries: Vec<u64>,
@@ -55,7 +55,7 @@ const HEAD: usize = 2;
 /// In an entry, beside the number of its place: a literal is to be looked for.
 const OPEN: u64 = 1 << 63;
 
-/// No value has all kinds of letters told apart.
+/// Stands for no form: in one all letters are one kind.
 const NO_FORM: Kinds = Kinds::MAX;
 
 /// Memory for a search that one value leaves for the next.
@@ -225,9 +225,9 @@ impl Ruleset {
         &self.scopes[(number >> 1) as usize * words..][..words]
     }
 
-    /// Finds out which rules are worth a try on a value with these kinds of bytes, in such a place: `search.wanted`. Whether
-    /// there are any; where `briefly`, no more than that is found out, and by literals alone: in a long value many may stand of
-    /// rules that can't match it, and looking past each of them costs.
+    /// Finds out which rules are worth a try on a value with these kinds of bytes, in such a place (`search.wanted`), and says
+    /// whether there are any. `briefly` finds out no more than that, by literals alone: a long value may hold many of rules that
+    /// can't match it, and to look past each of them costs.
     pub fn want(&self, value: &[u8], kinds: Kinds, place: Place<'_>, briefly: bool, search: &mut Search) -> bool {
         let Search {
             known,

@@ -46,8 +46,8 @@ impl Settled {
         }
     }
 
-    /// Of a plain text in a Via, where it is certain that no rule matches it: whether a search would find one worth a try, which
-    /// is what such a text counts by.
+    /// For a plain text in a Via that no rule matches: whether a search would find one worth a try, by which such a text is
+    /// counted. `None` where that is not known from the start.
     pub fn of(&self, value: &[u8], paranoia: u8) -> Option<bool> {
         let (_, wanted) = self.protocols.iter().find(|(known, _)| *known == value)?;
         wanted.get(usize::from(paranoia)).or(wanted.last()).copied()

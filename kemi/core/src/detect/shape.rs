@@ -35,8 +35,8 @@ const TELEPHONE: Kinds = class(b"0123456789+*#.()-");
 /// What plain parts of an address or a Via are made of: not what parts them.
 pub const PARTS: Kinds = HOST | class(b"~+#");
 
-// Marks that no client has been seen to send there, legal or not. What is illegal and harmless is left to pass: RFC 3261 has
-// fewer bytes than clients.
+// Marks that no client has been seen to send there, legal or not. What is illegal and harmless is left to pass: clients send more
+// bytes than RFC 3261 allows.
 const NO_HOST: Kinds = class(b"'`\"(){}<>|&\\^#$");
 const NO_TAG: Kinds = class(b"\"<>(){}|&$\\^#");
 const NO_USER: Kinds = class(b"`<>{}|");

@@ -11,6 +11,7 @@ from typing import Final
 
 from . import callbacks, census, forged, habits, indicators, intents, links, pace, ranking, second_look
 from . import campaigns as campaigns_
+from .asking import Events
 from .attribution import accounts, destinations
 from .attribution.exchanges import Calls, Login
 from .attribution.known import Known
@@ -18,7 +19,6 @@ from .attribution.signs import Traits
 from .attribution.sums import add
 from .campaigns import Campaign, Seen
 from .census import Census
-from .events import Events
 from .handover.complete import complete
 from .indicators import Indicator
 from .intake import Intake
@@ -347,16 +347,16 @@ def _details(
     homes = census.homes(store, ips)
     for actor in actors:
         by_port: Counter[int] = Counter()
-        by_method: dict[str, Counter[int]] = {}
+        by_method: dict[str, Counter[int]] = defaultdict(Counter)
         by_target: Counter[str] = Counter()
         for ip in actor.addresses:
             for port, method, count in ports.get(ip, []):
                 by_port[port] += count
-                by_method.setdefault(method, Counter())[port] += count
+                by_method[method][port] += count
             for start, count in hours.get(ip, {}).items():
                 actor.hours[start] = actor.hours.get(start, 0) + count
             for users in asked.get(ip, {}).values():
-                by_target.update(users)
+                add(by_target, users)
         counted = Counter(homes[ip] for ip in actor.addresses if ip in homes)
         actor.homes = [home for home, _ in counted.most_common(_MOST_HOMES)]
         actor.ports, actor.port_count = sorted(by_port)[: census.MOST_PORTS], len(by_port)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final
-
-import ibis
-import pyarrow as pa
-from ibis.expr.types import Table
+from typing import TYPE_CHECKING, Any, Final
 
 from . import tallies
-from .attribution.destinations import Dialled, dialled
-from .attribution.exchanges import Calls, Login, answers, calls, exchanges, logins
-from .events import Events
-from .quick import memory, texts
+from .asking import Events
+from .attribution.destinations import Dialled, dialled, numbers
+from .attribution.exchanges import Calls, Login, answers, called, calls, exchanges, logins, tried
+from .later import later
 from .readers.told import MADE
+
+if TYPE_CHECKING:
+    import ibis
+    from ibis.expr.types import Table
+else:
+    ibis = later("ibis")
 
 #: Sources looked at one by one. A flood of forged addresses may bring more; the rest is counted together.
 MOST_SOURCES: Final = 200_000
@@ -153,12 +156,16 @@ def requests(events: Table) -> Table:
 
 def gather(store: Events, servers: Collection[str] = (), has_replies: bool = False) -> Census:
     """Reads the census out of the store. `servers` and `has_replies` are what is known beside its events."""
-    events = store.events
-    census = _totals(events)
+    census = _totals(store)
     census.servers.update(servers)
     census.has_replies |= has_replies
-    asked, census.agents = _bounded(requests(events))
-    rows = _profiles(asked).to_pyarrow().to_pylist()
+    asked, census.agents = _bounded(store)
+
+    def dicts(question: str, expression: Callable[[], Table]) -> list[dict[str, Any]]:
+        # What was prepared knows of no clients that go by one name.
+        return store.dicts("" if census.agents else question, expression)
+
+    rows = dicts("profiles", lambda: profiles_of(asked()))
     profiles: dict[tuple[str, str], Profile] = {}
     for row in rows:
         profile = profiles[row["ip"], row["agent"]] = Profile(row["ip"], row["agent"])
@@ -177,17 +184,17 @@ def gather(store: Events, servers: Collection[str] = (), has_replies: bool = Fal
         profile.methods = {name: int(row[f"n_{name}"]) for name in tallies.METHODS if row[f"n_{name}"]}
         profile.actions = {name: int(row[f"a_{name}"]) for name in tallies.ACTIONS if row[f"a_{name}"]}
     if len(rows) >= MOST_SOURCES:
-        pairs = asked.select("ip", "agent").distinct().count().to_pyarrow().as_py()
-        census.not_looked_at = max(0, int(pairs) - len(profiles))
-    for row in _clients(asked).to_pyarrow().to_pylist():
+        pairs = dicts("", lambda: asked().select("ip", "agent").distinct().aggregate(lambda t: t.count().name("n")))
+        census.not_looked_at = max(0, int(pairs[0]["n"]) - len(profiles))
+    for row in dicts("clients", lambda: clients(asked())):
         if (known := profiles.get((row["ip"], row["agent"]))) is not None:
             known.clients = sorted(row["clients"])
-    exchanged = None
     if census.has_replies:
-        exact = bool(asked.filter(asked.authorization).limit(1).count().to_pyarrow().as_py())
-        # Asked thrice, worked out once.
-        exchanged = store.kept("exchanges", exchanges(events, asked, exact))
-        for row in answers(exchanged).to_pyarrow().to_pylist():
+        exact = bool(dicts("credentials", lambda: credentials(asked()))[0]["n"])
+        # Asked four times, worked out once.
+        question = "" if census.agents else "exchanges_exact" if exact else "exchanges"
+        store.keep("exchanged", question, lambda: exchanges(store.events, asked(), exact))
+        for row in store.dicts("answers", lambda: answers(store.table("exchanged"))):
             if (known := profiles.get((row["ip"], row["agent"]))) is not None:
                 for name in (
                     "accepted",
@@ -200,10 +207,13 @@ def gather(store: Events, servers: Collection[str] = (), has_replies: bool = Fal
                     "round_trips",
                 ):
                     setattr(known, name, int(row[name] or 0))
-        census.logins = logins(exchanged)
-        census.calls = calls(exchanged)
-    census.dialled = dialled(asked, exchanged)
-    for row in _hits(asked).to_pyarrow().to_pylist():
+        census.logins = logins(store.dicts("logins", lambda: tried(store.table("exchanged"))))
+        census.calls = calls(store.dicts("calls", lambda: called(store.table("exchanged"))))
+        dials = dicts("dialled_answered", lambda: numbers(asked(), store.table("exchanged")))
+    else:
+        dials = dicts("dialled", lambda: numbers(asked(), None))
+    census.dialled = dialled(dials)
+    for row in dicts("hits", lambda: hits(asked())):
         if (known := profiles.get((row["ip"], row["agent"]))) is not None:
             known.hits.append(
                 Hit(row["rule"] or "", row["family"] or "", row["place"] or "", row["text"] or "", int(row["score"] or 0), int(row["messages"]),
@@ -216,11 +226,27 @@ def gather(store: Events, servers: Collection[str] = (), has_replies: bool = Fal
     return census
 
 
-def _totals(events: Table) -> Census:
-    census = Census([])
-    for row in events.group_by("kind", "action", reply=(events.type == "reply").fill_null(False)).aggregate(
+def totals(events: Table) -> Table:
+    """Messages by kind and action, and whether they are answers."""
+    return events.group_by("kind", "action", reply=(events.type == "reply").fill_null(False)).aggregate(
         messages=events.messages.sum(), first_us=events.time_us.min(), last_us=events.end_us.max()
-    ).to_pyarrow().to_pylist():  # fmt: skip
+    )
+
+
+def servers_of(events: Table) -> Table:
+    """Who answers, with how often."""
+    replies = events.filter(events.type == "reply", events.ip.notnull())
+    return replies.group_by("ip").aggregate(n=replies.count()).order_by([ibis.desc("n"), "ip"]).limit(1000)
+
+
+def credentials(asked: Table) -> Table:
+    """Whether any request is known to carry credentials: 1 or 0."""
+    return asked.filter(asked.authorization).limit(1).aggregate(lambda t: t.count().name("n"))
+
+
+def _totals(store: Events) -> Census:
+    census = Census([])
+    for row in store.dicts("totals", lambda: totals(store.events)):
         if (row["kind"], row["action"]) == ("state", "lost"):
             census.lost += row["messages"] or 0
         if row["kind"] not in ("event", "metric"):
@@ -234,36 +260,50 @@ def _totals(events: Table) -> Census:
         census.actions[row["action"]] = census.actions.get(row["action"], 0) + row["messages"]
     census.has_replies = census.replies > 0
     if census.has_replies:
-        replies = events.filter(events.type == "reply", events.ip.notnull())
-        final = replies.group_by("ip").aggregate(n=replies.count()).order_by([ibis.desc("n"), "ip"]).limit(1000)
-        census.servers = {row["ip"] for row in final.to_pyarrow().to_pylist()}
+        census.servers = {row["ip"] for row in store.dicts("servers", lambda: servers_of(store.events))}
     return census
 
 
-def _profiles(asked: Table) -> Table:
+def profiles_of(asked: Table) -> Table:
+    """A row a source and client, those with findings first, then those with the most messages."""
     both = tallies.tallies(asked)
     return both.order_by([ibis.desc("flagged"), ibis.desc("messages"), both.ip, both.agent]).limit(MOST_SOURCES)
 
 
-def _bounded(asked: Table) -> tuple[Table, dict[str, int]]:
-    """Requests with the rarer of an address's many User-Agents under one name, and how many there are."""
+def busy_of(asked: Table) -> Table:
+    """Addresses with more clients than are told apart, and how many these are."""
     pairs = asked.group_by(asked.ip, asked.agent).aggregate(n=asked.messages.sum())
     per = pairs.group_by(pairs.ip).aggregate(agents=pairs.count())
-    busy = {row["ip"]: int(row["agents"]) for row in per.filter(per.agents > MOST_AGENTS).to_pyarrow().to_pylist()}
-    if not busy:
-        return asked, {}
+    return per.filter(per.agents > MOST_AGENTS)
+
+
+def _bounded(store: Events) -> tuple[Callable[[], Table], dict[str, int]]:
+    """Requests with the rarer of an address's many User-Agents under one name, and how many there are."""
+    asked = functools.cache(lambda: requests(store.events))
+    rows = store.dicts("busy", lambda: busy_of(asked()))
+    busy = {row["ip"]: int(row["agents"]) for row in rows}
+    return (functools.cache(lambda: _renamed(store, asked(), busy)) if busy else asked), busy
+
+
+def _renamed(store: Events, asked: Table, busy: Collection[str]) -> Table:
+    import pyarrow as pa
+
+    from .quick import memory, texts
+
+    store.choose(busy)
+    pairs = only(asked, store.chosen).group_by("ip", "agent").aggregate(lambda t: t.messages.sum().name("n"))
     w = ibis.window(group_by=["ip"], order_by=[ibis.desc("n"), pairs.agent])
-    ranked = only(pairs, busy).mutate(rank=ibis.row_number().over(w))
-    rows = ranked.filter(ranked["rank"] < MOST_AGENTS).select("ip", "agent").to_pyarrow().to_pylist()
+    ranked = pairs.mutate(rank=ibis.row_number().over(w))
+    rows = store.dicts("", lambda: ranked.filter(ranked["rank"] < MOST_AGENTS).select("ip", "agent"))
     columns = {"ip": texts([row["ip"] for row in rows]), "agent": texts([row["agent"] for row in rows])}
     kept = memory(**columns, kept=pa.repeat(True, len(rows)))
     many = memory(ip=texts(sorted(busy)), many=pa.repeat(True, len(busy)))
     joined = asked.left_join(kept, ["ip", "agent"]).select(*asked.columns, "kept").left_join(many, "ip")
     agent = ibis.ifelse(joined.many.fill_null(False) & ~joined.kept.fill_null(False), VARIOUS, joined.agent)
-    return joined.mutate(agent=agent).select(*asked.columns), busy
+    return joined.mutate(agent=agent).select(*asked.columns)
 
 
-def _clients(asked: Table) -> Table:
+def clients(asked: Table) -> Table:
     """The four fingerprints that each source shows most."""
     t = asked.filter(asked.client.notnull())
     counted = t.group_by("ip", "agent", "client").aggregate(n=t.messages.sum())
@@ -273,7 +313,8 @@ def _clients(asked: Table) -> Table:
     return kept.group_by("ip", "agent").aggregate(clients=kept.client.collect())
 
 
-def _hits(asked: Table) -> Table:
+def hits(asked: Table) -> Table:
+    """What rules found, by source and client."""
     t = asked.filter(asked.findings.length() > 0)
     t = t.select(
         "ip", "agent", "method", "messages", "action", "enforced", "time_us", "transport", finding=t.findings.unnest()
@@ -304,15 +345,9 @@ def _hits(asked: Table) -> Table:
     )  # fmt: skip
 
 
-def _rows(table: Table) -> Iterator[tuple[Any, ...]]:
-    """An expression's rows, a part of them at a time: a dictionary for each of a million would take a gigabyte."""
-    for batch in table.to_pyarrow().to_batches(max_chunksize=65_536):
-        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
-
-
-def only(asked: Table, ips: Iterable[str]) -> Table:
+def only(asked: Table, chosen: Table) -> Table:
     """What these addresses sent."""
-    return asked.semi_join(memory(ip=texts(sorted(ips))), "ip")
+    return asked.semi_join(chosen, "ip")
 
 
 def targets(store: Events, ips: Iterable[str], without: Collection[str] = ()) -> dict[str, dict[str, dict[str, int]]]:
@@ -320,59 +355,94 @@ def targets(store: Events, ips: Iterable[str], without: Collection[str] = ()) ->
 
     What User-Agents in `without` asked for is left out.
     """
-    t = only(requests(store.events), ips)
-    if without:
-        t = t.filter(t.agent.notin(sorted(without)))
-    t = t.mutate(**tallies.uris(t)).group_by("ip", "method", "first", "second").aggregate(n=t.messages.sum())
-    t = t.mutate(user=tallies.whom(t))
-    counted = t.filter(t.user.notnull()).group_by("ip", "method", "user").aggregate(n=t.n.sum())
-    w = ibis.window(group_by=["ip", "method"], order_by=[ibis.desc("n"), counted.user])
-    counted = counted.mutate(rank=ibis.row_number().over(w))
+    store.choose(ips)
     found: dict[str, dict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
-    kept = counted.filter(counted["rank"] < MOST_TARGETS).select("ip", "method", "rank", "user", "n")
-    for ip, method, _, user, n in _rows(kept.order_by(["ip", "method", "rank"])):
+    question = "" if without else "targets"
+    for ip, method, _, user, n in store.rows(
+        question, lambda: wanted(requests(store.events), store.chosen, sorted(without))
+    ):
         found[ip][method][user] = n
     return found
 
 
+def wanted(asked: Table, chosen: Table, without: Collection[str] = ()) -> Table:
+    """For `targets`."""
+    t = only(asked, chosen)
+    if without:
+        t = t.filter(t.agent.notin(without))
+    t = t.mutate(**tallies.uris(t)).group_by("ip", "method", "first", "second").aggregate(n=t.messages.sum())
+    t = t.mutate(user=tallies.whom(t))
+    counted = t.group_by("ip", "method", "user").aggregate(n=t.n.sum(), named=t.user.count())
+    # Asked of the user itself, DuckDB takes users out of each message's URIs once more before it puts these together.
+    counted = counted.filter(counted.named > 0)
+    w = ibis.window(group_by=["ip", "method"], order_by=[ibis.desc("n"), counted.user])
+    counted = counted.mutate(rank=ibis.row_number().over(w))
+    kept = counted.filter(counted["rank"] < MOST_TARGETS).select("ip", "method", "rank", "user", "n")
+    return kept.order_by(["ip", "method", "rank"])
+
+
 def ports(store: Events, ips: Iterable[str]) -> dict[str, list[tuple[int, str, int]]]:
     """Per source: its ports with method and messages, the busiest first."""
-    t = only(requests(store.events), ips)
-    t = t.filter(t.port.notnull())
-    counted = t.group_by("ip", "port", "method").aggregate(n=t.messages.sum())
-    w = ibis.window(group_by=["ip"], order_by=[ibis.desc("n"), counted.port, counted.method])
-    counted = counted.mutate(rank=ibis.row_number().over(w))
+    store.choose(ips)
     found: dict[str, list[tuple[int, str, int]]] = defaultdict(list)
-    kept = counted.filter(counted["rank"] < MOST_PORTS).select("ip", "rank", "port", "method", "n")
-    for ip, _, port, method, n in _rows(kept.order_by(["ip", "rank"])):
+    for ip, _, port, method, n in store.rows("ports", lambda: used(requests(store.events), store.chosen)):
         found[ip].append((port, method, n))
     return found
 
 
+def used(asked: Table, chosen: Table) -> Table:
+    """For `ports`."""
+    t = only(asked, chosen)
+    t = t.filter(t.port.notnull())
+    counted = t.group_by("ip", "port", "method").aggregate(n=t.messages.sum())
+    w = ibis.window(group_by=["ip"], order_by=[ibis.desc("n"), counted.port, counted.method])
+    counted = counted.mutate(rank=ibis.row_number().over(w))
+    kept = counted.filter(counted["rank"] < MOST_PORTS).select("ip", "rank", "port", "method", "n")
+    return kept.order_by(["ip", "rank"])
+
+
 def spans(store: Events, ips: Iterable[str], step_us: int = HOUR_US) -> dict[str, dict[int, int]]:
     """Per source: messages by time step, keyed by the step's start in microseconds."""
-    t = only(requests(store.events), ips)
-    counted = t.group_by("ip", step=t.time_us // step_us).aggregate(n=t.messages.sum())
+    store.choose(ips)
     found: dict[str, dict[int, int]] = defaultdict(dict)
-    for ip, step, n in _rows(counted.select("ip", "step", "n").order_by(["ip", "step"])):
+    question = "hours" if step_us == HOUR_US else ""
+    for ip, step, n in store.rows(question, lambda: steps(requests(store.events), store.chosen, step_us)):
         found[ip][step * step_us] = n
     return found
 
 
+def steps(asked: Table, chosen: Table, step_us: int) -> Table:
+    """For `spans`."""
+    t = only(asked, chosen)
+    counted = t.group_by("ip", step=t.time_us // step_us).aggregate(n=t.messages.sum())
+    return counted.select("ip", "step", "n").order_by(["ip", "step"])
+
+
 def homes(store: Events, ips: Iterable[str]) -> dict[str, str]:
     """Per source where its address is at home, `NL, AS64500 Example Networks`, as its last record has it; those that have it."""
-    t = only(requests(store.events), ips)
+    store.choose(ips)
+    return dict(store.rows("homes", lambda: last_homes(requests(store.events), store.chosen)))
+
+
+def last_homes(asked: Table, chosen: Table) -> Table:
+    """For `homes`."""
+    t = only(asked, chosen)
     t = t.filter(t.home.notnull())
-    last = t.group_by("ip").aggregate(home=t.home.argmax(t.time_us))
-    return {row["ip"]: row["home"] for row in last.to_pyarrow().to_pylist()}
+    return t.group_by("ip").aggregate(home=t.home.argmax(t.time_us))
 
 
 def named_indicators(store: Events) -> list[tuple[str, str, int, int, int]]:
     """Indicators that the guard itself put into records: source, JSON text, messages, first and last time."""
-    t = store.events
-    t = t.filter(t.indicators.notnull())
+    return [
+        (ip, text, n, first, last) for ip, text, n, first, last in store.rows("indicators", lambda: named(store.events))
+    ]
+
+
+def named(events: Table) -> Table:
+    """For `named_indicators`."""
+    t = events.filter(events.indicators.notnull())
     counted = t.group_by(ip=t.ip.fill_null(""), text=t.indicators).aggregate(
         n=t.messages.sum(), first_us=t.time_us.min(), last_us=t.time_us.max()
     )
-    rows = counted.order_by([ibis.desc("n"), "text", "ip"]).limit(10_000).to_pyarrow().to_pylist()
-    return [(row["ip"], row["text"], row["n"], row["first_us"], row["last_us"]) for row in rows]
+    rows = counted.order_by([ibis.desc("n"), "text", "ip"]).limit(10_000)
+    return rows.select("ip", "text", "n", "first_us", "last_us")

@@ -9,17 +9,21 @@ from __future__ import annotations
 import gzip
 import tempfile
 import zlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import IO, Final, Protocol, cast
+from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 import duckdb
 import pyarrow as pa
-from ibis.expr.types import Table
 
-from . import columnar, merging
-from .quick import Engine
+from . import asking, columnar, merging, prepared
+
+if TYPE_CHECKING:
+    from ibis.expr.types import Table
+
+    from .quick import Engine
 
 #: Columns of the events table by name.
 COLUMNS: Final = {
@@ -88,19 +92,6 @@ _NARROWED: Final = "narrowed"
 _LONGEST: Final = 4 << 20
 
 
-class Events(Protocol):
-    """What an engine must offer to be asked."""
-
-    @property
-    def events(self) -> Table:
-        """The events table."""
-        ...
-
-    def kept(self, name: str, expression: Table) -> Table:
-        """What an expression gives, worked out once."""
-        ...
-
-
 class Store:
     """An embedded DuckDB that holds the events of one analysis."""
 
@@ -109,29 +100,42 @@ class Store:
         self._folder = folder
         # Views and tables live in the file, so that they need not fit into memory; to pack them for it takes as long as to read
         # them did.
-        self.connection = Engine().connect(
-            ":memory:" if small else folder / "events.duckdb",
-            memory_limit=memory,
-            temp_directory=str(folder / "spill"),
-            preserve_insertion_order=False,
+        self.con = duckdb.connect(
+            ":memory:" if small else str((folder / "events.duckdb").absolute()),
+            config={
+                "memory_limit": memory,
+                "temp_directory": str(folder / "spill"),
+                "preserve_insertion_order": "false",
+            },
         )
         if threads:
-            self.connection.raw_sql(f"SET threads = {int(threads)}")
-        # Progress is shown by the caller, and nothing is ever fetched from outside.
+            self.con.execute(f"SET threads = {int(threads)}")
+        # Progress is shown by the caller, names are no variables of Python, and nothing is ever fetched from outside.
         for setting in (
+            "TimeZone = 'UTC'",
+            "python_enable_replacements = false",
             "enable_progress_bar = false",
             "autoinstall_known_extensions = false",
             "autoload_known_extensions = false",
         ):
-            self.connection.raw_sql(f"SET {setting}")
+            self.con.execute(f"SET {setting}")
         columns = ", ".join(f'"{name}" {_sql_type(kind)}' for name, kind in COLUMNS.items())
-        self.connection.raw_sql(f"CREATE TABLE IF NOT EXISTS events ({columns})")
+        self.con.execute(f"CREATE TABLE IF NOT EXISTS events ({columns})")
         # A watch may go on with a table of an earlier version.
         for added in ("client", "home"):
-            self.connection.raw_sql(f"ALTER TABLE events ADD COLUMN IF NOT EXISTS {added} VARCHAR")
+            self.con.execute(f"ALTER TABLE events ADD COLUMN IF NOT EXISTS {added} VARCHAR")
         #: From and until when `events` looks, in microseconds; None for all.
         self.window: tuple[int, int] | None = None
         self._narrowed = False
+        #: What the view that prepared questions ask looks at.
+        self._viewed = ""
+
+    @cached_property
+    def connection(self) -> Engine:
+        """The same for expressions: Ibis takes half a second to import."""
+        from .quick import Engine
+
+        return cast("Engine", Engine.from_connection(self.con))
 
     @property
     def events(self) -> Table:
@@ -141,15 +145,56 @@ class Store:
             table = table.filter(table.time_us >= self.window[0], table.time_us < self.window[1])
         return table
 
-    def kept(self, name: str, expression: Table) -> Table:
-        """What an expression gives, worked out once, until the same name is kept again."""
-        self.connection.raw_sql(f"DROP TABLE IF EXISTS {name}")
-        return self.connection.create_table(name, expression, temp=True)
+    def rows(self, question: str, expression: Callable[[], Table]) -> Iterator[tuple[Any, ...]]:
+        """See `Events`."""
+        return asking.rows(self._asked(question, expression))
+
+    def dicts(self, question: str, expression: Callable[[], Table]) -> list[dict[str, Any]]:
+        """See `Events`."""
+        return asking.dicts(self._asked(question, expression))
+
+    def keep(self, name: str, question: str, expression: Callable[[], Table]) -> None:
+        """See `Events`."""
+        self.con.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {self._text(question, expression)}")
+
+    def table(self, name: str) -> Table:
+        """See `Events`."""
+        return self.connection.table(name)
+
+    def choose(self, ips: Iterable[str]) -> None:
+        """See `Events`."""
+        self.con.execute(
+            f"CREATE OR REPLACE TEMP TABLE {prepared.CHOSEN} AS SELECT unnest(?::VARCHAR[]) AS ip", [sorted(ips)]
+        )
+
+    @property
+    def chosen(self) -> Table:
+        """See `Events`."""
+        return self.connection.table(prepared.CHOSEN)
+
+    def _asked(self, question: str, expression: Callable[[], Table]) -> pa.Table:
+        # DuckDB's own way to make Python's objects of rows takes ten times as long.
+        return asking.counted(self.con.sql(self._text(question, expression)).to_arrow_table())
+
+    def _text(self, question: str, expression: Callable[[], Table]) -> str:
+        text = prepared.questions().get(question)
+        if text is None:
+            made = expression()
+            # Tables of Python's that it names are registered.
+            self.connection._run_pre_execute_hooks(made)
+            return str(self.connection.compile(made))
+        source = _NARROWED if self._narrowed else "events"
+        if self.window is not None:
+            source += f" WHERE time_us >= {int(self.window[0])} AND time_us < {int(self.window[1])}"
+        if source != self._viewed:
+            self.con.execute(f"CREATE OR REPLACE TEMP VIEW {prepared.SEEN} AS SELECT * FROM {source}")  # noqa: S608 (ours)
+            self._viewed = source
+        return text
 
     @contextmanager
     def narrow(self, ips: Collection[str]) -> Iterator[int]:
         """Within this, `events` holds only what these addresses sent and what was answered; gives how many those are."""
-        connection = self.connection.con
+        connection = self.con
         connection.execute("CREATE OR REPLACE TABLE chosen AS SELECT unnest(?::VARCHAR[]) AS ip", [sorted(ips)])
         connection.execute(
             f"CREATE OR REPLACE TABLE {_NARROWED} AS SELECT * FROM events WHERE coalesce(ip, '') IN (SELECT ip FROM chosen)"  # noqa: S608 (ours)
@@ -167,7 +212,7 @@ class Store:
 
     def concerned(self, behind: int) -> set[str]:
         """Addresses that sent, or whose requests are answered by, what was added behind that row ("" for none)."""
-        rows = self.connection.con.execute(
+        rows = self.con.execute(
             """
             WITH fresh AS (SELECT ip, type, call_id FROM events WHERE rowid > ?)
             SELECT DISTINCT coalesce(ip, '') FROM fresh WHERE type IS DISTINCT FROM 'reply'
@@ -200,7 +245,7 @@ class Store:
         return self._add_pieces(pieces, kind)[0]
 
     def _add_pieces(self, pieces: Iterable[columnar.Piece], kind: str) -> tuple[int, int]:
-        connection = self.connection.con
+        connection = self.con
         # A name of this file's own: what it holds is decompressed, and tells nothing by its beginning.
         with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".jsonl") as rest:
             batches = columnar.Batches(pieces, kind, _SCHEMA, rest)
@@ -223,16 +268,16 @@ class Store:
         """As `add`, by DuckDB alone: records of either form, and lines that are odd."""
         self._insert(path, kind)
         bad = "time_us IS NULL OR action IS NULL OR kind IS NULL"
-        added, bad_ones = self.connection.con.execute(
+        added, bad_ones = self.con.execute(
             f"SELECT count(*), count(*) FILTER ({bad}) FROM events WHERE rowid > ?",  # noqa: S608 (ours)
             [behind],
         ).fetchall()[0]
         if bad_ones:
-            self.connection.con.execute(f"DELETE FROM events WHERE rowid > ? AND ({bad})", [behind])  # noqa: S608 (ours)
+            self.con.execute(f"DELETE FROM events WHERE rowid > ? AND ({bad})", [behind])  # noqa: S608 (ours)
         return int(added) - int(bad_ones), int(bad_ones)
 
     def _take_back(self, behind: int) -> None:
-        self.connection.con.execute("DELETE FROM events WHERE rowid > ?", [behind])
+        self.con.execute("DELETE FROM events WHERE rowid > ?", [behind])
 
     def _insert(self, path: Path, kind: str) -> None:
         """Puts a file's lines into the events, those in too that are no records."""
@@ -244,7 +289,7 @@ class Store:
         def ours(name: str) -> str:
             return f"coalesce(sipsieve.{name}, sip.{name})"
 
-        self.connection.con.execute(
+        self.con.execute(
             f"""
             INSERT INTO events
             SELECT
@@ -305,7 +350,7 @@ class Store:
 
     def span(self, behind: int) -> tuple[int, int] | None:
         """The first and last time of what was added behind that row; None where that is nothing."""
-        first, last = self.connection.con.execute(
+        first, last = self.con.execute(
             "SELECT min(time_us), max(time_us) FROM events WHERE rowid > ?", [behind]
         ).fetchall()[0]
         return None if first is None else (int(first), int(last))
@@ -318,7 +363,7 @@ class Store:
         same = " AND ".join(f'old."{name}" IS NOT DISTINCT FROM new."{name}"' for name in _RECORD)
         columns = ", ".join(f'"{name}"' for name in _RECORD)
         there = f"SELECT {columns}, rowid AS row FROM events WHERE time_us BETWEEN ? AND ? AND input = ?"  # noqa: S608 (ours)
-        deleted = self.connection.con.execute(
+        deleted = self.con.execute(
             f"DELETE FROM events WHERE rowid IN (SELECT new.row FROM ({there} AND rowid > ?) new "  # noqa: S608 (ours)
             f"SEMI JOIN ({there} AND rowid <= ?) old ON {same})",
             [first, last, kind, behind] * 2,
@@ -327,20 +372,20 @@ class Store:
 
     def _delete(self, doomed: Table) -> None:
         query = self.connection.compile(doomed.select("row"))
-        self.connection.con.execute(f"DELETE FROM events WHERE rowid IN ({query})").fetchall()  # noqa: S608 (ours)
+        self.con.execute(f"DELETE FROM events WHERE rowid IN ({query})").fetchall()  # noqa: S608 (ours)
 
     def _rows(self) -> int:
         # Everything is fetched: DuckDB lets nobody else ask before.
-        return int(self.connection.con.execute("SELECT count(*) FROM events").fetchall()[0][0])
+        return int(self.con.execute("SELECT count(*) FROM events").fetchall()[0][0])
 
     def last(self) -> int:
         """The number of the last row; what is added later has a greater one."""
-        last = self.connection.con.execute("SELECT max(rowid) FROM events").fetchall()[0][0]
+        last = self.con.execute("SELECT max(rowid) FROM events").fetchall()[0][0]
         return -1 if last is None else int(last)
 
     def close(self) -> None:
         """Lets go of the database."""
-        self.connection.disconnect()
+        self.con.close()
 
 
 def damaged(error: BaseException) -> bool:

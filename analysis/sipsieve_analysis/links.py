@@ -123,10 +123,18 @@ def _hands(traits: dict[int, Trait], members: list[int], program: str) -> Iterab
 
 
 def _pairs(traits: dict[int, Trait], members: list[int], forest: Forest) -> Iterable[tuple[int, int, str, float]]:
-    ordered = sorted(set(members), key=lambda n: (traits[n].first_us, traits[n].ip))
+    # Those who do different things are never joined, and most blocks hold nobody else who does the same and is not joined yet.
+    deeds: dict[str, set[int]] = defaultdict(set)
+    for number in members:
+        deeds[traits[number].does].add(forest.root(number))
+    open_ = {does for does, actors in deeds.items() if len(actors) > 1}
+    if not open_:
+        return
+    ordered = sorted(
+        {number for number in members if traits[number].does in open_}, key=lambda n: (traits[n].first_us, traits[n].ip)
+    )
     # Each pair is asked whether it is joined already: the answer is kept here, and changes with few of them.
     actor = [forest.root(number) for number in ordered]
-    # Those who do different things are never joined.
     alike: dict[str, list[int]] = defaultdict(list)
     for position, number in enumerate(ordered):
         alike[traits[number].does].append(position)

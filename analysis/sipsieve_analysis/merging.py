@@ -7,16 +7,20 @@ with each of the other takes minutes for some ten thousand.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import ibis
-from ibis.expr.types import Table
-
+from .later import later
 from .readers.told import MADE
+
+if TYPE_CHECKING:
+    import ibis
+    from ibis.expr.types import Table
+else:
+    ibis = later("ibis")
 
 #: Of a row `e` of an input and rows `b` of better ones: those of `b` to look among, and when one tells of what `e` tells
 #: of: all of a list hold.
-Same = Callable[[Table, Table], tuple[Table, list[Any]]]
+Same = Callable[["Table", "Table"], tuple["Table", list[Any]]]
 
 #: Two looks at one event may be so far apart, in microseconds, and what lies in the step before or behind.
 _STEP_US: Final = 2_000_000

@@ -8,20 +8,21 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import ibis
 from ibis.expr.types import Table
 
-from . import merging
+from . import asking, merging
 from .archive import executors
 from .archive.names import is_archive
 from .archive.place import ArchiveError, Place
 from .archive.reading import Content, Held, hold, tell
 from .events import COLUMNS
 from .intake import InputError, Intake, Progress, merged
+from .quick import memory, texts
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -51,6 +52,7 @@ class SparkStore:
         self._events: Table | None = None
         #: Views of the archives that were taken, and bytes of their parts.
         self._names: list[str] = []
+        self.chosen = memory(ip=texts([]))
         self._bytes = 0
         # Spark warns of each version of pandas that it has not met.
         warnings.filterwarnings("ignore", message="PySpark does not yet", category=FutureWarning)
@@ -90,6 +92,26 @@ class SparkStore:
         # What it was made from need not be known again: plans stay short, and nothing is worked out twice.
         self._session.table(name).localCheckpoint().createOrReplaceTempView(f"kept_{name}")
         return self.connection.table(f"kept_{name}")
+
+    def rows(self, question: str, expression: Callable[[], Table]) -> Iterator[tuple[Any, ...]]:
+        """See `Events`: what was prepared is for another engine."""
+        return asking.rows(expression().to_pyarrow())
+
+    def dicts(self, question: str, expression: Callable[[], Table]) -> list[dict[str, Any]]:
+        """See `Events`."""
+        return asking.dicts(expression().to_pyarrow())
+
+    def keep(self, name: str, question: str, expression: Callable[[], Table]) -> None:
+        """See `Events`."""
+        self.kept(name, expression())
+
+    def table(self, name: str) -> Table:
+        """See `Events`."""
+        return self.connection.table(f"kept_{name}")
+
+    def choose(self, ips: Iterable[str]) -> None:
+        """See `Events`."""
+        self.chosen = memory(ip=texts(sorted(ips)))
 
     def take(self, held: Held) -> None:
         """Adds an archive. Raises `ArchiveError` where its parts hold other than its manifests say."""

@@ -6,10 +6,15 @@ made Spark write each row twelve times, with all that the others ask for.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import ibis
-from ibis.expr.types import Table
+from .later import later
+
+if TYPE_CHECKING:
+    import ibis
+    from ibis.expr.types import Table
+else:
+    ibis = later("ibis")
 
 MINUTE_US: Final = 60_000_000
 
@@ -56,7 +61,8 @@ def tallies(asked: Table) -> Table:
     """
     found = _sums(asked)
     for counted in (_minutes(asked), _ports(asked), _users(asked), _senders(asked), _hosts(asked), _calls(asked)):
-        found = found.left_join(counted, _KEY).drop("ip_right", "agent_right")
+        more = [name for name in counted.columns if name not in _KEY]
+        found = found.left_join(counted, _KEY).select(*found.columns, *more)
     return found
 
 

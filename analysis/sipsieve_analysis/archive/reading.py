@@ -78,7 +78,7 @@ def load(held: Held, store: Store) -> None:
     before = store.last()
     try:
         data = ds.dataset([place.at(part.name) for part in held.parts], format="parquet", filesystem=place.filesystem)
-        connection = store.connection.con
+        connection = store.con
         connection.register(_NAME, data)
         connection.execute(f"INSERT INTO events ({NAMES}) SELECT {NAMES} FROM {_NAME}")  # noqa: S608 (ours)
         connection.unregister(_NAME)

@@ -157,7 +157,7 @@ class Writer:
         number = (
             f"CASE WHEN time_us // {_DAY_US} BETWEEN {_FIRST} AND {_LAST - 1} THEN time_us // {_DAY_US} ELSE -1 END"
         )
-        reader = store.connection.con.sql(
+        reader = store.con.sql(
             f"SELECT {number} AS day_number, {NAMES} FROM events ORDER BY day_number, time_us"  # noqa: S608 (ours)
         ).to_arrow_reader(_BATCH)
         writing, left = "", None

@@ -10,9 +10,9 @@ import ibis
 from ibis.expr.types import Table
 
 from .. import census
+from ..asking import Events
 from ..attribution.destinations import dear_pattern
 from ..attribution.exchanges import ABROAD
-from ..events import Events
 from ..habits import PLAIN_FAMILIES
 from .query import Query
 

@@ -6,13 +6,18 @@ import functools
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final
-
-import ibis
-from ibis.expr.types import Table
+from typing import TYPE_CHECKING, Any, Final
 
 from sipsieve._core import Numbers
 from sipsieve.config import destinations
+
+from ..later import later
+
+if TYPE_CHECKING:
+    import ibis
+    from ibis.expr.types import Table
+else:
+    ibis = later("ibis")
 
 #: Callers and numbers that are looked at, those with the most calls first.
 _MOST: Final = 200_000
@@ -112,8 +117,8 @@ def dear_pattern() -> str:
     return f"^(?:{'|'.join(sorted(prefixes))})"
 
 
-def dialled(asked: Table, exchanged: Table | None) -> list[Dialled]:
-    """Numbers by caller; `exchanged` has the answers, where the log holds any."""
+def numbers(asked: Table, exchanged: Table | None) -> Table:
+    """Numbers by caller, for `dialled`; `exchanged` has the answers, where the log holds any."""
     q = asked.filter(
         asked.method == "INVITE", asked.ip != "", asked.user_uri.re_search(r"^[+0-9*#][0-9*#.()\-]{6,31}$")
     )
@@ -129,8 +134,12 @@ def dialled(asked: Table, exchanged: Table | None) -> list[Dialled]:
         counts = good.group_by("ip", "user", "number").aggregate(n=good.call_id.nunique())
         joined = rows.left_join(counts, ["ip", "user", "number"])
         rows = joined.select("ip", "user", "number", "calls", "first_us", answered=joined.n.fill_null(0))
-    rows = rows.order_by([ibis.desc("calls"), "ip", "user", "number"]).limit(_MOST)
-    return [_told(row) for row in rows.to_pyarrow().to_pylist()]
+    return rows.order_by([ibis.desc("calls"), "ip", "user", "number"]).limit(_MOST)
+
+
+def dialled(rows: Iterable[dict[str, Any]]) -> list[Dialled]:
+    """What the rows of `numbers` say."""
+    return [_told(row) for row in rows]
 
 
 def _told(row: dict[str, Any]) -> Dialled:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
-import ibis
-from ibis.expr.types import Table
+from ..later import later
+
+if TYPE_CHECKING:
+    import ibis
+    from ibis.expr.types import Table
+else:
+    ibis = later("ibis")
 
 #: Numbers kept of one caller.
 _MOST_NUMBERS: Final = 512
@@ -109,8 +115,8 @@ def answers(exchanged: Table) -> Table:
 _MOST_LOGINS: Final = 20_000
 
 
-def logins(exchanged: Table) -> list[Login]:
-    """Who tried which account, and who got in."""
+def tried(exchanged: Table) -> Table:
+    """Who tried which account, and who got in, for `logins`."""
     t = exchanged.filter(exchanged.user.notnull(), exchanged.method.isin(["REGISTER", "INVITE"]))
     t = t.filter(t.refused_login | (t.good & (t.method == "REGISTER")))
     first = t.group_by("ip", "user").aggregate(first_right_us=t.time_us.min(where=t.good))
@@ -126,10 +132,15 @@ def logins(exchanged: Table) -> list[Login]:
         agents=j.agent.nunique(where=early | (j.time_us == j.first_right_us)),
     )
     rows = found.filter(found.wrong + found.right > 0).order_by([ibis.desc("wrong"), ibis.desc("right"), "ip", "user"])
+    return rows.limit(_MOST_LOGINS)
+
+
+def logins(rows: Iterable[dict[str, Any]]) -> list[Login]:
+    """What the rows of `tried` say."""
     return [
         Login(row["ip"], row["user"], int(row["wrong"]), int(row["before"]), int(row["right"]), int(row["first_wrong_us"]),
               int(row["first_right_us"]), row["agents_wrong"] > 0 and row["agents"] == row["agents_wrong"])
-        for row in rows.limit(_MOST_LOGINS).to_pyarrow().to_pylist()
+        for row in rows
     ]  # fmt: skip
 
 
@@ -138,8 +149,8 @@ def logins(exchanged: Table) -> list[Login]:
 ABROAD: Final = r"^(?:\+|[0-9*#]{0,3}?(?:00|011)[1-9]|[0-9*#]{0,2}?(?:0900|1900|0906|0190|0899))[0-9]{5,}"
 
 
-def calls(exchanged: Table) -> list[Calls]:
-    """Answered calls by caller and address, where some of them go abroad."""
+def called(exchanged: Table) -> Table:
+    """Answered calls by caller and address, where some of them go abroad, for `calls`."""
     t = exchanged.filter(exchanged.good, exchanged.method == "INVITE", exchanged.number.notnull())
     t = t.mutate(user=t.user.fill_null(""), abroad=t.number.re_search(ABROAD), hour=t.time_us // _HOUR_US)
     hours = t.group_by("ip", "user", "hour").aggregate(
@@ -150,10 +161,14 @@ def calls(exchanged: Table) -> list[Calls]:
         messages=hours.n.sum(), abroad=hours.abroad.sum(), first_us=hours.first_us.min(), last_us=hours.last_us.max(),
         peak=hours.abroad.max(), numbers=hours.numbers.collect(),
     )  # fmt: skip
-    rows = found.filter(found.abroad >= 5).order_by([ibis.desc("abroad"), "ip", "user"]).limit(_MOST_LOGINS)
+    return found.filter(found.abroad >= 5).order_by([ibis.desc("abroad"), "ip", "user"]).limit(_MOST_LOGINS)
+
+
+def calls(rows: Iterable[dict[str, Any]]) -> list[Calls]:
+    """What the rows of `called` say."""
     return [
         Calls(row["ip"], row["user"], int(row["messages"]), int(row["abroad"]),
               sorted(number for part in row["numbers"] for number in part or ())[:_MOST_NUMBERS],
               int(row["first_us"]), int(row["last_us"]), int(row["peak"]))
-        for row in rows.to_pyarrow().to_pylist()
+        for row in rows
     ]  # fmt: skip

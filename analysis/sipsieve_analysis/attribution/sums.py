@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -17,8 +17,9 @@ def add(total: Counter[str], more: Mapping[str, int]) -> None:
     if not total:
         dict.update(total, more)
         return
+    known = total.get
     for name, count in more.items():
-        total[name] = total.get(name, 0) + count
+        total[name] = known(name, 0) + count
 
 
 @dataclass(slots=True)
@@ -54,14 +55,14 @@ class Sums:
     @classmethod
     def of(cls, sources: list[Source], targets: dict[str, dict[str, dict[str, int]]]) -> Sums:
         """Adds up the sources of a group."""
-        users: dict[str, Counter[str]] = {}
+        users: dict[str, Counter[str]] = defaultdict(Counter)
         for ip in {source.key for source in sources}:
             for method, asked in targets.get(ip, {}).items():
-                add(users.setdefault(method, Counter()), asked)
+                add(users[method], asked)
         register, invite, options = (sum(s.method(name) for s in sources) for name in ("REGISTER", "INVITE", "OPTIONS"))
         messages = sum(s.messages for s in sources)
         return cls(
-            users, register, invite, options, messages - register - invite - options, messages,
+            dict(users), register, invite, options, messages - register - invite - options, messages,
             # Bots of one master add up; where they don't meet in a minute this errs upwards, by their number at most.
             max(s.peak for s in sources), max(s.peak_invites for s in sources),
             max(max(p.ports for p in s.profiles) for s in sources),

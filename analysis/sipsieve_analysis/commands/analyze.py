@@ -193,8 +193,9 @@ def command(
     from .. import report as report_
     from ..analysis import analyze
     from ..archive.names import is_archive
+    from ..asking import Events
     from ..attribution import known as known_
-    from ..events import Events, Store
+    from ..events import Store
     from ..handover import scope as scope_
     from ..intake import Collector, InputError, form_lines
 

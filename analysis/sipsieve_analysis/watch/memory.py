@@ -40,7 +40,7 @@ class Memory:
             self.store = Store(folder, memory)
         except Exception as error:
             raise StateError(f"{folder}: {error}") from error
-        self._sql = self.store.connection.con
+        self._sql = self.store.con
         for statement in (
             "CREATE TABLE IF NOT EXISTS position (log VARCHAR PRIMARY KEY, text VARCHAR)",
             "CREATE TABLE IF NOT EXISTS known (ip VARCHAR, type VARCHAR, tier INTEGER, PRIMARY KEY (ip, type))",

@@ -148,7 +148,7 @@ def reference(rules: Ruleset) -> str:
         "",
         f"`{opinion.RULE}`: what `detection.model` asks for. Free text that reads like an attack weighs 3, which takes it out and adds "
         "nothing to what speaks against the message; 4 where the model is surer, which adds; and then 5 beside a rule that is not sure of the "
-        "same value. In header fields of no standard it weighs 0 alone. It never refuses a message by itself; with `note` it is recorded only.",
+        "same value. What programs write to each other in a body or a field of no standard weighs 0 alone. It never refuses a message by itself; with `note` it is recorded only.",
         "",
     ]
     lines += ["## structure", "", "| check | score | why |", "|---|---|---|"]

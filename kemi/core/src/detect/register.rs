@@ -3,7 +3,7 @@
 use super::rule::Rule;
 use crate::sip::{HeaderName, Last, Part, PartKind, names};
 
-/// A score below this takes no name out, and refuses no session for the name that it has.
+/// What weighs less is too weak to take a name away.
 pub const WEAK: u8 = 3;
 
 /// Whether a part is a token, host or userinfo, and no free text: what looks like code there is code.
@@ -25,8 +25,8 @@ fn is_tight(part: &Part<'_>) -> bool {
     if token && !part.quoted {
         return true;
     }
-    // A device writes SDP's text lines, hardly ever a person; and a body is never scrubbed.
-    if part.header.has(names::CREDENTIALS) || part.field.header.id == names::SDP {
+    // A device writes SDP's lines, hardly ever a person, and what stands in them is never taken out; but for a session's name.
+    if part.header.has(names::CREDENTIALS) || part.field.header.id == names::SDP && !is_session_name(part) {
         return true;
     }
     part.kind != PartKind::DisplayName && part.header.has(names::ROUTED)
@@ -65,17 +65,17 @@ pub fn is_name(part: &Part<'_>) -> bool {
         || matches!(part.field.last, Last::Parameter(name) if name.eq_ignore_ascii_case(b"tag") || name.eq_ignore_ascii_case(b"branch"))
 }
 
+/// Whether a part is a session's name or what is said of it (RFC 8866 5.3, 5.4): for people to read, and nobody routes on it.
+pub fn is_session_name(part: &Part<'_>) -> bool {
+    part.field.header.id == names::SDP && matches!(part.field.last, Last::Named("s" | "i"))
+}
+
 /// What a rule weighs in that part.
 ///
 /// At level 1 text gets the benefit of the doubt. At level 2 what a rule is sure of weighs as much there as in a token, at level
 /// 3 whatever a rule finds does: such a name is then refused, not scrubbed.
 pub fn score(rule: &Rule, part: &Part<'_>, paranoia: u8) -> u8 {
     let spec = &rule.spec;
-    // A session's name and title are read like a person's: a score that is too weak for a name stays as weak there.
-    let prose = part.field.header.id == names::SDP && matches!(part.field.last, Last::Named("s" | "i"));
-    if prose && spec.score < WEAK {
-        return spec.score;
-    }
     if is_tight(part) {
         return spec.tight;
     }

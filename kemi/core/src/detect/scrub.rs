@@ -1,5 +1,6 @@
 //! Takes hostile values out of a message and leaves the rest of it as it was.
 
+use super::register::is_session_name;
 use crate::sip::{Last, Part, PartKind, Span, names};
 
 /// What a removed value is replaced by: a token, so that it is valid wherever a value may stand.
@@ -47,7 +48,9 @@ pub fn removable(part: &Part<'_>, is_reply: bool) -> bool {
         PartKind::DisplayName => true,
         PartKind::Text => !routed,
         PartKind::Parameter if part.quoted && !routed => true,
-        // A text as a whole; SDP's lines say where the media goes.
+        // A text as a whole, and a session's name; SDP's other lines say where the media goes, and so do all those that are beyond
+        // what is read line by line, and come as one.
+        PartKind::Body if is_session_name(part) => memchr::memchr2(b'\n', b'\r', part.value).is_none(),
         PartKind::Body => part.field.header.id == names::BODY,
         PartKind::UriParameter if says_how_to_reach(part.field.last) => false,
         PartKind::Userinfo

@@ -13,10 +13,10 @@ from msgspec import Struct
 
 from .accounts import country_of, place_of, starts_call
 from .clients import contradictions, make_of
-from .form import told
-from .learner import MADE_UP, OTHERS_TAG, form_of, known_as
+from .learner import MADE_UP, OTHERS_TAG, known_as
 from .model import ENOUGH, ROLES, Model
 from .observe import Observed, Value, number
+from .views import spelled
 
 #: Forms whose score is remembered, and dialogs and accounts that are counted at once.
 _CACHED = 200_000
@@ -121,7 +121,7 @@ class Judge:
     def _scored(self, seen: Observed) -> Iterator[tuple[Value, str, float]]:
         roles, make = self._roles(seen), make_of(seen.agent)
         for value in seen.values:
-            text = form_of(value)
+            text = spelled(value.text)
             models = self._models_of(roles, make, value)
             if not models:
                 continue
@@ -141,7 +141,7 @@ class Judge:
             if len(self._scores) >= _CACHED:
                 self._scores.clear()
             values = self.model.fields[name]
-            score = values.bits(text, self.model.fields.get(few)) / values.limit
+            score = values.score(text, self.model.fields.get(few))
             self._scores[name, few, text] = score
         return score
 
@@ -150,12 +150,13 @@ class Judge:
             if score <= 1:
                 continue
             values = self.model.fields[name]
-            strange = values.strange(form_of(value))
+            few = self.model.fields.get(self._few(value)) if ":" in name else None
+            view, strange = values.strange(spelled(value.text), few)
             beside = _beside(name, values.size)
             why = "; ".join(
-                f"{_shown(gram)} in {round(count) or ('hardly any' if count else 'none')}" for gram, count in strange
+                f"{view.tell(gram)} in {round(count) or ('hardly any' if count else 'none')}" for gram, count in strange
             )
-            sign = f"value {value.field} " + "|".join(sorted(gram.decode("latin-1") for gram, _ in strange))
+            sign = f"value {value.field} {view.name} " + "|".join(sorted(gram.decode("latin-1") for gram, _ in strange))
             yield Unusual(
                 Kind.VALUE,
                 round(score, 2),
@@ -290,10 +291,6 @@ def _beside(name: str, size: float) -> str:
     whose = "accounts" if group == ROLES[0] else "trunks and neighbours"
     kind = f" as {field[1:]}" if field.startswith(":") else ""
     return f"what {size:,.0f} {whose} here send{kind}"
-
-
-def _shown(gram: bytes) -> str:
-    return told(gram) + (" in a row" if len(gram) > 1 else "")
 
 
 def _listed(names: list[str]) -> str:

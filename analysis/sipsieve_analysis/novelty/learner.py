@@ -11,11 +11,11 @@ import sipsieve
 
 from .accounts import Accounts, place_of
 from .clients import Makes, make_of
-from .form import form, plain
 from .model import LEAST, MOST_ACCOUNTS, MOST_FIELDS, MOST_KNOWN, MOST_MAKES, ROLES, Model
-from .observe import Observed, Told, Value, number, observed, told
+from .observe import Observed, Told, number, observed, told
 from .values import Samples, fit
 from .values import full as enough
+from .views import OF_MADE_UP, OF_OTHERS, OF_WORDLESS, View, spelled
 
 #: Requests that wait for their answer, dialogs and sources remembered.
 _WAITING: Final = 100_000
@@ -171,7 +171,7 @@ class Learner:
         for value in seen.values:
             if value.field == OTHERS_TAG:
                 continue
-            text = form_of(value)
+            text = spelled(value.text)
             # How identifiers are made up is the make's; what people and servers are called is not.
             if value.field in MADE_UP:
                 self._sample(f"make {value.field} {make}", True, sender, text)
@@ -212,7 +212,7 @@ class Learner:
             role = name.split(" ", 1)[0]
             least = full.get(role, 1.0)
             if samples.is_habit(self._habits, least if role == ROLES[0] else 1):
-                fields[name] = fit(samples.forms(self._sent.get(role, Counter()), least))
+                fields[name] = fit(samples.forms(self._sent.get(role, Counter()), least), views_of(name))
         progress(len(chosen), len(chosen))
         known = sorted(self._known.items(), key=lambda entry: (-entry[1], entry[0]))[:MOST_KNOWN]
         return Model(
@@ -234,9 +234,12 @@ class Learner:
         )
 
 
-def form_of(value: Value) -> bytes:
-    """The form of a value, as its field is measured."""
-    return plain(value.text) if value.field in MADE_UP or value.field == OTHERS_TAG else form(value.text)
+def views_of(name: str) -> tuple[View, ...]:
+    """What a field of the model is looked at by."""
+    group, field, *_ = name.split(" ", 2)
+    if group == "make":
+        return OF_MADE_UP
+    return OF_WORDLESS if field in ONCE else OF_OTHERS
 
 
 def known_as(seen: Observed, field: str, text: bytes) -> int:

@@ -17,7 +17,7 @@ from .clients import Make
 from .values import Values
 
 #: Raised when a model of before can't be read any more.
-VERSION: Final = 1
+VERSION: Final = 2
 
 #: Bytes of a model's file, and of what it holds.
 MOST_FILE: Final = 64 << 20

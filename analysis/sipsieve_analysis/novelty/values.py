@@ -6,12 +6,13 @@ import hashlib
 import heapq
 import math
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
 
-from .form import grams
+from .form import form
+from .views import FORM, OF_OTHERS, PLAIN, VIEWS, WORDS, View
 
 #: Senders kept of one field while it is learned, and n-grams kept of it in the model.
 SAMPLES: Final = 3000
@@ -41,43 +42,70 @@ _USUAL_BITS: Final = 5.0
 _TRIMMED: Final = 0.1
 _ROUNDS: Final = 5
 
-#: A value is unusual that has so many bits beyond this multiple of what nine of ten values stay under: fields in which people
-#: write as they like have longer tails.
-_BEYOND: Final = 2.0
-_LEAST_BITS: Final = 30.0
+#: A value is unusual that has half as many bits again as 95 of 100 stay under, and those of three n-grams that nobody else has:
+#: rigid fields have no tail, and fields in which people write as they like a long one. Where few senders are known, something
+#: new surprises less and must be more. What clients make up at random has more room.
+_TAIL: Final = 0.95
+_BEYOND: Final = 1.5
+_NEW: Final = 3.0
+_LEAST_BITS: Final = 15.0
+_MADE_UP_BEYOND: Final = 2.0
+_MADE_UP_BITS: Final = 30.0
+
+#: Words are looked at where one sender in four has several that no other has in a row: elsewhere they are products or made up.
+_OWN_WORDS: Final = 4
+
+
+class Seen(Struct, array_like=True):
+    """What a field's values are like in one view. `size`: senders that it was learned of, or values of what clients make up;
+    `limit`: bits from which on a value is unusual; `counts`: how many of these have an n-gram."""
+
+    size: float
+    limit: float
+    counts: dict[bytes, float]
 
 
 class Values(Struct, array_like=True):
-    """The learned form of one field. `size`: senders that it was learned of, or values of what clients make up; `counts`: how many of
-    these have an n-gram; `usual`: what nine of ten stay under, in bits."""
+    """The learned form of one field, by view."""
 
     size: float
-    usual: float
-    counts: dict[bytes, float]
+    views: dict[str, Seen]
     #: Forms of the field, the most frequent first, for proposals: what a rule must miss.
     examples: list[bytes]
 
-    @property
-    def limit(self) -> float:
-        """Bits from which on a value is unusual."""
-        return _LEAST_BITS + _BEYOND * self.usual
+    def score(self, text: bytes, beside: Values | None = None) -> float:
+        """How surprising a spelled value is, 1 where it begins to be unusual: by the view that it is most surprising in, bits of
+        all n-grams beyond what is usual. What `beside` has seen at all surprises nobody."""
+        return max((score for score, _ in self._scores(text, beside)), default=0.0)
 
-    def bits(self, text: bytes, beside: Values | None = None) -> float:
-        """How surprising a form is: bits of all its n-grams beyond what is usual. What `beside` has seen at all surprises nobody."""
-        found = grams(text) if beside is None else grams(text) - beside.counts.keys()
-        return _bits(self.counts, self.size, found, 0)
+    def _scores(self, text: bytes, beside: Values | None) -> Iterator[tuple[float, str]]:
+        for name, seen in self.views.items():
+            yield _bits(seen.counts, seen.size, _seen(name, text, beside), 0) / seen.limit, name
 
-    def strange(self, text: bytes, most: int = 3) -> list[tuple[bytes, float]]:
-        """The n-grams that make it unusual, with how many of `size` have them; the rarest and longest first."""
+    def strange(
+        self, text: bytes, beside: Values | None = None, most: int = 3
+    ) -> tuple[View, list[tuple[bytes, float]]]:
+        """The view that a value is most surprising in, and the n-grams that make it so, with how many of `size` have them; the
+        rarest and longest first."""
+        name = max(self._scores(text, beside))[1]
+        seen, view = self.views[name], VIEWS[name]
         found = sorted(
-            (self.counts.get(gram, 0), -len(gram), gram) for gram in grams(text) if _rare(self.counts, self.size, gram)
+            (seen.counts.get(gram, 0), -len(gram), gram)
+            for gram in _seen(name, text, beside)
+            if _rare(seen.counts, seen.size, gram)
         )
         # What holds a single strange byte is strange by it: the byte says enough.
         kept: list[tuple[bytes, float]] = []
         for count, _, gram in sorted(found, key=lambda entry: (entry[0], -entry[1], entry[2])):
-            if not any(other in gram for other, _ in kept):
+            if not any(view.covers(other, gram) for other, _ in kept):
                 kept.append((gram, count))
-        return kept[:most]
+        return view, kept[:most]
+
+
+def _seen(name: str, text: bytes, beside: Values | None) -> frozenset[bytes]:
+    found = VIEWS[name].see(text)
+    other = None if beside is None else beside.views.get(name)
+    return found if other is None else found - other.counts.keys()
 
 
 def _rare(counts: Mapping[bytes, float], size: float, gram: bytes) -> bool:
@@ -87,12 +115,9 @@ def _rare(counts: Mapping[bytes, float], size: float, gram: bytes) -> bool:
 def _bits(counts: Mapping[bytes, float], size: float, found: frozenset[bytes], own: float) -> float:
     """`own`: what the form's own sender has added to what was counted."""
     base = math.log2(size + 1) - _USUAL_BITS
-    total = 0.0
-    for gram in found:
-        bits = base - math.log2(max(counts.get(gram, 0) - own, 0) + 0.5)
-        if bits > 0:
-            total += bits
-    return total
+    # Summed exactly, so that the order in which a set has its members changes nothing.
+    every = (base - math.log2(max(counts.get(gram, 0) - own, 0) + 0.5) for gram in found)
+    return math.fsum(bits for bits in every if bits > 0)
 
 
 class Samples:
@@ -167,26 +192,55 @@ def _hash(sender: int, message: int) -> int:
     return int.from_bytes(hashlib.blake2b(b"%d %d" % (sender, message), digest_size=8).digest(), "big")
 
 
-def fit(forms: Mapping[bytes, float], trimmed: float = _TRIMMED) -> Values:
-    """Learns a field. The same forms give the same values, in whatever order they came."""
-    texts = sorted(forms)
-    every = [(grams(text), forms[text]) for text in texts]
-    total = sum(forms.values())
-    inside = [True] * len(texts)
+def fit(texts: Mapping[bytes, float], views: Sequence[View] = OF_OTHERS, trimmed: float = _TRIMMED) -> Values:
+    """Learns a field of its spelled values. The same values give the same, in whatever order they came."""
+    size, learned, examples = 0.0, {}, []
+    for view in views:
+        grouped: dict[frozenset[bytes], float] = defaultdict(float)
+        first: dict[frozenset[bytes], bytes] = {}
+        for text in sorted(texts):
+            found = view.see(text)
+            grouped[found] += texts[text]
+            first.setdefault(found, text)
+        if view is WORDS and _OWN_WORDS * sum(b" " in text for text in first.values()) < sum(texts.values()):
+            continue
+        seen, inside = _fit(grouped, trimmed, view is PLAIN)
+        learned[view.name] = seen
+        if view in (FORM, PLAIN):
+            size = seen.size
+            kept = sorted((-grouped[found], form(first[found])) for found in inside)
+            examples = [text for _, text in kept[:200]]
+    return Values(size, learned, examples)
+
+
+def _fit(
+    grouped: Mapping[frozenset[bytes], float], trimmed: float, made_up: bool
+) -> tuple[Seen, list[frozenset[bytes]]]:
+    """What one view has seen, and what of it was not trimmed."""
+    every = list(grouped.items())
+    weights = [weight for _, weight in every]
+    total = sum(weights)
+    inside = [True] * len(every)
+    scores: list[float] = []
     counts: dict[bytes, float] = {}
     size, usual = 0.0, 0.0
     for _ in range(_ROUNDS):
         counts, size = _counted(every, inside)
         scores = [_bits(counts, size, found, 1 if kept else 0) for (found, _), kept in zip(every, inside, strict=True)]
-        usual = _quantile(scores, [weight for _, weight in every], total, 1 - trimmed)
+        usual = _quantile(scores, weights, total, 1 - trimmed)
         again = [score <= usual for score in scores]
         if again == inside:
             break
         inside = again
     counts, size = _counted(every, inside)
-    examples = sorted((text for text, kept in zip(texts, inside, strict=True) if kept), key=lambda t: (-forms[t], t))
+    if made_up:
+        limit = _MADE_UP_BITS + _MADE_UP_BEYOND * usual
+    else:
+        new = _NEW * _bits({}, size, frozenset((b"",)), 0)
+        limit = max(_LEAST_BITS, new) + _BEYOND * _quantile(scores, weights, total, _TAIL)
     most = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))[:_GRAMS]
-    return Values(round(size, 3), round(usual, 3), {gram: round(n, 3) for gram, n in sorted(most)}, examples[:200])
+    seen = Seen(round(size, 3), round(limit, 3), {gram: round(n, 3) for gram, n in sorted(most)})
+    return seen, [found for (found, _), kept in zip(every, inside, strict=True) if kept]
 
 
 def _counted(

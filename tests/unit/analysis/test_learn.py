@@ -32,6 +32,7 @@ from sipsieve_analysis.novelty.model import Model, ModelError
 from sipsieve_analysis.novelty.observe import observed, told
 from sipsieve_analysis.novelty.reviews import Looker
 from sipsieve_analysis.novelty.values import Samples, Values, fit, full
+from sipsieve_analysis.novelty.views import OF_OTHERS, spelled
 from sipsieve_analysis.readers.replayed import Replay
 
 #: What no rule names, and nobody here is called.
@@ -80,11 +81,68 @@ def test_a_form_keeps_marks_and_no_letter() -> None:
     assert len(form(b"x'" * 100_000)) <= 2048
 
 
+def test_no_view_of_a_value_sees_its_letters() -> None:
+    assert spelled(b"O'Brien, Sean 12\x00\xc3\xa9") == b"E'Bbeeb, Beeb 00\x01\x80\x80"
+    for one, other in ((b"rm -rf secret", b"ls -qz pastel"), (b"Ann Lee 7001", b"Ida Coo 9999")):
+        assert [view.see(spelled(one)) for view in OF_OTHERS] == [view.see(spelled(other)) for view in OF_OTHERS]
+    assert len(spelled(b"x" * 100_000)) == 2048
+    for view in OF_OTHERS:
+        said = [
+            view.tell(gram)
+            for gram in view.see(spelled(b"rm -rf /tmp/x; O'Brien's GmbH \xc3\xa9 2>&1//" + b"x y " * 40))
+        ]
+        assert all(said) and not any(byte < " " or byte > "~" for text in said for byte in text)
+
+
+def test_words_are_looked_at_where_people_write_their_own() -> None:
+    rng = random.Random(4)
+    words = [
+        b"Ann",
+        b"LEE",
+        b"McCoy",
+        b"de",
+        b"Bobby",
+        b"Alexandria",
+        b"Ng",
+        b"J.",
+        b"O'Hara",
+        b"7",
+        b"4711",
+        b"Inc.",
+        b"of",
+    ]
+    own = learned_field([(place, b" ".join(rng.choices(words, k=4))) for place in range(500)])
+    same = learned_field([(place, words[place % 9]) for place in range(500)])
+    assert "words" in own.views and "words" not in same.views
+    # As many small words as others have, of a kind that nobody has.
+    view, strange = own.strange(spelled(b"Ann grxml GRXML Inc."))
+    assert view.name == "words" and "word of 4 to 6 letters without a vowel" in view.tell(strange[0][0])
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (b"a/b/c/d", "/"),
+        (b"or id is of", "without a capital"),
+        (b"mostly everybody writes capitals", "small letters"),
+        (b"Ann Lee Ann Lee Ann Lee Ann Lee Ann Lee Ann Lee", "words or more"),
+    ],
+)
+def test_each_view_says_in_words_what_is_rare(value: bytes, why: str) -> None:
+    people = [(place, b"%s %s" % (first, last)) for place, (first, last) in enumerate(
+        (first, last) for first in (b"Ann", b"Bobby", b"J.", b"Al-Bo", b"Zo\xc3\xab", b"McCoy") for last in (b"Lee", b"O'Hara", b"de Vries", b"Miller & Sons", b"A", b"ABC") for _ in range(20)
+    )]  # fmt: skip
+    values = learned_field(people)
+    assert values.score(spelled(value)) > 1
+    view, strange = values.strange(spelled(value))
+    assert strange and any(why in view.tell(gram) for gram, _ in strange)
+
+
 def learned_field(values: list[tuple[int, bytes]]) -> Values:
     """A field of (sender, value) pairs."""
     samples = Samples()
     for place, (sender, value) in enumerate(values):
-        samples.add(sender, place, form(value))
+        samples.add(sender, place, spelled(value))
     return fit(samples.forms(Counter(sender for sender, _ in values)))
 
 
@@ -96,25 +154,25 @@ ODD = b"$<x1|y2>;"
 
 def test_one_sender_makes_nothing_usual() -> None:
     values = learned_field([*NAMES, *((7, ODD + b"%d" % place) for place in range(20_000))])
-    assert values.bits(form(ODD)) > values.limit
-    assert values.bits(form(b"Ann O'Hara")) < values.limit
+    assert values.score(spelled(ODD)) > 1
+    assert values.score(spelled(b"Ann O'Hara")) < 1
 
 
 def test_what_each_sends_seldom_stays_unusual() -> None:
     values = learned_field([*NAMES * 20, *((place % 500, ODD) for place in range(1000))])
-    assert values.bits(form(ODD)) > values.limit
+    assert values.score(spelled(ODD)) > 1
 
 
 def test_accounts_that_are_made_up_are_not_many() -> None:
     samples, messages = Samples(), Counter[int]()
     values = [*NAMES * 10, *((10_000 + place, ODD) for place in range(300))]
     for place, (sender, value) in enumerate(values):
-        samples.add(sender, place, form(value))
+        samples.add(sender, place, spelled(value))
         messages[sender] += 1
     # Of 500 accounts with forty messages each and 300 with one, the 300 say next to nothing.
     assert full(messages.values()) == 20
     each, weighed = fit(samples.forms(messages)), fit(samples.forms(messages, full(messages.values())))
-    assert weighed.bits(form(ODD)) > weighed.limit and each.bits(form(ODD)) < each.limit
+    assert weighed.score(spelled(ODD)) > 1 > each.score(spelled(ODD))
     # Where everybody calls once, as behind a trunk, each counts.
     assert full([1] * 500) == 1 and full([]) == 1
 
@@ -135,13 +193,13 @@ def test_what_is_nobodys_habit_is_no_field_of_its_own() -> None:
 
 def test_the_order_in_which_values_come_changes_nothing() -> None:
     there, back = Samples(), Samples()
-    entries = [(place % 4000, place, form(b"Name %d'" % (place * 7919 % 4000))) for place in range(20_000)]
+    entries = [(place % 4000, place, spelled(b"Name %d'" % (place * 7919 % 4000))) for place in range(20_000)]
     for entry in entries:
         there.add(*entry)
     for entry in reversed(entries):
         back.add(*entry)
     assert there.forms({}) == back.forms({})
-    forms = {form(b"Alice Smith"): 40, form(b"O'Brien"): 4, form(b"x<y>"): 1}
+    forms = {spelled(b"Alice Smith"): 40, spelled(b"O'Brien"): 4, spelled(b"x<y>"): 1}
     assert fit(forms) == fit(dict(reversed(forms.items())))
 
 
@@ -318,6 +376,7 @@ def test_a_models_file_is_checked(learned: Learned, tmp_path: Path) -> None:
         (b"nonsense", "is no model"),
         (b"", "is no model"),
         (b'{"sipsieve_model": 99}\n', "version 99"),
+        (b'{"sipsieve_model": 1}\n', "version 1, .* learn anew"),
     ):
         path.write_bytes(damaged)
         with pytest.raises(ModelError, match=why):

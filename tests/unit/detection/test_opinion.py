@@ -28,7 +28,7 @@ RULES = ruleset.load()
 
 #: A text on which no rule is sure, and one on which a rule is that is not sure of itself; both read like attacks.
 ALONE, BESIDE = b"x & ln secret pwn", b"x | patch secret"
-#: Fields of free text; and one of no standard.
+#: Fields of free text; and one of no standard, where programs talk to each other.
 TEXTS, OTHER = (b"Subject", b"Organization", b"User-Agent"), b"X-Name"
 
 
@@ -127,17 +127,13 @@ def test_beside_a_rule_that_is_not_sure_it_decides() -> None:
     assert decision.verdict is Verdict.REJECT
 
 
-def test_in_a_field_of_no_standard_it_takes_out_what_no_program_wrote() -> None:
+def test_in_a_field_of_no_standard_it_is_noted_unless_a_rule_says_the_same() -> None:
     engine = guard("scrub")
-    alone, beside, program = (
-        decide(engine, text, fields=(OTHER,)) for text in (ALONE, BESIDE, b'{"name":"x & ln secret pwn"}')
-    )
-    assert opinions(alone) == [4]
-    assert alone.verdict is Verdict.SCRUB
+    alone, beside = (decide(engine, text, fields=(OTHER,)) for text in (ALONE, BESIDE))
+    assert opinions(alone) == [0]
+    assert alone.verdict is Verdict.ALLOW
     assert opinions(beside) == [5]
     assert beside.verdict is Verdict.REJECT
-    assert set(opinions(program)) <= {0}
-    assert program.verdict is Verdict.ALLOW
 
 
 def test_the_text_of_a_reason_is_asked_about_and_another_parameter_is_not() -> None:

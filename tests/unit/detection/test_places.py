@@ -58,13 +58,19 @@ def test_what_is_said_to_be_touched_is(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(WHERE))
-@pytest.mark.parametrize("text", [ALONE, b"bob > pwn", b"x&pr secret", b"-o pwn", b"-T s*t", b"9 or(subscriber.id)"])
+@pytest.mark.parametrize("text", [b"-T s*t", b"9 or(subscriber.id)"])
 def test_what_is_hostile_is_taken_out_and_the_call_goes_on(kind: str, text: bytes) -> None:
     for place, make in WHERE[kind].items():
         assert outcome(decide(GUARD, make(text)), text) == "scrubbed", place
 
 
-@pytest.mark.parametrize("place", ["sdp.s", "sdp.i", "message.body", "X-Foo"])
+@pytest.mark.parametrize("text", [ALONE, b"x&pr secret"])
+def test_a_session_s_name_is_taken_out_by_a_second_opinion_alone(text: bytes) -> None:
+    for place, make in WHERE["session"].items():
+        assert outcome(decide(GUARD, make(text)), text) == "scrubbed", place
+
+
+@pytest.mark.parametrize("place", ["sdp.s", "sdp.i", "X-Foo"])
 def test_beside_a_rule_that_is_not_sure_a_second_opinion_refuses(place: str) -> None:
     make = {**PLACES, "X-Foo": named(b"X-Foo")}[place]
     assert outcome(decide(GUARD, make(b"x | patch secret"))) == "refused"
@@ -74,13 +80,15 @@ def test_beside_a_rule_that_is_not_sure_a_second_opinion_refuses(place: str) -> 
     ("place", "value"),
     [
         ("X-Foo", b'{"note":"x & ln secret pwn"}'),
+        ("X-Foo", ALONE),
+        ("message.body", ALONE),
         ("X-Foo", b"SIP/100&SIP/101"),
         ("X-Foo", b"Alice Smith " * 60 + b"-> sales"),
         ("message.body", b"Alice Smith " * 60 + b"-> sales"),
         ("info.body", b"SIP/2.0 200 OK\r\nX: x & ln secret pwn"),
     ],
 )
-def test_what_a_program_wrote_or_is_long_is_only_noted(place: str, value: bytes) -> None:
+def test_what_programs_may_have_written_is_only_noted(place: str, value: bytes) -> None:
     decision = decide(GUARD, {**PLACES, "X-Foo": named(b"X-Foo")}[place](value))
     assert {finding.score for finding in decision.findings if finding.rule == "second-opinion"} <= {0}
 
@@ -97,17 +105,34 @@ def test_a_field_of_a_standard_loses_nothing_for_a_second_opinion(name: bytes) -
     assert [finding.score for finding in decision.findings if finding.rule == "second-opinion"] == [0]
 
 
+#: What stands in lines that people read, or programs of one maker.
+LINES: Final = (
+    b"e=admin@example.com (NOC > 24h)",
+    b"p=+1 555 (h) > 5pm",
+    b"p=-ext 5",
+    b"a=title:Top 10 > Hits",
+    b"a=title:-live show",
+    b"a=tool:ffmpeg -re -i in.mp4",
+    b"a=tool:-v2 player",
+    b'a=ssrc:1 label:"Stage > 1"',
+    b"a=fmtp:96 0-5/3>2",
+)
 SESSION: Final = (
     b"v=0\r\no=- 1 1 IN IP4 192.0.2.4\r\ns=%s\r\nc=IN IP4 192.0.2.4\r\nt=0 0\r\n%sm=audio 40000 RTP/AVP 0\r\n"
     b"a=rtpmap:0 PCMU/8000\r\n"
 )
 
 
+@pytest.mark.parametrize("line", LINES)
+def test_what_other_lines_say_to_people_stays(line: bytes) -> None:
+    assert outcome(decide(GUARD, described(b"-", line + b"\r\n"))) == "passed"
+
+
 def described(name: bytes, more: bytes = b"") -> bytes:
     return message(more=b"Content-Type: application/sdp\r\n", body=SESSION % (name, more))
 
 
-@pytest.mark.parametrize("name", [ALONE, b"bob > pwn", b"-T *"])
+@pytest.mark.parametrize("name", [ALONE, b"-T *"])
 def test_a_session_loses_its_name_and_nothing_else(name: bytes) -> None:
     raw = described(name)
     decision = decide(GUARD, raw)

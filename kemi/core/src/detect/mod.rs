@@ -21,7 +21,6 @@ pub mod shape;
 mod soundness;
 mod text;
 pub mod transforms;
-mod written;
 pub mod xml;
 
 pub use kept::{Kept, MAX_FINDINGS};

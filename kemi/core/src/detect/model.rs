@@ -5,8 +5,7 @@ use std::fmt;
 
 use super::kinds::{self, Kinds};
 use super::register::is_session_name;
-use super::written;
-use crate::sip::{Last, Part, PartKind, names};
+use crate::sip::{Part, PartKind, names};
 
 /// The family and rule of its findings.
 pub const FAMILY: &str = "model";
@@ -32,64 +31,6 @@ const MAX_TEXT: usize = 512;
 pub const MARKS: Kinds = kinds::of_class(b"'\"`;|&<>${=#%*\\");
 /// N-grams that a reason names.
 const NAMED: usize = 3;
-/// Header fields that are registered (IANA, SIP parameters) and have no number of their own: what stands in them has a grammar, and
-/// who reads it would miss it.
-const STANDARD: [&str; 54] = [
-    "accept-resource-priority",
-    "additional-identity",
-    "answer-mode",
-    "attestation-info",
-    "cellular-network-info",
-    "date",
-    "dc-info",
-    "encryption",
-    "feature-caps",
-    "flow-timer",
-    "geolocation",
-    "geolocation-error",
-    "geolocation-routing",
-    "hide",
-    "in-reply-to",
-    "info-package",
-    "max-breadth",
-    "origination-id",
-    "p-answer-state",
-    "p-area-info",
-    "p-asserted-service",
-    "p-charge-info",
-    "p-dcs-billing-info",
-    "p-dcs-laes",
-    "p-dcs-osps",
-    "p-dcs-redirect",
-    "p-dcs-trace-party-id",
-    "p-early-media",
-    "p-media-authorization",
-    "p-preferred-service",
-    "p-private-network-indication",
-    "p-refused-uri-list",
-    "p-visited-network-id",
-    "policy-contact",
-    "policy-id",
-    "priority",
-    "priority-share",
-    "priority-verstat",
-    "priv-answer-mode",
-    "privacy",
-    "recv-info",
-    "refer-events-at",
-    "refer-sub",
-    "relayed-charge",
-    "resource-priority",
-    "resource-share",
-    "response-key",
-    "response-source",
-    "restoration-info",
-    "service-interact-info",
-    "session-id",
-    "suppress-if-match",
-    "timestamp",
-    "uui",
-];
 /// What stands before and behind a text, as no byte of one does.
 const BEGIN: u32 = 2;
 const END: u32 = 3;
@@ -257,16 +198,15 @@ impl Model {
 
     /// What an opinion on a part weighs, alone or beside a rule that is not sure of it.
     ///
-    /// A field of no standard and a text may hold what two programs agreed on, as JSON or a query's string, and taking it out would
-    /// break them: what has such a form, stands in a field of a standard or is longer
-    /// than what was looked at is only noted, if no rule says the same.
+    /// A field of no standard holds what two programs agreed on, as JSON or a query's string, and taking it out would break them:
+    /// there it is only noted, if no rule says the same, and so it is in a session's name while it is not sure.
     pub fn weight(&self, part: &Part<'_>, odds: f64, beside: bool) -> u8 {
         let is_sure = odds > self.threshold + MARGIN;
         match part.header.id {
             _ if beside && is_sure => BESIDE,
-            names::OTHER if STANDARD.iter().any(|name| part.header.is(name)) => 0,
-            // What it has not seen all of is no name.
-            names::OTHER | names::BODY if part.value.len() > MAX_TEXT || written::by_program(part.value) => 0,
+            names::OTHER => 0,
+            // Names of sessions have marks that people's hardly have.
+            _ if !is_sure && is_session_name(part) => 0,
             _ if is_sure => SURE,
             _ => UNSURE,
         }
@@ -288,7 +228,7 @@ impl Model {
 }
 
 /// Whether a part is free text of which an opinion is asked: names, also of sessions, what devices call themselves, what a reason
-/// says, texts as a whole, and what stands where a URL belongs and is none.
+/// says, and what stands where a URL belongs and is none.
 pub fn is_asked(part: &Part<'_>) -> bool {
     match part.kind {
         PartKind::DisplayName => true,
@@ -299,9 +239,7 @@ pub fn is_asked(part: &Part<'_>) -> bool {
             _ => false,
         },
         PartKind::Parameter => part.quoted && part.header.id == names::REASON,
-        PartKind::Body => {
-            is_session_name(part) || part.field.header.id == names::BODY && part.field.last == Last::Whole
-        }
+        PartKind::Body => is_session_name(part),
         _ => false,
     }
 }

@@ -165,6 +165,11 @@ class Memory:
         ).fetchone()
         return (int(row[0]), int(row[1]), int(row[2])) if row else (0, 0, 0)
 
+    def holds(self, begin_us: int, end_us: int) -> bool:
+        """Whether there is an event from the one time on and before the other, in microseconds."""
+        asked = "SELECT 1 FROM events WHERE time_us >= ? AND time_us < ? LIMIT 1"
+        return self._sql.execute(asked, [begin_us, end_us]).fetchone() is not None
+
     def forget(self, before_us: int) -> None:
         """Drops events that are older than what any report still needs."""
         self._sql.execute("DELETE FROM events WHERE time_us < ?", [before_us])

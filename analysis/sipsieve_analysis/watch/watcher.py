@@ -236,13 +236,14 @@ class Watcher:
                 (f"weekly-{day:%G-W%V}", day - timedelta(days=day.weekday()), 7),
             ):
                 end = begin + timedelta(days=length)
-                if name not in done and (now - end).total_seconds() >= _GRACE:
+                over = name not in done and (now - end).total_seconds() >= _GRACE
+                if over and self._memory.holds(*_span(begin, end)):
                     self._write(folder, name, begin, end)
                     done.add(name)
             day += timedelta(days=1)
 
     def _write(self, folder: Path, name: str, begin: datetime, end: datetime) -> None:
-        report = self._analyze((int(begin.timestamp() * 1e6), int(end.timestamp() * 1e6)))
+        report = self._analyze(_span(begin, end))
         if self._narrate is not None and name.startswith("weekly") and (problem := self._narrate(report)):
             self._warn(f"{name}: {problem}; the report is without a narration")
         try:
@@ -260,6 +261,11 @@ class Watcher:
             self._memory.report(name)
             self._delivery.post(_digest(name, span, report, known, folder / f"{name}.html"))
             self._memory.name(span, sorted({ip for actor in report.actors for ip in _members(actor)} - known))
+
+
+def _span(begin: datetime, end: datetime) -> tuple[int, int]:
+    """In microseconds since the epoch."""
+    return int(begin.timestamp() * 1e6), int(end.timestamp() * 1e6)
 
 
 _TYPES: Final = tuple(str(kind) for kind in CampaignType)

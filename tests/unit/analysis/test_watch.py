@@ -163,6 +163,22 @@ class Reader(alerts.DataSink):
         return ""
 
 
+def test_days_and_weeks_without_an_event_have_no_report(tmp_path: Path) -> None:
+    reader = Reader()
+    watched = Watched(tmp_path)
+    watched.watcher = Watcher(
+        watched.log, watched.memory, [reader], tmp_path / "reports", Tier.MEDIUM, UTC, watched.told.append, print
+    )
+    first, later = World(1), World(2)
+    attack(first, "203.0.113.7", START + 3600)
+    attack(later, "203.0.113.7", START + 14 * 86400 + 3600)
+    records = [*first.records("observe"), *later.records("observe")]
+    watched.add(records, datetime.fromtimestamp(START, UTC) + timedelta(days=40))
+    watched.memory.close()
+    assert sorted(report["span"] for report in reader.reports) == ["daily", "daily", "weekly", "weekly"]
+    assert len(list((tmp_path / "reports").glob("*.html"))) == 4
+
+
 def test_a_written_report_is_told_with_whom_no_earlier_one_had(tmp_path: Path) -> None:
     reader = Reader()
     watched = Watched(tmp_path)

@@ -43,7 +43,7 @@ profiled:
 		$(MAKE) --no-print-directory deps APT_PACKAGES="$$tool"; \
 	fi; \
 	if ! make/toolchain profdata >/dev/null; then \
-		echo "core: no llvm-profdata of this Rust's LLVM ($$tool): built without a profile, the guard adds a third more to a message." \
+		echo "core: no llvm-profdata of this Rust's LLVM ($$tool): built without a profile, the guard adds an eighth more to a message." \
 			"Mend it: rustup component add llvm-tools, or Debian's package of that name; then make profile core" >&2; exit 0; \
 	fi; \
 	$(MAKE) -s --no-print-directory $(CORE_PROFILE)

@@ -59,7 +59,7 @@ def core_built() -> str:
     from sipsieve import _core
 
     return f"core built {'by' if _core.PROFILED else 'WITHOUT'} a profile" + (
-        "" if _core.PROFILED else ": `make profile core` builds the one that packages have"
+        "" if _core.PROFILED else ": `make profile core` builds the one that the Debian package has"
     )
 
 

@@ -99,15 +99,15 @@ $(VENDOR)/.done: kemi/core/Cargo.lock kemi/core/Cargo.toml
 .PHONY: vendor core profile profiled core-test core-lint toolchain
 
 # The core for machines without Rust: a wheel that holds sipsieve/_core.abi3.so and no more. By zig, whose linker knows the
-# symbols of each glibc, so that it loads on older ones too, and on the other kind of machine. A profile names functions as they
-# are called for the machine that made it: the other one's wheel is built without.
+# symbols of each glibc, so that it loads on older ones too, and on the other kind of machine. Without a profile: that names
+# functions as cargo calls them when it builds by itself, and for another tool it calls them otherwise.
 WHEEL_MACHINES ?= x86_64 aarch64
 CORE_WHEELS := build/core-wheels
 
-wheels: toolchain profiled $(VENV)/.wheels ## wheels of the compiled core, in build/core-wheels (WHEEL_MACHINES="x86_64 aarch64")
+wheels: toolchain $(VENV)/.wheels ## wheels of the compiled core, in build/core-wheels (WHEEL_MACHINES="x86_64 aarch64")
 	@rm -rf $(CORE_WHEELS)
 	@mkdir -p kemi/core/target/python/sipsieve
-	@venv=$(abspath $(VENV)) out=$(CURDIR)/$(CORE_WHEELS) host=$$(make/toolchain host); $(cargo) export PATH="$$venv/bin:$$PATH"; \
+	@venv=$(abspath $(VENV)) out=$(CURDIR)/$(CORE_WHEELS); $(cargo) export PATH="$$venv/bin:$$PATH"; \
 	for machine in $(WHEEL_MACHINES); do \
 		target=$$machine-unknown-linux-gnu; \
 		libraries=$$(rustc --print sysroot)/lib/rustlib/$$target; \
@@ -116,9 +116,7 @@ wheels: toolchain profiled $(VENV)/.wheels ## wheels of the compiled core, in bu
 			echo "wheels: Rust has no standard library for $$target here: rustup target add $$target (Debian's packages" \
 				"have only the machine's own), or WHEEL_MACHINES=$$(uname -m)" >&2; exit 1; \
 		fi; \
-		flags="$(CORE_FLAGS)"; unset SIPSIEVE_PROFILED; \
-		case "$$target $$flags" in "$$host "*-Cprofile-use*) export SIPSIEVE_PROFILED=yes;; *) flags='$(RUSTFLAGS)';; esac; \
-		RUSTFLAGS="$$flags --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=cargo" \
+		RUSTFLAGS="--remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=cargo" \
 			CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/wheels maturin build --quiet --release --zig --target $$target \
 			--compatibility manylinux_2_28 --interpreter python3.11 --out "$$out"; \
 	done

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,6 +76,30 @@ def drained(port: int, seconds: float = 20.0) -> Queue:
             raise TimeoutError(f"port {port}: {state.waiting} bytes still wait after {seconds:g} s")
         time.sleep(0.001)
     return state
+
+
+def backlog_dropped() -> int:
+    """Packets that the kernel dropped before it looked for their socket, since the machine started: no socket counts them."""
+    return sum(int(line.split()[1], 16) for line in Path("/proc/net/softnet_stat").read_text().splitlines())
+
+
+@contextmanager
+def stopped(pids: list[int], seconds: float = 20.0) -> Iterator[None]:
+    """Nothing of these processes runs meanwhile."""
+    end = time.monotonic() + seconds
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        for pid in pids:
+            # It finishes what it does in the kernel first; one that has ended and was not waited for is a Z.
+            while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "TZ":
+                if time.monotonic() > end:
+                    raise TimeoutError(f"process {pid} does not stop within {seconds:g} s")
+                time.sleep(0.0005)
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 def pin(pids: list[int], cores: set[int]) -> None:

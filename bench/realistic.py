@@ -83,7 +83,7 @@ def slot(server: Measured, sender: Sender) -> float:
     sent = sender.ask("send", server.port, 0)
     after = meter.drained(server.port)
     done = sent - (after.dropped - before.dropped)
-    server.received += done
+    server.sent += sent
     return (meter.cpu(server.pids) - busy) / 1000 / done
 
 

@@ -10,6 +10,10 @@ from pathlib import Path
 
 from harness import ROOT
 
+sys.path.insert(0, str(ROOT / "bench"))
+
+from servers import emptied
+
 
 def test_a_quick_bench_prints_its_table_and_writes_samples_and_chart(tmp_path: Path) -> None:
     done = subprocess.run(
@@ -31,6 +35,20 @@ def test_a_quick_bench_prints_its_table_and_writes_samples_and_chart(tmp_path: P
                 assert 0 < sample["us"] < 100_000, (setup, kind, sample)
         assert result["memory_pss"][setup] > 0
     assert ElementTree.parse(tmp_path / "c.svg").getroot().tag.endswith("svg")
+
+
+def test_no_record_is_lost_while_a_bench_empties_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "decisions.jsonl"
+    log.touch()
+    writer = subprocess.Popen(
+        [sys.executable, "-c", "import os, sys\nlog = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)\n"
+         "for _ in range(200_000): os.write(log, b'a record\\n')", log],
+    )  # fmt: skip
+    found = 0
+    while writer.poll() is None:
+        found += emptied(log, [writer.pid]).count(b"a record\n")
+    assert writer.returncode == 0
+    assert found + log.read_bytes().count(b"a record\n") == 200_000
 
 
 def test_a_list_is_replaced_under_load_and_no_message_is_lost(tmp_path: Path) -> None:

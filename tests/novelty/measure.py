@@ -28,6 +28,7 @@ from thresholds import Threshold, missed  # noqa: E402
 
 from mix import MAKES, Make  # noqa: E402
 from sipsieve.detection import ruleset  # noqa: E402
+from sipsieve_analysis.novelty.form import form, grams  # noqa: E402
 from sipsieve_analysis.novelty.judge import Judge  # noqa: E402
 from sipsieve_analysis.novelty.learner import learn  # noqa: E402
 from sipsieve_analysis.novelty.observe import observed, told  # noqa: E402
@@ -54,12 +55,30 @@ FIELDS: Final[dict[str, Callable[[bytes, bytes], bytes]]] = {
 #: Texts of a family that are tried, in each field.
 MOST: Final = 150
 
+#: Texts of a poison that are alike.
+_ALIKE: Final = 10
+
 #: The least that can be said in a text: a single letter or number is no attack that anybody could tell.
 _RATES: Final = (0.01, 0.001)
 
 
 def _put(pattern: re.Pattern[bytes], raw: bytes, made: Callable[[re.Match[bytes]], bytes]) -> bytes:
     return pattern.sub(made, raw, count=1)
+
+
+def _line(text: bytes) -> bytes:
+    return text.replace(b"\r", b" ").replace(b"\n", b" ").replace(b"\0", b" ")
+
+
+def alike_of(texts: Sequence[bytes], most: int) -> list[bytes]:
+    """Those of the texts that are written most alike: the poison that backs itself best."""
+    forms = {text: grams(form(text)) for text in texts}
+
+    def near(one: bytes) -> list[tuple[float, bytes]]:
+        shares = ((len(forms[one] & forms[text]) / len(forms[one] | forms[text]), text) for text in texts)
+        return sorted(shares, reverse=True)[:most]
+
+    return [text for _, text in max((near(one) for one in texts), key=lambda found: sum(share for share, _ in found))]
 
 
 def without(family: str) -> ruleset.Ruleset:
@@ -115,7 +134,7 @@ class Measurement:
         whole = [one for one in self.site.day(0) if one.raw.startswith((b"INVITE", b"REGISTER"))][:2000]
         sent = []
         for place, text in enumerate(texts):
-            line = text.replace(b"\r", b" ").replace(b"\n", b" ").replace(b"\0", b" ")
+            line = _line(text)
             for number, put in enumerate(FIELDS.values()):
                 before = rng.choice(whole).raw
                 raw = put(before, line)
@@ -140,23 +159,43 @@ class Measurement:
         shares = {rate: sum(score > limit for score in found) / len(found) for rate, limit in limits.items()}
         return shares, sum(score > 1 for score in found) / len(found)
 
-    def poisoned(self, family: str, texts: Sequence[bytes], share: float) -> dict[str, float]:
+    def _accepted(self, replay: Replay, texts: Sequence[bytes]) -> dict[str, list[bytes]]:
+        """Of each field the texts that stand there without anybody's remark, as an attacker who knows would choose them."""
+        raws = [one.raw for one in self._learned[0] if one.raw.startswith(b"INVITE")][: len(texts)]
+        found = {}
+        for field, put in FIELDS.items():
+            sent = [
+                Message(START + place, f"198.51.{place // 200}.{place % 200 + 1}", put(raw, _line(text)), 0)
+                for place, (raw, text) in enumerate(zip(raws, texts, strict=True))
+            ]
+            told_of = {one.ip: one for one in map(told, records(replay, sent)) if one is not None and one.is_message}
+            found[field] = [
+                text
+                for one, text in zip(sent, texts, strict=True)
+                if one.ip in told_of and not told_of[one.ip].is_suspect
+            ]
+        return found
+
+    def poisoned(self, family: str, texts: Sequence[bytes], share: float, chosen: str = "any") -> dict[str, float]:
         """Recall where this share of what was accepted while learning carried texts of the family, from as many accounts: at
         0.1 % and 1 % of false alarms and at the model's own limit. The texts that it is tried on are others.
 
         Runs are paired: days, attacks and dice are the same for each share, so that a larger one poisons the messages that a
-        smaller one does, and more."""
+        smaller one does, and more. `chosen`: "any", or only what the guard accepts in that field ("accepted"), or of these the
+        ten that are most alike ("alike")."""
         rng = random.Random(f"{family} poison")
         half = len(texts) // 2
         replay = Replay(raw_bytes=65_535, rules=without(family))
+        among = dict.fromkeys(FIELDS, texts[:half]) if chosen == "any" else self._accepted(replay, texts[:half])
+        if chosen == "alike":
+            among = {field: alike_of(every, _ALIKE) if every else every for field, every in among.items()}
         lines = []
         for day in self._learned:
             sent = []
             for one in day:
-                die, put, text = rng.random(), rng.choice(list(FIELDS.values())), rng.choice(texts[:half])
-                if one.status == 200 and die < share:
-                    text = text.replace(b"\r", b" ").replace(b"\n", b" ").replace(b"\0", b" ")
-                    one = one._replace(raw=put(one.raw, text))
+                die, field, draw = rng.random(), rng.choice(list(FIELDS)), rng.choice(range(half))
+                if one.status == 200 and die < share and among[field]:
+                    one = one._replace(raw=FIELDS[field](one.raw, _line(among[field][draw % len(among[field])])))
                 sent.append(one)
             lines += records(replay, sent)
         judge = Judge(learn(lambda: lines))
@@ -285,7 +324,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             continue
         for share in options.shares:
             say(f"{100 * share:g}% of what is learned carries {family}")
-            row = one.poisoned(family, every, share)
+            row = one.poisoned(family, every, share, options.poison_texts)
             first = result["poisoned"].get(f"{family} {100 * options.shares[0]:g}%", row)
             # What the poison takes of what is found without it, by the same attacks: the worse of both limits.
             row["cost"] = max(first[limit] - row[limit] for limit in ("at 0.1 %", "at its own limit"))
@@ -342,6 +381,10 @@ def main() -> int:
     parser.add_argument("--phones", type=int, default=500)
     parser.add_argument("--days", type=int, default=7, help="days that are learned")
     parser.add_argument("--poison", default="sql,xss,path,shell", help="families that poison the learning; empty: none")
+    parser.add_argument(
+        "--poison-texts", choices=("any", "accepted", "alike"), default="any",
+        help="any of the family; those that the guard accepts; of these the ten that are most alike",
+    )  # fmt: skip
     parser.add_argument(
         "--shares", type=lambda text: [float(one) for one in text.split(",")], default=[0.0, 0.01, 0.02, 0.05, 0.1],
         help="shares of what is learned that are poison; the first is what the others are compared with",

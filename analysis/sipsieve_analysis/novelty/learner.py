@@ -25,6 +25,13 @@ _MOST: Final = 1_000_000
 _BAD_SHARE: Final = 0.02
 _BAD_LEAST: Final = 3
 
+#: Whoever gets attacks refused in everybody's name (an address is forged easily) would so have a site's own normal left out. What half
+#: of the sources have refused says nothing against one, more than three times as much does; no more than one source in ten is left out,
+#: nor more than one message in ten by it, but for sources of whose messages a quarter was refused.
+_BAD_BEYOND: Final = 3
+_BAD_MOST: Final = 0.1
+_BAD_ALWAYS: Final = 0.25
+
 #: Messages with one value from one sender that make it known of that sender.
 _AGAIN: Final = 3
 
@@ -58,10 +65,12 @@ class Sources:
         self._messages: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
         self._asked: OrderedDict[tuple[str, int, str], str] = OrderedDict()
+        self._bad: set[str] | None = None
         self.answers = 0
 
     def add(self, record: Told) -> None:
         """Looks at one record, in the order of time."""
+        self._bad = None
         if not record.is_message:
             return
         if record.sip.type == "response":
@@ -82,8 +91,28 @@ class Sources:
                 self._asked.popitem(last=False)
 
     def is_bad(self, ip: str) -> bool:
-        """Whether so much of what it sent was refused that nothing of it is to be believed."""
-        return self._refused[ip] > max(_BAD_LEAST, _BAD_SHARE * self._messages[ip])
+        """Whether so much of what it sent was refused that nothing of it is to be believed. To be asked when all is added."""
+        if self._bad is None:
+            self._bad = self._worst(self.registered) | self._worst(self.accepted - self.registered)
+        return ip in self._bad
+
+    def _worst(self, ips: set[str]) -> set[str]:
+        """Those of `ips` who were refused too often: beside the others, and of many the worst."""
+        shares = sorted(
+            ((self._refused[ip] / self._messages[ip], ip) for ip in ips if self._messages[ip]), reverse=True
+        )
+        usual = shares[len(shares) // 2][0] if shares else 0
+        sources, messages = max(1, _BAD_MOST * len(ips)), _BAD_MOST * sum(self._messages[ip] for ip in ips)
+        found: set[str] = set()
+        for share, ip in shares:
+            sent, refused = self._messages[ip], self._refused[ip]
+            if refused <= _BAD_LEAST or share <= _BAD_SHARE:
+                continue
+            stands_out = refused > _BAD_LEAST + _BAD_BEYOND * usual * sent
+            if share > _BAD_ALWAYS or (stands_out and sources >= 1 and messages >= sent):
+                sources, messages = sources - 1, messages - sent
+                found.add(ip)
+        return found
 
 
 class Accepted:
@@ -209,10 +238,12 @@ class Learner:
         full = {role: enough(sent.values()) for role, sent in self._sent.items()}
         for place, (name, samples) in enumerate(chosen):
             progress(place, len(chosen))
-            role = name.split(" ", 1)[0]
+            role, field, *_ = name.split(" ", 2)
             least = full.get(role, 1.0)
             if samples.is_habit(self._habits, least if role == ROLES[0] else 1):
-                fields[name] = fit(samples.forms(self._sent.get(role, Counter()), least), views_of(name))
+                fields[name] = fit(
+                    samples.forms(self._sent.get(role, Counter()), least, field.startswith(":")), views_of(name)
+                )
         progress(len(chosen), len(chosen))
         known = sorted(self._known.items(), key=lambda entry: (-entry[1], entry[0]))[:MOST_KNOWN]
         return Model(

@@ -23,7 +23,8 @@ _GRAMS: Final = 6000
 PER_SENDER: Final = 4
 PER_SENDER_MADE_UP: Final = 40
 
-#: A field that a sender has in a quarter of its messages is its own, one that it has in a hundredth hardly is.
+#: A field that a sender has in a quarter of its messages is its own, one that it has in a hundredth hardly is. Among all fields of one kind of
+#: part, the square of that counts, or what hundreds of senders have once each would be what one in thirty has, beside few who always have some.
 _OFTEN: Final = 4
 _PARTS: Final = 3600
 
@@ -43,9 +44,11 @@ _TRIMMED: Final = 0.1
 _ROUNDS: Final = 5
 
 #: A value is unusual that has half as many bits again as 95 of 100 stay under, and those of three n-grams that nobody else has:
-#: rigid fields have no tail, and fields in which people write as they like a long one. Where few senders are known, something
+#: rigid fields have no tail, and fields in which people write as they like a long one. What is far beyond the nine tenths that teach is no
+#: tail but something else, and moves the limit no further. Where few senders are known, something
 #: new surprises less and must be more. What clients make up at random has more room.
 _TAIL: Final = 0.95
+_TAIL_MOST: Final = 2.0
 _BEYOND: Final = 1.5
 _NEW: Final = 3.0
 _LEAST_BITS: Final = 15.0
@@ -163,14 +166,14 @@ class Samples:
         often = sum(_SELDOM * self._habits[whose] >= messages[whose] for whose in heavy)
         return self._made_up or (often > 0 and 2 * often >= len(heavy))
 
-    def forms(self, messages: Mapping[int, int], full: float = 1) -> dict[bytes, float]:
+    def forms(self, messages: Mapping[int, int], full: float = 1, pooled: bool = False) -> dict[bytes, float]:
         """The forms with how many senders have each, in parts of one where a sender has several; of what clients make up, with
         how many values have it. A field that a sender has in few of its `messages` says little of it, and so does a sender of
-        fewer than `full`."""
+        fewer than `full`. `pooled`: the values are of several fields, of which one that is nobody's habit must not add up."""
         found: Counter[bytes] = Counter()
         for sender, held in self._senders.items():
             sent = max(1, messages.get(sender, 0))
-            share = min(1.0, _OFTEN * self._counts[sender] / sent) * min(1.0, sent / full)
+            share = min(1.0, _OFTEN * self._counts[sender] / sent) ** (2 if pooled else 1) * min(1.0, sent / full)
             weight = _PARTS if self._made_up else int(_PARTS * share) // len(held)
             for _, text in held:
                 # In whole parts, so that sums do not depend on their order.
@@ -236,8 +239,9 @@ def _fit(
     if made_up:
         limit = _MADE_UP_BITS + _MADE_UP_BEYOND * usual
     else:
-        new = _NEW * _bits({}, size, frozenset((b"",)), 0)
-        limit = max(_LEAST_BITS, new) + _BEYOND * _quantile(scores, weights, total, _TAIL)
+        least = max(_LEAST_BITS, _NEW * _bits({}, size, frozenset((b"",)), 0))
+        tail = min(_quantile(scores, weights, total, _TAIL), _TAIL_MOST * (usual + least))
+        limit = least + _BEYOND * tail
     most = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))[:_GRAMS]
     seen = Seen(round(size, 3), round(limit, 3), {gram: round(n, 3) for gram, n in sorted(most)})
     return seen, [found for (found, _), kept in zip(every, inside, strict=True) if kept]

@@ -29,7 +29,7 @@ from sipsieve_analysis.novelty.form import form, grams, plain
 from sipsieve_analysis.novelty.judge import Judge, Kind
 from sipsieve_analysis.novelty.learner import LearnError, learn
 from sipsieve_analysis.novelty.model import Model, ModelError
-from sipsieve_analysis.novelty.observe import observed, told
+from sipsieve_analysis.novelty.observe import number, observed, told
 from sipsieve_analysis.novelty.reviews import Looker
 from sipsieve_analysis.novelty.values import Samples, Values, fit, full
 from sipsieve_analysis.novelty.views import OF_OTHERS, spelled
@@ -177,6 +177,27 @@ def test_accounts_that_are_made_up_are_not_many() -> None:
     assert full([1] * 500) == 1 and full([]) == 1
 
 
+def test_what_many_write_once_beside_few_who_write_it_always_stays_unusual() -> None:
+    samples, messages = Samples(), Counter[int]()
+    for place in range(4000):
+        samples.add(place % 100, place, spelled(b"transport%d" % (place % 7)))
+    for sender in range(1000, 1170):
+        samples.add(sender, sender, spelled(ODD))
+        messages[sender] = 60
+    messages.update(dict.fromkeys(range(100), 40))
+    values = fit(samples.forms(messages, pooled=True))
+    assert values.score(spelled(ODD)) > 1 > values.score(spelled(b"transport3"))
+
+
+def test_poison_moves_a_limit_no_further_than_what_is_usual_allows() -> None:
+    usual = spelled(b"4915112345000")
+    poison = {spelled(b"/".join([ODD] * 4) + b"%s" % (b"ab " * place)): 1.0 for place in range(40)}
+    clean, poisoned = fit({usual: 500.0}), fit({usual: 460.0, **poison})
+    for name, view in clean.views.items():
+        assert poisoned.views[name].limit <= 4 * view.limit
+    assert all(poisoned.score(text) > 1 for text in poison) and poisoned.score(usual) == 0
+
+
 def test_what_is_nobodys_habit_is_no_field_of_its_own() -> None:
     messages = Counter(dict.fromkeys(range(500), 100)) + Counter(dict.fromkeys(range(1000, 1300), 1))
     seldom, habit, made_up = Samples(), Samples(), Samples()
@@ -221,6 +242,39 @@ def test_accepted_dialogs_alone_are_learned(learned: Learned) -> None:
     # Of some the guard's own second opinion has said something, which keeps them out before their sender is asked for.
     why = ("of senders that were never let in", "refused, or a rule found something")
     assert sum(again.left_out[one] - learned.model.left_out.get(one, 0) for one in why) >= 0.9 * len(refused)
+
+
+def forged(learned: Learned, whose: set[str], every: int) -> list[bytes]:
+    """What was learned, and after every so many messages of `whose` an attack that is refused, from the same address."""
+    messages, count = [], 0
+    for one in (sent for day in range(DAYS) for sent in learned.site.day(day)):
+        messages.append(one)
+        count += one.ip in whose
+        if one.ip in whose and count % every == 0 and one.raw.startswith((b"INVITE", b"REGISTER")):
+            raw = FIELDS["from.display_name"](one.raw, b"x' UNION SELECT 1,2 -- <script>alert(1)</script>")
+            messages.append(one._replace(time=one.time + 0.01, raw=raw, status=403))
+    return logged(messages)
+
+
+def test_attacks_in_everybodys_name_keep_nothing_from_being_learned(learned: Learned) -> None:
+    everybody = {one.ip for one in learned.site.day(0)}
+    lines = forged(learned, everybody, 12)
+    again = learn(lambda: lines)
+    assert again.left_out["refused, or a rule found something"] > 0.04 * again.messages
+    assert again.messages >= 0.99 * learned.model.messages
+    assert again.fields.keys() == learned.model.fields.keys()
+    # A trunk carries half of all callers: that it brought attacks, too, is no reason to know none of them.
+    lines = forged(learned, {"192.0.2.201"}, 12)
+    assert learn(lambda: lines).fields == learned.model.fields
+
+
+def test_nothing_is_learned_of_the_few_who_were_refused_too_often(learned: Learned) -> None:
+    own = learned.site.traffic.subscribers
+    for whose, every in (({who.address for who in own[11:14]}, 4), ({"192.0.2.201"}, 1)):
+        lines = forged(learned, whose, every)
+        again = learn(lambda lines=lines: lines)  # type: ignore[misc]
+        assert again.left_out["of senders that were refused too often"] > 100
+        assert not {number(ip) for ip in whose} & set(again.senders)
 
 
 def test_a_day_as_any_other_has_few_reviews(learned: Learned) -> None:

@@ -68,7 +68,7 @@ def look(store: Events, intake: Intake, context: Context, known: Known | None = 
         for source in everyone:
             if (entry := known.find(source.ip)) is not None:
                 source.declared = f"{entry.kind} {entry.name}".strip()
-    rest = [source for source in everyone if _is_candidate(source, guilty)]
+    rest = [source for source in everyone if _is_candidate(source, guilty, counted.has_replies)]
     declared, rest = [source for source in rest if source.declared], [source for source in rest if not source.declared]
     looked_at = {source.ip for source in (*rest, *declared)} | {s.ip for flood in floods for s in flood.sources}
     asked = census.targets(store, looked_at)
@@ -83,6 +83,11 @@ def look(store: Events, intake: Intake, context: Context, known: Known | None = 
     context.agents |= common_agents(everyone)
     context.clients |= common_clients(everyone, counted.has_replies)
     traits = Traits(asked, context.agents, context.clients)
+    if not counted.has_replies:
+        # What others at the address do must join it with nobody.
+        alone = [not source.has_attack and bool(source.guessing) for source in rest]
+        groups += [(Group([source]), False) for source, is_alone in zip(rest, alone, strict=True) if is_alone]
+        rest = [source for source, is_alone in zip(rest, alone, strict=True) if not is_alone]
     groups += [(group, False) for group in links.group(rest, traits)]
     seen = Seen(asked, logins, calls, costly, counted.has_replies, lambda group: _peak(store, group))
     lawful = {source.ip for source in everyone if source.is_lawful and source.ip not in guilty}
@@ -160,9 +165,9 @@ def _peak(store: Events, group: list[Source]) -> int:
     return pace.busiest(store, {source.ip for source in group}, census.MINUTE_US)
 
 
-def _is_candidate(source: Source, guilty: set[str]) -> bool:
+def _is_candidate(source: Source, guilty: set[str], answers: bool) -> bool:
     """Whether there is anything to look into."""
-    if source.has_attack or source.shared or source.ip in guilty or source.guesses:
+    if source.has_attack or source.shared or source.ip in guilty or source.guesses or (not answers and source.guessing):
         return True
     if source.is_lawful or source.comes_up:
         return False
@@ -211,6 +216,8 @@ def _actor(group: Group, found: list[Campaign], is_forged: bool, seen: Seen, law
             if not addresses
             else "some of these messages name an address with an account, which they may have forged"
         )
+    elif not seen.answers and any(source.guessing for source in group.sources):
+        note = "other clients at the same address behave: find the one that guesses by its port and User-Agent, don't ban the address"
     elif not (succeeded or injected or costs) and group.sources and all(source.is_lawful for source in group.sources):
         held = "Nothing to do: its calls and registrations are accepted."
         note = "behaves like somebody with an account; what a rule found in its messages is looked at by hand"

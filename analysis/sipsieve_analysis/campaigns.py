@@ -15,7 +15,7 @@ from .attribution.accounts import fraud, taken_over
 from .attribution.destinations import Costly
 from .attribution.exchanges import ABROAD, Calls, Login
 from .attribution.sums import Sums, Targets, add
-from .census import Hit
+from .census import Hit, Profile
 from .links import Group, moves, overlap
 from .sources import PATIENT_PER_MINUTE, Source
 
@@ -122,8 +122,9 @@ def _costs(group: Group, seen: Seen) -> bool:
 def find(group: Group, seen: Seen, forged: bool = False) -> list[Campaign]:
     """The campaigns of a group; none where it is a phone, an office or a trunk."""
     sums = Sums.of(group.sources, seen.targets)
+    guessing = [] if forged or seen.answers else [profile for source in group.sources for profile in source.guessing]
     if not forged and not seen.answers and not _costs(group, seen) and _looks_ordinary(sums, group):
-        return []
+        return [_beside_others(guessing, group, sums)] if guessing else []
     found: list[Campaign] = []
     taken, taken_why = taken_over({source.ip for source in group.sources}, sums.peak, seen.logins, seen.calls)
     stolen, paid = _stolen(group, seen, taken)
@@ -134,16 +135,19 @@ def find(group: Group, seen: Seen, forged: bool = False) -> list[Campaign]:
         found.append(_campaign(CampaignType.ACCOUNT_TAKEOVER, taken_why, group, sums, succeeded=True))
         found[-1].targets, found[-1].target_count = sorted(taken)[:20], len(taken)
     flood_kind, flood_why = _flood(sums, forged, group, seen)
+    passwords = _passwords(sums, group, bool(taken))
     for kind, why in (
         (CampaignType.INJECTION, _injection(group)),
         (flood_kind, flood_why),
         (CampaignType.TOLL_FRAUD, stolen or ("" if forged else _toll_fraud(sums))),
-        *_passwords(sums, group, bool(taken)),
+        *passwords,
         (CampaignType.FUZZING, _fuzzing(sums, forged)),
     ):
         if why:
             found.append(_campaign(kind, why, group, sums))
             found[-1].succeeded = kind is CampaignType.TOLL_FRAUD and paid
+    if guessing and not (passwords or taken_why):
+        found.append(_beside_others(guessing, group, sums))
     kinds = {campaign.type for campaign in found}
     if not kinds & {CampaignType.TOLL_FRAUD, *FLOODS} and (why := _enumeration(sums, group, kinds)):
         found.append(_campaign(CampaignType.ENUMERATION, why, group, sums))
@@ -317,6 +321,20 @@ def _passwords(sums: Sums, group: Group, got_in: bool) -> list[tuple[CampaignTyp
         who = f"{users:,} user{'s' * (users > 1)}"
         return [(CampaignType.BRUTE_FORCE, f"{tries:,} registrations as {who}, {each:.0f} each, {outcome}")]
     return []
+
+
+def _beside_others(guessing: list[Profile], group: Group, sums: Sums) -> Campaign:
+    """What clients do that guess behind an address at which others register and call as phones do."""
+    tries, users = sum(one.method("REGISTER") for one in guessing), sum(one.register_users for one in guessing)
+    who = f"{users:,} user{'s' * (users != 1)}"
+    why = f"{tries:,} registrations as {who} by {len(guessing)} of the clients at an address, {sums.outcome}"
+    campaign = _campaign(CampaignType.BRUTE_FORCE, why, group, sums)
+    campaign.messages, campaign.methods = sum(one.messages for one in guessing), ["REGISTER"]
+    campaign.sources = sorted({one.ip for one in guessing} & set(campaign.sources))
+    campaign.first_us, campaign.last_us = min(p.first_us for p in guessing), max(p.last_us for p in guessing)
+    # Whom the address asked for is known of all its clients together.
+    campaign.targets, campaign.target_count = [], users
+    return campaign
 
 
 #: Registrations in a minute, known as counts alone, that no office reaches.

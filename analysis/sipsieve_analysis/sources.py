@@ -158,6 +158,20 @@ class Source:
         )
 
     @property
+    def guessing(self) -> list[Profile]:
+        """Clients that guess beside others at the address, faster than that many phones with a wrong password would.
+
+        Asked where the log does not show who was let in: what the others do says nothing for these.
+        """
+        if len(self.profiles) < 2:
+            return []
+        return [
+            profile
+            for profile in self.profiles
+            if profile.peak > PATIENT_PER_MINUTE * max(1, profile.register_users) and Source(self.ip, [profile]).guesses
+        ]
+
+    @property
     def comes_up(self) -> bool:
         """Whether it is a telephone that registers its lines, each once, all of them as soon as it has power, and no more.
 

@@ -3,6 +3,7 @@
 //! Lines of one process belong to one message until a line ends it. Nothing that a sender can write is taken for a
 //! source: sources come from lines that are matched as a whole, from their fixed parts.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::batch::{Batch, Foreign};
@@ -47,7 +48,7 @@ pub struct Open {
     /// The message as far as it was printed; empty where it was not.
     pub message: Vec<u8>,
     /// Header values by lower-case name.
-    pub headers: Vec<(String, Vec<u8>)>,
+    pub headers: Vec<(Cow<'static, str>, Vec<u8>)>,
     pub refused: bool,
     pub limited: bool,
     pub answered: u16,
@@ -74,18 +75,20 @@ pub struct Join {
 
 impl Open {
     /// A header's value, where none is known yet.
-    pub fn header(&mut self, name: &str, value: &[u8]) {
-        if !value.is_empty() && !self.headers.iter().any(|(known, _)| known == name) {
+    pub fn header(&mut self, name: impl Into<Cow<'static, str>>, value: Vec<u8>) {
+        let name = name.into();
+        if !value.is_empty() && !self.headers.iter().any(|(known, _)| *known == name) {
             self.set(name, value);
         }
     }
 
     /// A header's value, whatever was known.
-    pub fn set(&mut self, name: &str, value: &[u8]) {
-        self.headers.retain(|(known, _)| known != name);
+    pub fn set(&mut self, name: impl Into<Cow<'static, str>>, mut value: Vec<u8>) {
+        let name = name.into();
+        self.headers.retain(|(known, _)| *known != name);
         if self.headers.len() < 64 {
-            self.headers
-                .push((name.to_owned(), value.get(..VALUE).unwrap_or(value).to_vec()));
+            value.truncate(VALUE);
+            self.headers.push((name, value));
         }
     }
 }

@@ -69,6 +69,22 @@ const NAMES: [&str; 46] = [
 /// The others, which say nothing that is kept; a value ends where one begins.
 const PASSED_OVER: [&str; 3] = ["rs", "code", "proto"];
 
+/// How long names are that begin with each letter: a bit for each length.
+const LENGTHS: [u16; 26] = {
+    let mut lengths = [0; 26];
+    let (mut at, all) = (0, NAMES.len() + PASSED_OVER.len());
+    while at < all {
+        let name = if at < NAMES.len() {
+            NAMES[at]
+        } else {
+            PASSED_OVER[at - NAMES.len()]
+        };
+        lengths[(name.as_bytes()[0] - b'a') as usize] |= 1 << name.len();
+        at += 1;
+    }
+    lengths
+};
+
 /// Keys of two words.
 const DOUBLE: [(&[u8], &str, &str); 2] = [(b"source", "ip", "source ip"), (b"user", "agent", "user agent")];
 
@@ -104,6 +120,11 @@ fn before(text: &[u8], sign: usize) -> Option<(usize, &'static str)> {
         .count();
     let start = head.len() - count;
     let word = &head[start..];
+    // Few words are as long as a name that begins like them.
+    let place = usize::from(word.first()?.to_ascii_lowercase().wrapping_sub(b'a'));
+    if LENGTHS.get(place)? >> word.len() & 1 == 0 {
+        return None;
+    }
     let mut names = NAMES.iter().chain(&PASSED_OVER);
     let name = names.find(|name| name.as_bytes().eq_ignore_ascii_case(word))?;
     Some((start, name))

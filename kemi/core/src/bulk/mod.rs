@@ -15,6 +15,7 @@ pub mod json;
 pub mod keys;
 pub mod lines;
 pub mod log;
+mod named;
 pub mod network;
 pub mod quoted;
 pub mod rebuilt;

@@ -1,5 +1,7 @@
 //! What parse errors quote of a message: parts of it, each of which says what it is by the function that complains.
 
+use std::borrow::Cow;
+
 use super::join::Open;
 
 /// With a CR before each line end.
@@ -29,13 +31,14 @@ pub fn quoted(text: &[u8]) -> Option<&[u8]> {
 
 /// Header values out of what a parse error quotes.
 pub fn fragment(open: &mut Open, function: &[u8], text: &[u8], inside: &[u8]) {
-    let unreadable = |open: &mut Open, value: &[u8]| open.header("x-unreadable", value.get(..1024).unwrap_or(value));
+    let unreadable =
+        |open: &mut Open, value: &[u8]| open.header("x-unreadable", value.get(..1024).unwrap_or(value).to_vec());
     match function {
-        _ if text.starts_with(b"bad From header") => open.set("from", inside),
+        _ if text.starts_with(b"bad From header") => open.set("from", inside.to_vec()),
         b"check_ruri_scheme" => open.uri = inside.get(..1024).unwrap_or(inside).to_vec(),
         b"parse_contacts" => {
             let end = memchr::memmem::find(inside, b"' (").unwrap_or(inside.len());
-            open.header("contact", &inside[..end]);
+            open.header("contact", inside[..end].to_vec());
         }
         b"parse_headers" | b"parse_sip_header_name" => {
             let mut at = 0;
@@ -48,9 +51,10 @@ pub fn fragment(open: &mut Open, function: &[u8], text: &[u8], inside: &[u8]) {
                     .unwrap_or(inside.len());
                 let part = inside[at..end].strip_suffix(b"\r").unwrap_or(&inside[at..end]);
                 if let Some((name, value)) = field(part) {
-                    let longer = |(known, old): &(String, Vec<u8>)| *known == name && old.len() >= value.len();
+                    let longer =
+                        |(known, old): &(Cow<'static, str>, Vec<u8>)| *known == name && old.len() >= value.len();
                     if !open.headers.iter().any(longer) {
-                        open.set(&name, value);
+                        open.set(name, value.to_vec());
                     }
                 } else if number == 0 && !part.is_empty() {
                     unreadable(open, part);

@@ -51,8 +51,8 @@ pub fn put(open: Open, batch: &mut Batch) {
 fn flat(value: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(value);
-    for byte in out.iter_mut().skip(start) {
-        if matches!(byte, b'\r' | b'\n') {
+    if memchr::memchr2(b'\r', b'\n', value).is_some() {
+        for byte in out.iter_mut().skip(start).filter(|byte| matches!(byte, b'\r' | b'\n')) {
             *byte = b' ';
         }
     }
@@ -135,7 +135,7 @@ fn request(open: &Open, out: &mut Vec<u8>) {
     out.extend_from_slice(b";branch=z9hG4bK-unknown\r\nMax-Forwards: 70\r\n");
     common(open, method, out);
     for (name, value) in &open.headers {
-        if !OWN.contains(&name.as_str()) {
+        if !OWN.contains(&&**name) {
             put_all(&[name.as_bytes(), b": "], out);
             flat(value, out);
             out.extend_from_slice(b"\r\n");
@@ -189,9 +189,9 @@ mod tests {
             answered: 486,
             ..Open::default()
         };
-        open.header("from", b"<sip:x\r\n y@z>");
-        open.header("user-agent", b"one\ntwo");
-        open.header("via", b"his own");
+        open.header("from", b"<sip:x\r\n y@z>".to_vec());
+        open.header("user-agent", b"one\ntwo".to_vec());
+        open.header("via", b"his own".to_vec());
         let common = format!("From: <sip:x   y@z>\r\nTo: <sip:{UNKNOWN}>\r\nCall-ID: a b\r\nCSeq: 7 INVITE\r\n");
         assert_eq!(
             said(open),

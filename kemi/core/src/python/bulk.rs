@@ -74,7 +74,7 @@ impl Messages {
                 ..Open::default()
             };
             for (name, value) in headers {
-                open.header(&name, &value);
+                open.header(name, value);
             }
             put(open, &mut batch);
         }

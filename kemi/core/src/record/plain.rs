@@ -10,7 +10,7 @@ use crate::sip::{Kind, names};
 /// Bytes of a record beside what is counted: its members' names, numbers, times and versions take some 800.
 const FRAME: usize = 1000;
 
-/// The same of a counter, and of a finding.
+/// The same of a counter, and of a finding or a ban.
 const COUNTER: usize = 64;
 const FINDING: usize = 128;
 
@@ -59,7 +59,6 @@ impl Recorder {
             || self.raw_bytes > 0
             || place.country.is_some()
             || place.asn > 0
-            || decision.ban.is_some()
             || decision.action == "error"
             || decision.findings.len() > MAX_FINDINGS;
         if odd {
@@ -89,6 +88,9 @@ impl Recorder {
             if !json::stands(value, MAX_VALUE) {
                 return None;
             }
+        }
+        if let Some(ban) = &decision.ban {
+            size += FINDING + ban.source.len() + ban.rule.len();
         }
         for finding in decision.findings {
             let (field, reason) = (finding.field.as_bytes(), finding.reason.as_bytes());

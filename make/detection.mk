@@ -11,6 +11,9 @@ detection-executed: venv ## the same for payloads composed at random that did so
 detection-by-hand: venv ## the same for payloads that somebody wrote by hand who had read the rules (PART=held-back SHOW=N OPTIONS="--executed …")
 	@$(PYTHON) tests/detection/by_hand.py --part $(or $(PART),develop) --show $(SHOW) $(OPTIONS)
 
+detection-lawful: venv ## what becomes of lawful values of header fields, SDP and texts, by class (PART=held-back SHOW=N)
+	@$(PYTHON) tests/detection/lawful.py --part $(or $(PART),develop) --show $(SHOW) $(OPTIONS)
+
 detection-structural: venv ## whether a message's structure can hide an attack, each way with legal twins (OPTIONS="--json …")
 	@$(PYTHON) tests/detection/structural.py $(OPTIONS)
 
@@ -21,7 +24,7 @@ detection-differential: venv ## whether a real Kamailio's script is shown what w
 model: venv ## train the second opinion on free text that [detection] model asks: kemi/sipsieve/detection/model (CORPORA=…)
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PYTHON) tests/detection/train.py --corpora $(CORPORA)
 
-.PHONY: model detection detection-by-hand detection-executed detection-structural detection-differential
+.PHONY: model detection detection-by-hand detection-lawful detection-executed detection-structural detection-differential
 
 SECONDS ?= 60
 

@@ -20,6 +20,10 @@ comments, in ASCII. A rule that fires has one of two scores:
 - *text*: in display names and free text;
 - *strict*: where the grammar leaves no room for prose, which is userinfo, hosts, ports, parameters, digest credentials, Via and Call-ID.
 
+Some have a third, *free*, shown behind the first: in header fields of no standard and text bodies, where programs and people write
+what they like. There, and in lines of SDP, a rule that is *single* counts only inside a single value of what is wholly JSON, a list
+of parameters (`a=1;b="c; d"`) or a URL with a query: the marks that part its values are that form's, and no shell's.
+
 A message's scores are added up. From `detection.reject_score` (5) on it is refused, from `detection.scrub_score` (3) on the value is
 taken out where nobody routes on it.
 
@@ -46,7 +50,8 @@ misses = ["0049301234567"]
 
 Patterns are regular expressions without look-around or back-references, match in any case, and see bytes. `score` is the text score,
 `tight` the strict one (without it the same, but 5 at least), `paranoia` the level from which on the rule counts; `as_sent = true` keeps
-it to the value as sent. A `prefilter` is taken, and not needed: what to look for is derived from the pattern.
+it to the value as sent. `made` is the free score, `apart = true`, of a rule or at a file's head, makes rules single. A `prefilter`
+is taken, and not needed: what to look for is derived from the pattern.
 
 `sipsieve rules FILE` says what is wrong with a file, a header field's name that no message has among it (`f` for `from`). A broken file
 is refused at start and at reload, with file, id and reason.
@@ -175,7 +180,10 @@ def _versions(one: Range) -> str:
 def _row(rule: Rule) -> str:
     where = ", ".join((*sorted(rule.parts), *sorted(rule.headers))) or "everywhere"
     level = f" (from level {rule.paranoia} on)" if rule.paranoia > 1 else ""
-    return f"| `{rule.id}` | {rule.score} | {rule.tight} | {rule.confidence} | {where} | {_cell(rule.reason)}{level} |"
+    free = "" if rule.made is None else f", {rule.made} free"
+    single = " (single)" if rule.apart else ""
+    reason = f"{_cell(rule.reason)}{level}{single}"
+    return f"| `{rule.id}` | {rule.score}{free} | {rule.tight} | {rule.confidence} | {where} | {reason} |"
 
 
 def _protects(rules: list[Rule]) -> str:

@@ -35,6 +35,8 @@ def message(make: str, method: str = "INVITE", more: Iterable[str] = (), body: t
     if body is None and method in ("INVITE", "UPDATE"):
         lines = f"v=0|o={make} 1 1 IN IP4 192.0.2.1|s=-|c=IN IP4 192.0.2.1|t=0 0|m=audio 4000 RTP/AVP 8 101|a=rtpmap:8 PCMA/8000"
         body = ("application/sdp", "".join(f"{line}\r\n" for line in [*lines.split("|"), *of.get("sdp", [])]))
+    if body is None and method == "MESSAGE" and "body" in of:
+        body = tuple(of["body"])
     kind, text = body or ("", "")
     head = [
         f"{method} {of['uri']} SIP/2.0",

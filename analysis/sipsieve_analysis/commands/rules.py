@@ -89,6 +89,8 @@ def _facts(rule: ruleset.Rule) -> dict[str, Any]:
         "family": rule.family,
         "score": rule.score,
         "tight": rule.tight,
+        "made": rule.made,
+        "apart": rule.apart,
         "confidence": rule.confidence,
         "paranoia": rule.paranoia,
         "reason": rule.reason,

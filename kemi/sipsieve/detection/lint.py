@@ -55,7 +55,7 @@ def lint_rule(rule: Rule) -> Iterator[str]:
             yield f"{rule.id}: misses: fires on {text!r}"
     if len(rule.reason.split()) < 2:
         yield f"{rule.id}: reason: say in a few words what was seen"
-    if not rule.score and not rule.tight:
+    if not rule.score and not rule.tight and not rule.made:
         yield f"{rule.id}: score: 0 everywhere; such a rule says nothing"
 
 

@@ -36,6 +36,10 @@ class Rule:
     confidence: str = "high"
     #: Matched against the value as it was sent only, not against what it decodes to.
     as_sent: bool = False
+    #: Of a value that comes apart by a form of programs (JSON, a list of parameters, a URL's query) it counts in a single one only.
+    apart: bool = False
+    #: The score in header fields of no standard and in text bodies, where it is another one.
+    made: int | None = None
     #: The weakness and the attack pattern as MITRE numbers them, and the vulnerabilities that it was seen with.
     cwe: tuple[str, ...] = ()
     capec: tuple[str, ...] = ()
@@ -58,4 +62,6 @@ class Rule:
             self.paranoia,
             self.confidence,
             self.as_sent,
+            self.apart,
+            self.made,
         )

@@ -59,6 +59,9 @@ class _Rule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     paranoia: Annotated[int, Meta(ge=1, le=3)] = 1
     confidence: Literal["high", "medium", "low"] = "high"
     as_sent: bool = False
+    #: None: the file's.
+    apart: bool | None = None
+    made: Annotated[int, Meta(ge=0, le=10)] | None = None
     #: Empty: the file's.
     cwe: tuple[_Cwe, ...] = ()
     capec: tuple[_Capec, ...] = ()
@@ -72,6 +75,7 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     cwe: tuple[_Cwe, ...] = ()
     capec: tuple[_Capec, ...] = ()
     backends: tuple[str, ...] = ()
+    apart: bool = False
 
 
 class Exempt(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -146,6 +150,8 @@ def load_file(path: Path) -> list[Rule]:
             raw.paranoia,
             raw.confidence,
             raw.as_sent,
+            decoded.apart if raw.apart is None else raw.apart,
+            raw.made,
             raw.cwe or decoded.cwe,
             raw.capec or decoded.capec,
             raw.cve,

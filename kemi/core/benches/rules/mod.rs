@@ -26,6 +26,8 @@ pub fn read(text: &str) -> Vec<RuleSpec> {
             paranoia: next().parse().unwrap_or(1),
             sure: next() == "high",
             as_sent: next() == "True",
+            apart: next() == "True",
+            made: next().parse().ok(),
         }
     };
     text.lines().map(rule).collect()

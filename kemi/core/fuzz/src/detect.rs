@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, LazyLock};
 
 use sipsieve_core::detect::shape::{self, Shape};
-use sipsieve_core::detect::{Finding, MAX_FINDINGS, Scratch, Settings, transforms};
+use sipsieve_core::detect::{Finding, MAX_FINDINGS, Scratch, Settings, apart, transforms};
 use sipsieve_core::engine::{Engine, Seen};
 use sipsieve_core::sip::parts::{Bodies, each};
 use sipsieve_core::sip::{Part, PartKind, Span, names};
@@ -117,6 +117,9 @@ fn nothing_lost(engine: &Engine, seen: &Seen<'_>) {
             let spec = &rule.spec;
             if spec.paranoia > engine.settings.paranoia
                 || spec.score.min(spec.tight) == 0
+                || spec.made == Some(0)
+                // What is not in a single value of such a part does not count.
+                || (spec.apart && apart::may_be(&part))
                 || !rule.applies(&part)
                 || (is_plain && rule.is_code)
                 || (shape::is_whole(&part) && inside(&part, &spec.id))

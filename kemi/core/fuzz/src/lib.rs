@@ -39,6 +39,8 @@ pub fn folder() -> &'static Path {
 #[derive(Deserialize)]
 struct RuleFile {
     family: String,
+    #[serde(default)]
+    apart: bool,
     rule: Vec<RuleEntry>,
 }
 
@@ -57,6 +59,8 @@ struct RuleEntry {
     confidence: Option<String>,
     #[serde(default)]
     as_sent: bool,
+    apart: Option<bool>,
+    made: Option<u8>,
 }
 
 #[derive(Deserialize)]
@@ -87,7 +91,7 @@ pub fn rules() -> Ruleset {
     files.sort();
     let mut specs = Vec::new();
     for path in files {
-        let RuleFile { family, rule } = read(&path);
+        let RuleFile { family, apart, rule } = read(&path);
         specs.extend(rule.into_iter().map(|entry| RuleSpec {
             id: entry.id,
             family: family.clone(),
@@ -100,6 +104,8 @@ pub fn rules() -> Ruleset {
             paranoia: entry.paranoia.unwrap_or(1),
             sure: entry.confidence.is_none_or(|confidence| confidence == "high"),
             as_sent: entry.as_sent,
+            apart: entry.apart.unwrap_or(apart),
+            made: entry.made,
         }));
     }
     let exceptions: Vec<Exception> = read::<ExceptionFile>(&package.join("exceptions.toml"))

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
+use super::apart::Apart;
 use super::kept::Kept;
 use super::kinds::{self, Kinds};
 use super::model::{self, Model};
@@ -83,6 +84,7 @@ pub struct Finding<'a> {
 pub struct Scratch {
     search: Search,
     fired: Vec<u16>,
+    apart: Apart,
 }
 
 /// What is found, at most once for a rule and part; see `Kept` for what is kept of many.
@@ -290,7 +292,7 @@ impl<'a> Finder<'a, '_> {
         if self.weighed >= model::BESIDE || !able {
             return;
         }
-        let score = model.weight(part, odds, self.weighed > 0);
+        let score = model.weight(part, odds, self.weighed);
         self.kept.add(Finding {
             rule: model::RULE,
             family: model::FAMILY,
@@ -322,6 +324,13 @@ impl<'a> Finder<'a, '_> {
             *searchable = left;
             if !rule.is_match(form) {
                 continue;
+            }
+            if rule.spec.apart {
+                let (holds, costs) = self.scratch.apart.holds(part, form, rule);
+                *searchable = searchable.saturating_sub(costs);
+                if !holds {
+                    continue;
+                }
             }
             self.scratch.fired.push(number);
             let score = score(rule, part, self.settings.paranoia);
@@ -436,6 +445,7 @@ impl<'a> Sink<'a> for Finder<'a, '_> {
         self.matchable -= costs;
         self.decodable -= decoded;
         self.scratch.fired.clear();
+        self.scratch.apart = Apart::default();
         let mut alarm = None;
         if needed {
             for (number, form) in forms(part.value, Stood::of(&part)).iter().enumerate() {

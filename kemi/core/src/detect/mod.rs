@@ -1,5 +1,6 @@
 //! Finds which rules fire on which parts of a message.
 
+pub mod apart;
 pub mod classes;
 pub mod glob;
 pub mod kept;

@@ -16,6 +16,8 @@ pub const RULE: &str = "second-opinion";
 pub const UNSURE: u8 = 3;
 const SURE: u8 = 4;
 pub const BESIDE: u8 = 5;
+/// What a rule weighs that hints at something, and by itself or beside a sure opinion decides nothing.
+const HINT: u8 = 1;
 /// Log-odds above the threshold from which on it is sure: refusing a call asks for more than taking a name out.
 const MARGIN: f64 = 1.5;
 
@@ -200,13 +202,16 @@ impl Model {
     ///
     /// A field of no standard holds what two programs agreed on, as JSON or a query's string, and taking it out would break them:
     /// there it is only noted, if no rule says the same, and so it is in a session's name while it is not sure.
-    pub fn weight(&self, part: &Part<'_>, odds: f64, beside: bool) -> u8 {
+    ///
+    /// `weighed`: what the surest rule found in the part weighs. What no more than hints decides nothing, but is enough for a
+    /// session's name to be taken out.
+    pub fn weight(&self, part: &Part<'_>, odds: f64, weighed: u8) -> u8 {
         let is_sure = odds > self.threshold + MARGIN;
         match part.header.id {
-            _ if beside && is_sure => BESIDE,
+            _ if weighed > HINT && is_sure => BESIDE,
             names::OTHER => 0,
             // Names of sessions have marks that people's hardly have.
-            _ if !is_sure && is_session_name(part) => 0,
+            _ if !is_sure && weighed == 0 && is_session_name(part) => 0,
             _ if is_sure => SURE,
             _ => UNSURE,
         }

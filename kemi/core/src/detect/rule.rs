@@ -28,6 +28,10 @@ pub struct RuleSpec {
     pub sure: bool,
     /// Matched against the value as it was sent only, not against what it decodes to.
     pub as_sent: bool,
+    /// Of a value that comes apart by a form of programs (`super::apart`), it counts in a single value only.
+    pub apart: bool,
+    /// What it weighs in a header field of no standard and in a text body, where it is not `score`.
+    pub made: Option<u8>,
 }
 
 /// Where rules do not count: both may have wildcards, an empty field is every field.

@@ -56,6 +56,8 @@ fn spec(rule: &Bound<'_, PyTuple>) -> PyResult<RuleSpec> {
         paranoia: rule.get_item(8)?.extract()?,
         sure: confidence == "high",
         as_sent: rule.get_item(10)?.extract()?,
+        apart: rule.get_item(11)?.extract()?,
+        made: rule.get_item(12)?.extract()?,
     })
 }
 

@@ -27,8 +27,8 @@ fn is_marked(line: &[u8]) -> bool {
     })
 }
 
-/// Attributes of numbers, tokens and keys (RFC 8866 6, RFC 8839, RFC 8285, RFC 4568 …), of which a description has many.
-const NUMBERED: [&[u8]; 28] = [
+/// Attributes of numbers, tokens and keys (RFC 8866 6, RFC 8839, RFC 8285, RFC 4568, RFC 8827 …), of which a description has many.
+const NUMBERED: [&[u8]; 29] = [
     b"rtpmap",
     b"fmtp",
     b"candidate",
@@ -39,6 +39,7 @@ const NUMBERED: [&[u8]; 28] = [
     b"ptime",
     b"maxptime",
     b"crypto",
+    b"identity",
     b"mid",
     b"msid",
     b"group",
@@ -58,6 +59,35 @@ const NUMBERED: [&[u8]; 28] = [
     b"max-message-size",
     b"framerate",
 ];
+
+/// Whether a line is a key of SRTP as RFC 4568 9.2 has it: a tag, a suite, and keys with how long and by which number they are used.
+/// A description has dozens of them, each of random letters that may read like anything.
+fn is_key(line: &[u8]) -> bool {
+    let Some(rest) = line.strip_prefix(b"a=crypto:") else {
+        return false;
+    };
+    let words: Vec<&[u8]> = rest.split(|&byte| byte == b' ').collect();
+    let [tag, suite, keys, parameters @ ..] = &words[..] else {
+        return false;
+    };
+    let all = |text: &[u8], fits: fn(u8) -> bool| !text.is_empty() && text.iter().all(|&byte| fits(byte));
+    let named = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    let is_one = |key: &[u8]| {
+        let mut fields = key.split(|&byte| byte == b'|');
+        let key = fields.next().and_then(|key| key.strip_prefix(b"inline:"));
+        let encoded = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
+        let number = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'^' | b':');
+        key.is_some_and(|key| key.len() >= 16 && all(key, encoded)) && fields.all(|field| all(field, number))
+    };
+    all(tag, |byte| byte.is_ascii_digit())
+        && all(suite, named)
+        && keys.split(|&byte| byte == b';').all(is_one)
+        && parameters.iter().all(|word| {
+            all(word, |byte| {
+                byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'=')
+            })
+        })
+}
 
 /// Whether a line is an attribute with a value that none of those is: a text may stand there, with or without a mark.
 fn is_other_attribute(line: &[u8]) -> bool {
@@ -144,7 +174,7 @@ pub fn text_lines(raw: &[u8], start: usize, loose: bool, mut line: impl FnMut(Sp
         let text = &raw[at..end];
         let named = matches!(text, [b'a'..=b'z', b'=', ..]);
         let wanted = if named {
-            has_text(text[0]) || is_marked(text) || is_other_attribute(text)
+            has_text(text[0]) || is_marked(text) && !is_key(text) || is_other_attribute(text)
         } else if loose {
             !text.is_empty()
         } else {
@@ -202,6 +232,25 @@ mod tests {
             lines(b"a=control:a /etc\r\na=control:../a\r\na=control:a/b.c\r\na=x"),
             [&b"a=control:a /etc"[..], b"a=control:../a"]
         );
+    }
+
+    #[test]
+    fn keys_of_srtp_are_not_read_and_what_only_looks_like_one_is() {
+        let key = "inline:PS1uQCVeeCFCanVmcjkpPywjNWhcYD0mXXtxaVBR";
+        for (line, read) in [
+            (format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 {key}|2^20|1:4"), 0),
+            (
+                format!("a=crypto:12 AEAD_AES_256_GCM {key}|2^20|1:4;{key}|2^31|2:4 KDR=20 UNENCRYPTED_SRTCP"),
+                0,
+            ),
+            (format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 {key}|2^20|1:4 $(id)"), 1),
+            (format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 {key}|id"), 1),
+            (format!("a=crypto:1 x;id {key}|1"), 1),
+            ("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:id|1".to_owned(), 1),
+            ("a=crypto:1|id".to_owned(), 1),
+        ] {
+            assert_eq!(lines(line.as_bytes()).len(), read, "{line}");
+        }
     }
 
     #[test]

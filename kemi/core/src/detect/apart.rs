@@ -210,6 +210,9 @@ fn list<'t>(text: &'t [u8], values: &mut Vec<&'t [u8]>) -> bool {
             if name.is_empty() {
                 return false;
             }
+            if !is_plain(name) {
+                values.push(name);
+            }
             at += 1;
             at += spaces(text, at);
             let end = match text.get(at) {
@@ -251,6 +254,11 @@ fn of_name(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'+' | b'-' | 0x80..)
 }
 
+/// Whether a name can only be a name: one with other bytes may be read as code once it is decoded.
+fn is_plain(name: &[u8]) -> bool {
+    name.iter().all(|byte| of_name(byte) && byte.is_ascii())
+}
+
 fn of_value(byte: &u8) -> bool {
     of_name(byte) || matches!(byte, b'/' | b':' | b'@' | b'%' | b'~' | b'=' | b'[' | b']' | b'#')
 }
@@ -274,6 +282,9 @@ fn url<'t>(text: &'t [u8], values: &mut Vec<&'t [u8]>) -> bool {
     values.extend([&text[..at], fragment]);
     text[at + 1..].split(|&byte| byte == b'&').all(|pair| {
         let size = pair.iter().take_while(|byte| of_value(byte) && **byte != b'=').count();
+        if !is_plain(&pair[..size]) {
+            values.push(&pair[..size]);
+        }
         values.push(pair.get(size + 1..).unwrap_or_default());
         size > 0 && pair.get(size) == Some(&b'=')
     })
@@ -308,6 +319,11 @@ mod tests {
             ("Q.850 ;cause=16 ;text=\"Normal\"", vec!["Q.850", "16", "Normal"]),
             ("a=1;;b=2;", vec!["1", "2"]),
             ("a=1&b=x%3Bid", vec!["1", "x%3Bid"]),
+            ("a=1;\u{ff04}id=2", vec!["1", "\u{ff04}id", "2"]),
+            (
+                "http://h/?%24%28id%29=1&a[b]=2&c.d=3",
+                vec!["http://h/", "", "%24%28id%29", "1", "a[b]", "2", "3"],
+            ),
             ("http://h/p;x?a=1&b=c;d#e", vec!["http://h/p;x", "e", "1", "c;d"]),
         ] {
             let single: Vec<String> = single.into_iter().map(str::to_owned).collect();

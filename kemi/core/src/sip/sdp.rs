@@ -27,8 +27,8 @@ fn is_marked(line: &[u8]) -> bool {
     })
 }
 
-/// Attributes of numbers, tokens and keys (RFC 8866 6, RFC 8839, RFC 8285, RFC 4568, RFC 8827 …), of which a description has many.
-const NUMBERED: [&[u8]; 29] = [
+/// Attributes of numbers, tokens and keys (RFC 8866 6, RFC 8839, RFC 8285, RFC 4568 …), of which a description has many.
+const NUMBERED: [&[u8]; 28] = [
     b"rtpmap",
     b"fmtp",
     b"candidate",
@@ -39,7 +39,6 @@ const NUMBERED: [&[u8]; 29] = [
     b"ptime",
     b"maxptime",
     b"crypto",
-    b"identity",
     b"mid",
     b"msid",
     b"group",
@@ -61,8 +60,16 @@ const NUMBERED: [&[u8]; 29] = [
 ];
 
 /// Whether a line is a key of SRTP as RFC 4568 9.2 has it: a tag, a suite, and keys with how long and by which number they are used.
-/// A description has dozens of them, each of random letters that may read like anything.
+/// A description has dozens of them, each of random letters that may read like anything. An identity is a single encoded
+/// object of JSON (RFC 8827 5.1).
 fn is_key(line: &[u8]) -> bool {
+    if let Some(identity) = line.strip_prefix(b"a=identity:") {
+        let is_object = identity.starts_with(b"ey") || identity.starts_with(b"ew");
+        return is_object
+            && identity
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='));
+    }
     let Some(rest) = line.strip_prefix(b"a=crypto:") else {
         return false;
     };
@@ -174,7 +181,7 @@ pub fn text_lines(raw: &[u8], start: usize, loose: bool, mut line: impl FnMut(Sp
         let text = &raw[at..end];
         let named = matches!(text, [b'a'..=b'z', b'=', ..]);
         let wanted = if named {
-            has_text(text[0]) || is_marked(text) && !is_key(text) || is_other_attribute(text)
+            has_text(text[0]) || (is_marked(text) || is_other_attribute(text)) && !is_key(text)
         } else if loose {
             !text.is_empty()
         } else {
@@ -235,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_srtp_are_not_read_and_what_only_looks_like_one_is() {
+    fn keys_and_identities_are_not_read_and_what_only_looks_like_one_is() {
         let key = "inline:PS1uQCVeeCFCanVmcjkpPywjNWhcYD0mXXtxaVBR";
         for (line, read) in [
             (format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 {key}|2^20|1:4"), 0),
@@ -248,6 +255,14 @@ mod tests {
             (format!("a=crypto:1 x;id {key}|1"), 1),
             ("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:id|1".to_owned(), 1),
             ("a=crypto:1|id".to_owned(), 1),
+            (
+                "a=identity:eyJpZHAiOnsiZG9tYWluIjoiZXhhbXBsZS5vcmciLCJwcm90b2NvbCI6ImJvZ3VzIn19".to_owned(),
+                0,
+            ),
+            ("a=identity:/etc/passwd".to_owned(), 1),
+            ("a=identity:/etc/asterisk/sip/conf".to_owned(), 1),
+            ("a=identity:-oProxyCommand=id".to_owned(), 1),
+            ("a=identity:eyJpZHAiOnsiZG9tYWlu;reboot".to_owned(), 1),
         ] {
             assert_eq!(lines(line.as_bytes()).len(), read, "{line}");
         }

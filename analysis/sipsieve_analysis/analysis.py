@@ -217,12 +217,14 @@ def _actor(group: Group, found: list[Campaign], is_forged: bool, seen: Seen, law
             else "some of these messages name an address with an account, which they may have forged"
         )
     elif not seen.answers and any(source.guessing for source in group.sources):
-        note = "other clients at the same address behave: find the one that guesses by its port and User-Agent, don't ban the address"
+        note = (
+            f"other clients at the same address behave: find the one that guesses by its port and User-Agent, {_NO_BAN}"
+        )
     elif not (succeeded or injected or costs) and group.sources and all(source.is_lawful for source in group.sources):
         held = "Nothing to do: its calls and registrations are accepted."
         note = "behaves like somebody with an account; what a rule found in its messages is looked at by hand"
     elif any(source.shared for source in group.sources):
-        note = "others at the same address are let in and behave: limit it, find the client by its port and User-Agent, don't ban the address"
+        note = f"others at the same address are let in and behave: limit it, find the client by its port and User-Agent, {_NO_BAN}"
     elif costs and any(source.lawful for source in group.sources):
         note = "it has an account, or is a system of somebody who has: probably in wrong hands; ask its owner before it is banned"
     elif any(source.thin for source in group.sources):
@@ -265,6 +267,7 @@ def _actor(group: Group, found: list[Campaign], is_forged: bool, seen: Seen, law
     return actor
 
 
+_NO_BAN: Final = "don't ban the address"  #: where others behave
 #: Said of messages in the name of an address whose traffic is accepted.
 _CLAIMED = (
     "over UDP anybody can write this address, and its own calls and registrations are accepted: no evidence against it"
@@ -400,14 +403,9 @@ def _sightings(store: Events, actors: list[Actor], known: Known | None) -> list[
         for tool in actor.tools:
             if habits.is_tool(tool):
                 _see(
-                    found,
-                    Indicator("user-agent", tool),
-                    actor,
-                    actor.first_us,
-                    actor.last_us,
-                    actor.messages,
+                    found, Indicator("user-agent", tool), actor, actor.first_us, actor.last_us, actor.messages,
                     "name of an attack tool in User-Agent",
-                )
+                )  # fmt: skip
     for actor in actors:
         if actor.rank.tier is not ranking.Tier.LOW and not actor.spoofed:
             for ip in actor.addresses:
@@ -416,7 +414,9 @@ def _sightings(store: Events, actors: list[Actor], known: Known | None) -> list[
                     Indicator("source", ip),
                     actor,
                     *actor.spans.get(ip, (actor.first_us, actor.last_us, actor.messages)),
-                    "sent " + ", ".join(str(campaign.type).replace("_", " ") for campaign in actor.campaigns),
+                    "sent "
+                    + ", ".join(str(campaign.type).replace("_", " ") for campaign in actor.campaigns)
+                    + (f": {_NO_BAN}, others there behave" if _NO_BAN in actor.note else ""),
                 )
     order = {actor.id: number for number, actor in enumerate(actors)}
     return sorted(found.values(), key=lambda s: (min((order[a] for a in s.actors), default=len(order)), s.indicator))

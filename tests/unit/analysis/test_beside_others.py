@@ -34,6 +34,9 @@ def test_the_one_that_guesses_is_found_and_the_address_is_not_to_be_banned(tmp_p
     assert campaign.why.startswith("120 registrations as 1 user by 1 of the clients at an address")
     assert campaign.first_us >= (START + 5 * HOUR) * 1e6
     assert "don't ban the address" in actor.note
+    # A list of indicators may reach a firewall without the report.
+    (listed,) = (seen for seen in report.indicators if seen.indicator.value == ip)
+    assert "don't ban the address" in listed.how
     assert [motive.intent for motive in actor.motives] == ["credential_theft"]
     assert other not in accused(report)
 

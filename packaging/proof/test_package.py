@@ -115,13 +115,29 @@ def start() -> None:
     wait_for(lambda: status(exchange(request("OPTIONS", uri="sip:127.0.0.1"))), "Kamailio answers")
 
 
+def left() -> str:
+    """Kamailio's processes, each with its state and what it waits for in the kernel, and the last that it said."""
+    lines = []
+    for folder in sorted(Path("/proc").glob("[0-9]*"), key=lambda folder: int(folder.name)):
+        try:
+            if "(kamailio)" in (about := (folder / "stat").read_text()):
+                lines.append(f"{about[:60]} {(folder / 'wchan').read_text()} {(folder / 'syscall').read_text()}")
+        except OSError:
+            continue
+    said = Path("/tmp/kamailio.out")
+    return "\n".join([*lines, said.read_text(errors="replace")[-3000:] if said.exists() else ""])
+
+
 def stop() -> None:
     if PID.exists():
         pid = int(PID.read_text())
         os.kill(pid, signal.SIGTERM)
         # Nobody may be there to bury it.
         stat = Path(f"/proc/{pid}/stat")
-        wait_for(lambda: not stat.exists() or ") Z " in stat.read_text(), "Kamailio ended")
+        try:
+            wait_for(lambda: not stat.exists() or ") Z " in stat.read_text(), "Kamailio ended")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; what is left of it:\n{left()}") from None
         PID.unlink(missing_ok=True)
 
 

@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,14 +80,16 @@ def test_no_message_is_lost_while_the_switch_turns(server: Server) -> None:
     answered = 0
     try:
         with peer("127.0.0.1", server.port) as sock:
-            for _ in range(2000):
+            # On a quick machine two thousand messages are gone before the switch turned twenty times.
+            end = time.monotonic() + 60
+            while answered < 2000 or (len(turns) <= 20 and time.monotonic() < end):
                 sock.send(request())
                 assert sock.recv(65535).startswith(b"SIP/2.0 200")
                 answered += 1
     finally:
         ended.set()
         thread.join()
-    assert answered == 2000
+    assert answered >= 2000
     assert len(turns) > 20
     assert all(turns)
     if len(turns) % 2:

@@ -1,7 +1,8 @@
 """Counts what detection does to lawful values where programs and people write what they like: the program behind `make detection-lawful`.
 
-Users, URI parameters, fields of no standard, lines of session descriptions and texts, by class. Rules are made on one half (`cases/lawful.toml`, which also
-lists what is still touched); the other (`cases/lawful-held-back.toml`) is only counted, and never shown.
+Users, URI parameters, fields of no standard, lines of session descriptions and texts, by class. Rules are made on one half
+(`cases/lawful.toml`, which also lists what is still touched); the other (`cases/lawful-held-back.toml`) is only counted, and never
+shown.
 """
 
 from __future__ import annotations

@@ -44,9 +44,9 @@ _TRIMMED: Final = 0.1
 _ROUNDS: Final = 5
 
 #: A value is unusual that has half as many bits again as 95 of 100 stay under, and those of three n-grams that nobody else has:
-#: rigid fields have no tail, and fields in which people write as they like a long one. What is far beyond the nine tenths that teach is no
-#: tail but something else, and moves the limit no further. Where few senders are known, something
-#: new surprises less and must be more. What clients make up at random has more room.
+#: rigid fields have no tail, and fields in which people write as they like a long one. What is far beyond the nine tenths that
+#: teach is no tail but something else, and moves the limit no further. Where few senders are known, something new surprises less
+#: and must be more. What clients make up at random has more room.
 _TAIL: Final = 0.95
 _TAIL_MOST: Final = 2.0
 _BEYOND: Final = 1.5

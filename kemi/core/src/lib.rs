@@ -13,6 +13,8 @@ pub mod judge;
 pub mod networks;
 pub mod numbering;
 pub mod patches;
+#[cfg(test)]
+mod random;
 pub mod record;
 pub mod sip;
 pub mod sources;

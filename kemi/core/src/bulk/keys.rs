@@ -160,6 +160,7 @@ fn apart(text: &[u8], from: usize, start: usize) -> Option<usize> {
 mod tests {
     use super::*;
     use crate::bulk::xlog::compiled;
+    use crate::random::Random;
 
     /// What a key is, in one pattern.
     const PATTERN: &str = r#"(?i)(?:^|[\s,;|\[({"'])(src_?ip|source[ _]?ip|srcip|src|source|si|ip|peer|ua|user[-_ ]?agent|agent|fu|from|caller|f|tu|to|callee|t|ru|ruri|r-uri|request-uri|uri|r|ci|call[-_]?id|cid|id|src_?port|port|sp|method|rm|m|cseq|cs|status|rs|code|proto)["']? ?[=:] ?"#;
@@ -217,13 +218,8 @@ mod tests {
             "\x0b",
             "",
         ];
-        let mut seed = 1u64;
-        let mut next = |below: usize| {
-            seed = seed
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (seed >> 33) as usize % below
-        };
+        let mut random = Random(1);
+        let mut next = |below: usize| random.below(below);
         let mut keys_seen = 0;
         for _ in 0..100_000 {
             let mut text = String::new();

@@ -88,6 +88,7 @@ fn simply_named(text: &[u8], at: usize) -> Option<(Named<'_>, usize)> {
 mod tests {
     use super::*;
     use crate::bulk::xlog::all;
+    use crate::random::Random;
 
     #[test]
     fn named_sources_are_those_of_the_pattern() {
@@ -138,13 +139,8 @@ mod tests {
             "\n",
             "",
         ];
-        let mut seed = 7u64;
-        let mut next = |below: usize| {
-            seed = seed
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (seed >> 33) as usize % below
-        };
+        let mut random = Random(7);
+        let mut next = |below: usize| random.below(below);
         let (mut seen, mut several) = (0, 0);
         for _ in 0..200_000 {
             let mut text = String::new();

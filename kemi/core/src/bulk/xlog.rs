@@ -16,21 +16,21 @@ use super::named::named;
 const VALUE: usize = 512;
 
 /// Methods that a line without a key for it may name.
-const METHODS: [&[u8]; 14] = [
-    b"INVITE",
-    b"REGISTER",
-    b"OPTIONS",
-    b"ACK",
-    b"BYE",
-    b"CANCEL",
-    b"SUBSCRIBE",
-    b"NOTIFY",
-    b"MESSAGE",
-    b"INFO",
-    b"PRACK",
-    b"UPDATE",
-    b"REFER",
-    b"PUBLISH",
+const METHODS: [&str; 14] = [
+    "INVITE",
+    "REGISTER",
+    "OPTIONS",
+    "ACK",
+    "BYE",
+    "CANCEL",
+    "SUBSCRIBE",
+    "NOTIFY",
+    "MESSAGE",
+    "INFO",
+    "PRACK",
+    "UPDATE",
+    "REFER",
+    "PUBLISH",
 ];
 
 /// Addresses of a line that are looked at.
@@ -92,9 +92,7 @@ pub fn patterns() -> &'static Patterns {
         bare: made(&format!(
             r"(?:^|[\s\[(|,;>])(?:udp:|tcp:|tls:)?{ADDRESS}(?::(\d{{1,5}}))?(?:[\s\])|,;]|$)"
         )),
-        method: made(
-            r"\b(?:INVITE|REGISTER|OPTIONS|ACK|BYE|CANCEL|SUBSCRIBE|NOTIFY|MESSAGE|INFO|PRACK|UPDATE|REFER|PUBLISH)\b",
-        ),
+        method: made(&format!(r"\b(?:{})\b", METHODS.join("|"))),
         account: made(r"^ACC: [a-z ]{1,40}: timestamp=\d+;method=([A-Z]{1,16});.*?call_id=(.*?);code=(\d{3});"),
         account_source: made(r";src_ip=([0-9a-fA-F.:]{2,45});"),
     });
@@ -268,7 +266,7 @@ fn guess(open: &mut Open, text: &[u8]) -> Told {
         // Most lines begin with it: a search costs more than a look.
         let count = text.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
         let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-        if METHODS.contains(&&text[..count]) && !text.get(count).is_some_and(is_word) {
+        if METHODS.iter().any(|method| method.as_bytes() == &text[..count]) && !text.get(count).is_some_and(is_word) {
             open.method = text[..count].to_vec();
         } else if let Some(method) = patterns().method.find(text) {
             open.method = text[method.range()].to_vec();

@@ -1,6 +1,7 @@
 //! Values that come apart by a form in which programs write: JSON, a list of parameters, a URL with a query. Marks that part one
 //! single value from the next are that form's, and no shell's, so a rule about code counts where it is found in a single value.
 
+use super::register::is_made;
 use super::rule::Rule;
 use super::transforms::{Stood, forms, needs_decoding};
 use crate::sip::{Part, PartKind, Span, names, sdp};
@@ -10,13 +11,9 @@ const MOST: usize = 2048;
 const VALUES: usize = 64;
 const DEPTH: usize = 16;
 
-/// Whether a part may be one that programs wrote: a field of no standard, or a line or text of a body. Elsewhere no such form belongs.
+/// Whether a part may be one that programs wrote: what `is_made`, and a line of a session. Elsewhere no such form belongs.
 pub fn may_be(part: &Part<'_>) -> bool {
-    match part.kind {
-        PartKind::Text => part.header.id == names::OTHER,
-        PartKind::Body => true,
-        _ => false,
-    }
+    is_made(part) || part.kind == PartKind::Body
 }
 
 /// The single values of one part, made when a rule is first found in it, for the rules behind.

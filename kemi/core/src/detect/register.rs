@@ -71,7 +71,7 @@ pub fn is_session_name(part: &Part<'_>) -> bool {
 }
 
 /// Whether programs of one maker or people may have written a part whatever they like: a header field of no standard, a text body.
-fn is_made(part: &Part<'_>) -> bool {
+pub fn is_made(part: &Part<'_>) -> bool {
     match part.kind {
         PartKind::Text => part.header.id == names::OTHER,
         PartKind::Body => part.field.header.id == names::BODY,
@@ -81,8 +81,9 @@ fn is_made(part: &Part<'_>) -> bool {
 
 /// What a rule weighs in that part.
 ///
-/// At level 1 text gets the benefit of the doubt, and what stands lawfully in a field of no standard has a weight of its own. At level 2 what a rule is sure of weighs as much there as in a token, at level
-/// 3 whatever a rule finds does: such a name is then refused, not scrubbed.
+/// At level 1 text gets the benefit of the doubt, and what stands lawfully in a field of no standard has a weight of its own. At
+/// level 2 what a rule is sure of weighs as much there as in a token, at level 3 whatever a rule finds does: such a name is then
+/// refused, not scrubbed.
 pub fn score(rule: &Rule, part: &Part<'_>, paranoia: u8) -> u8 {
     let spec = &rule.spec;
     if is_tight(part) {

@@ -10,6 +10,7 @@ use super::literals;
 use super::shape::{self, Shape};
 use super::transforms::{Stood, forms, names_base64, needs_decoding};
 use super::{RuleSpec, Ruleset, Scratch, Settings, find};
+use crate::random::Random;
 use crate::sip::parts::{Bodies, each, plain};
 use crate::sip::{self, PartKind, Span, names};
 use crate::structure::FAMILY;
@@ -19,22 +20,6 @@ const SAMPLES: usize = 2000;
 
 /// Texts of a kilobyte that each pattern is tried on in vain.
 const TEXTS: usize = 40;
-
-/// A small generator of pseudo-random numbers (xorshift), the same in each run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % end.max(1)
-    }
-
-    fn one<'t, T>(&mut self, all: &'t [T]) -> &'t T {
-        &all[self.below(all.len())]
-    }
-}
 
 /// The rules as they are shipped, of all levels of paranoia, for parts of any kind and header.
 fn shipped() -> Vec<RuleSpec> {

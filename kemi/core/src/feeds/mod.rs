@@ -162,6 +162,7 @@ fn spelled<T: std::fmt::Display + Into<IpAddr> + Copy>(first: T, last: T, width:
 mod tests {
     use super::ranges::range;
     use super::*;
+    use crate::random::Random;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().expect("an address")
@@ -207,13 +208,8 @@ mod tests {
 
     #[test]
     fn a_look_up_says_what_a_walk_through_all_ranges_says() {
-        let mut state = 7_u64;
-        let mut next = |most: u64| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) % most
-        };
+        let mut random = Random(7);
+        let mut next = |most: usize| random.below(most);
         let table = Table::new(500).expect("memory");
         for _ in 0..50 {
             let text: String = (0..60)

@@ -59,10 +59,10 @@ const NUMBERED: [&[u8]; 28] = [
     b"framerate",
 ];
 
-/// Whether a line is a key of SRTP as RFC 4568 9.2 has it: a tag, a suite, and keys with how long and by which number they are used.
-/// A description has dozens of them, each of random letters that may read like anything. An identity is a single encoded
-/// object of JSON (RFC 8827 5.1).
-fn is_key(line: &[u8]) -> bool {
+/// Whether a line holds nothing but what is encoded, of which a description has dozens, each of random letters that may read like
+/// anything: a key of SRTP as RFC 4568 9.2 has it (a tag, a suite, and keys with how long and by which number they are used), or an
+/// identity, which is a single object of JSON (RFC 8827 5.1).
+fn is_encoded(line: &[u8]) -> bool {
     if let Some(identity) = line.strip_prefix(b"a=identity:") {
         let is_object = identity.starts_with(b"ey") || identity.starts_with(b"ew");
         return is_object
@@ -181,7 +181,7 @@ pub fn text_lines(raw: &[u8], start: usize, loose: bool, mut line: impl FnMut(Sp
         let text = &raw[at..end];
         let named = matches!(text, [b'a'..=b'z', b'=', ..]);
         let wanted = if named {
-            has_text(text[0]) || (is_marked(text) || is_other_attribute(text)) && !is_key(text)
+            has_text(text[0]) || (is_marked(text) || is_other_attribute(text)) && !is_encoded(text)
         } else if loose {
             !text.is_empty()
         } else {

@@ -143,6 +143,9 @@ fn look<'a>(splitter: &mut Splitter<'a, Finder<'a, '_>>, message: &Message<'a>) 
         if header.value.len() < splitter.sink.ruleset.settled.digits && header.value.iter().all(u8::is_ascii_digit) {
             continue;
         }
+        if splitter.sink.ruleset.vocabulary.is_all(header) {
+            continue;
+        }
         if is_long && !odd && splitter.sink.is_quiet(message.raw, header) {
             continue;
         }
@@ -386,6 +389,9 @@ impl<'a> Sink<'a> for Finder<'a, '_> {
     }
 
     fn part(&mut self, part: Part<'a>) -> ControlFlow<()> {
+        if part.kind == PartKind::Method && self.ruleset.vocabulary.passes(part.value) {
+            return ControlFlow::Continue(());
+        }
         let size = part.value.len();
         let most = self.settings.max_value_bytes;
         if size > most {

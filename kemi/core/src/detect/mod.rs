@@ -5,6 +5,7 @@ pub mod classes;
 pub mod glob;
 pub mod kept;
 pub mod kinds;
+mod language;
 pub mod literals;
 pub mod matcher;
 pub mod model;
@@ -22,6 +23,7 @@ pub mod shape;
 mod soundness;
 mod text;
 pub mod transforms;
+pub mod vocabulary;
 pub mod xml;
 
 pub use kept::{Kept, MAX_FINDINGS};

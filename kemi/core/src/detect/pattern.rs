@@ -1,5 +1,6 @@
 //! A rule's pattern as an automaton that takes linear time.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use regex_automata::hybrid::dfa::{Cache, DFA};
@@ -7,6 +8,8 @@ use regex_automata::nfa::thompson;
 use regex_automata::util::pool::Pool;
 use regex_automata::{Anchored, Input};
 use regex_syntax::hir::Look;
+
+use super::language::Language;
 
 /// Bytes that a pattern's automaton may take: the largest of ours takes a tenth.
 const NFA_BYTES: usize = 1 << 20;
@@ -75,6 +78,41 @@ impl Pattern {
         self.dfa
             .try_search_fwd(&mut self.caches.get(), &input)
             .map_or(true, |found| found.is_some())
+    }
+
+    /// Whether it is in some text of a language; true, too, where that can't be told in the memory of one cache. Not for each
+    /// message: its work is that of reading all texts at once.
+    pub fn may_be_in(&self, language: &Language) -> bool {
+        let mut cache = self.dfa.create_cache();
+        let Ok(start) = self.dfa.start_state_forward(&mut cache, &Input::new("")) else {
+            return true;
+        };
+        // A match is told by the state behind the byte that follows it.
+        let mut known = HashSet::from([(0, start)]);
+        let mut left = vec![(0, start)];
+        while let Some((place, state)) = left.pop() {
+            if language.ends(place)
+                && !self
+                    .dfa
+                    .next_eoi_state(&mut cache, state)
+                    .is_ok_and(|end| !end.is_match())
+            {
+                return true;
+            }
+            for (byte, behind) in language.next(place) {
+                let Ok(next) = self.dfa.next_state(&mut cache, state, byte) else {
+                    return true;
+                };
+                // States lose their numbers once the cache is full.
+                if next.is_match() || cache.clear_count() > 0 {
+                    return true;
+                }
+                if !next.is_dead() && known.insert((behind, next)) {
+                    left.push((behind, next));
+                }
+            }
+        }
+        false
     }
 
     /// Bytes of states that this process keeps of it.

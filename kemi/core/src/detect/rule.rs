@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::glob;
 use super::kinds::{self, Kinds};
+use super::language::Language;
 use super::literals::{self, Literal};
 use super::pattern::Pattern;
 use super::shape;
@@ -174,6 +175,13 @@ impl Rule {
 
     pub fn is_match(&self, text: &[u8]) -> bool {
         self.pattern.is_match(text)
+    }
+
+    /// Whether it may match some text of a language. Most rules have no literal that stands in one, the rest are tried.
+    pub fn may_match(&self, language: &Language) -> bool {
+        let mut literals = self.literals.iter();
+        (self.literals.is_empty() || literals.any(|literal| language.has(&literal.bytes)))
+            && self.pattern.may_be_in(language)
     }
 
     /// Bytes of states that this process keeps of its pattern.

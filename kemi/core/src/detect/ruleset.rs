@@ -10,6 +10,7 @@ use super::prefilter::Prefilter;
 use super::rule::{Exception, Rule, RuleError, RuleSpec};
 use super::set::Set;
 use super::settled::Settled;
+use super::vocabulary::Vocabulary;
 use crate::sip::{HeaderName, PartKind, names};
 
 /// Rules and their exceptions. Immutable; made before Kamailio forks.
@@ -31,6 +32,8 @@ pub struct Ruleset {
     headers: Vec<u8>,
     /// What every Via begins with.
     pub settled: Settled,
+    /// Registered words.
+    pub vocabulary: Vocabulary,
     /// What no other set of rules has.
     identity: u64,
 }
@@ -153,6 +156,7 @@ impl Ruleset {
             groups: groups.len(),
             headers,
             settled: Settled::default(),
+            vocabulary: Vocabulary::new(&rules),
             identity: MADE.fetch_add(1, Ordering::Relaxed),
             rules,
         };

@@ -474,3 +474,9 @@ fn a_request_that_is_too_dear_ends_in_a_finding_and_a_reply_is_scrubbed_of_what_
         assert_eq!(found + left, scrubbed.max(1), "{first}");
     }
 }
+
+#[test]
+fn no_rule_matches_a_list_of_registered_words() {
+    let ruleset = Ruleset::new(shipped(), &[]).expect("rules that compile");
+    assert_eq!(ruleset.vocabulary.untouched(), [true; 3], "methods, CSeq, lists");
+}

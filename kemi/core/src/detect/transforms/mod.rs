@@ -93,18 +93,33 @@ pub const fn is_odd(byte: u8) -> bool {
 pub fn needs_decoding(value: &[u8]) -> bool {
     value.iter().enumerate().any(|(at, &byte)| match MEANS[byte as usize] {
         0 => false,
-        FIRST if byte == b'J' => token::ends_head(value, at),
-        FIRST => value.get(at + 1).is_some_and(|&next| opens(byte, next)),
+        FIRST => may_open(value, at, byte),
         _ => true,
+    })
+}
+
+/// Whether a value can be read in more ways than one beside that of characters beyond ASCII. They count where a lax reader may take
+/// one of their bytes for white space.
+fn needs_more(value: &[u8]) -> bool {
+    value.iter().enumerate().any(|(at, &byte)| match byte {
+        0xa0 => true,
+        0x80.. => false,
+        _ => is_odd(byte) || MEANS[usize::from(byte)] == FIRST && may_open(value, at, byte),
     })
 }
 
 /// Whether two bytes, or the end of a token's head, stand in a value that mean something together.
 pub fn has_openings(value: &[u8]) -> bool {
-    value.iter().enumerate().any(|(at, &byte)| match byte {
+    let mut all = value.iter().enumerate();
+    all.any(|(at, &byte)| MEANS[usize::from(byte)] == FIRST && may_open(value, at, byte))
+}
+
+/// Whether such a byte, which stands there, means something with what is beside it.
+fn may_open(value: &[u8], at: usize, byte: u8) -> bool {
+    match byte {
         b'J' => token::ends_head(value, at),
-        _ => MEANS[byte as usize] == FIRST && value.get(at + 1).is_some_and(|&next| opens(byte, next)),
-    })
+        _ => value.get(at + 1).is_some_and(|&next| opens(byte, next)),
+    }
 }
 
 /// Whether two bytes together mean something else to a shell, to a reader of numbers, or as white space.
@@ -265,6 +280,9 @@ fn each<'a>(start: Cow<'a, [u8]>, stood: Stood, forms: &mut Forms<'a>) {
         }
         forms.add(plain.clone());
     }
+    if !needs_more(&start) && !needs_more(&plain) && !names_base64(&plain) {
+        return;
+    }
     forms.made(no_controls(&plain));
     forms.made(hex_bytes(&plain));
     for text in tokens(&start) {
@@ -369,6 +387,7 @@ fn push_code(code: u32, made: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
 
     fn has(value: &str, form: &str) {
         let forms = forms(value.as_bytes(), Stood::Bare);
@@ -425,5 +444,42 @@ mod tests {
     fn decoding_ends() {
         let deep = "%25".to_owned() + &"25".repeat(2000);
         assert!(decode(deep.as_bytes()).len() < deep.len());
+    }
+
+    #[test]
+    fn what_needs_no_more_is_changed_by_nothing_else() {
+        let mut random = Random(0x5eed);
+        let pieces = "a 1 x A 0 J eyJ e { } ( ) [ / * - . @ $ + \\ \" ' ` ^ % & ; b64 base64 = \t \u{1} é ñ Ж 名 ’ \u{a0} \u{300}";
+        let mut pieces: Vec<&[u8]> = pieces.split(' ').map(str::as_bytes).collect();
+        pieces.extend([&b" "[..], b"\xa0", b"\xe9", b"I", b"FS"]);
+        let mut ended = 0;
+        for _ in 0..300_000 {
+            let count = 1 + random.below(6);
+            let text: Vec<u8> = (0..count).flat_map(|_| random.one(&pieces).to_vec()).collect();
+            if needs_more(&text) || names_base64(&text) {
+                continue;
+            }
+            ended += usize::from(!text.is_ascii());
+            let shown = String::from_utf8_lossy(&text);
+            for (name, transform) in TRANSFORMS {
+                let is_earlier = matches!(*name, "overlong" | "plain_unicode" | "unbase64");
+                assert!(is_earlier || *transform(&text) == *text, "{name}: {shown}");
+            }
+            assert!(tokens(&text).is_empty() && *without_comments(&text) == *text, "{shown}");
+        }
+        assert!(ended > 1000, "{ended}");
+    }
+
+    #[test]
+    fn a_name_with_accents_has_a_form_without() {
+        for (value, form) in [
+            ("Zoë Dvořák", "Zoe Dvorak"),
+            ("Žižka", "Zizka"),
+            ("Ｆｏｏ", "Foo"),
+            ("q\u{323}\u{307}x", "qx"),
+        ] {
+            let expected = [value.as_bytes(), form.as_bytes()];
+            assert_eq!(forms(value.as_bytes(), Stood::Quoted), expected, "{value}");
+        }
     }
 }

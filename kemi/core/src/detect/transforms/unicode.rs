@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use unicode_normalization::UnicodeNormalization;
-use unicode_normalization::char::canonical_combining_class;
+use unicode_normalization::char::{canonical_combining_class, decompose_compatible};
 
 use super::rewrite;
 
@@ -69,10 +68,18 @@ pub fn plain_unicode(value: &[u8]) -> Cow<'_, [u8]> {
     }
     let mut made = Vec::with_capacity(value.len());
     for chunk in value.utf8_chunks() {
-        for character in chunk.valid().chars().map(look_alike).nfkd().map(look_alike) {
-            if !is_unseen(character) {
-                made.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        for character in chunk.valid().chars() {
+            if character.is_ascii() {
+                made.push(character as u8);
+                continue;
             }
+            // Their canonical order is of no matter: what it moves are accents, which go.
+            decompose_compatible(look_alike(character), |character| {
+                let character = look_alike(character);
+                if !is_unseen(character) {
+                    made.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+                }
+            });
         }
         made.extend_from_slice(chunk.invalid());
     }

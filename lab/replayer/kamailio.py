@@ -109,12 +109,12 @@ class Process:
         """Ends it, with all that it started, and returns its exit code."""
         if self.process is None:
             return 0
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-            try:
-                self.process.wait(15)
-            except subprocess.TimeoutExpired:
-                os.killpg(self.process.pid, signal.SIGKILL)
+        for kind in (how, how, how, signal.SIGKILL):
+            if self.process.poll() is not None:
+                break
+            # Kamailio's main loop looks for a signal, then waits for one: what comes between the two is not seen before the next.
+            self.process.send_signal(kind)
+            with suppress(subprocess.TimeoutExpired):
                 self.process.wait(5)
         # Workers of a killed main process live on; the session is ours alone.
         with suppress(ProcessLookupError):

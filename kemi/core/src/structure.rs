@@ -101,6 +101,16 @@ pub static CHECKS: &[Check] = &[
         5,
         "CWE-78: what a shell takes for a command of its own, where a user or password stands",
     ),
+    check_of(
+        "parameter-command",
+        5,
+        "CWE-78: the same in a parameter of a URI, once its escapes are undone",
+    ),
+    check_of(
+        "session-command",
+        5,
+        "CWE-78: the same in a URI, key, origin or attribute of a session description",
+    ),
     check_of("method-format", 5, "RFC 3261 25.1: a method is a token"),
     check_of("tag-format", 5, "RFC 3261 25.1: a tag is a token"),
     check_of("branch-format", 5, "RFC 3261 25.1: a branch is a token"),

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use super::apart::Apart;
+use super::command;
 use super::kept::Kept;
 use super::kinds::{self, Kinds};
 use super::model::{self, Model};
@@ -281,12 +282,8 @@ impl<'a> Finder<'a, '_> {
         });
     }
 
-    fn command(&mut self, part: &Part<'a>) {
-        self.broken(
-            part,
-            "user-command",
-            "a command behind a separator of a shell".to_owned(),
-        );
+    fn command(&mut self, part: &Part<'a>, rule: &'static str) {
+        self.broken(part, rule, "a command behind a separator of a shell".to_owned());
     }
 
     /// What a model says of a part on which no rule is sure. Alone it is too little to refuse anything; see `weigh`.
@@ -408,13 +405,17 @@ impl<'a> Sink<'a> for Finder<'a, '_> {
             let reason = format!("no {:?} may stand in a {}", char::from(byte), what(&part));
             self.broken(&part, rule, reason);
         }
-        let user = matches!(part.kind, PartKind::Userinfo | PartKind::Password);
-        // A plus sign that is read as a space makes words of what stands between ampersands, so only escapes are undone.
-        let escaped = user && there & kinds::of_byte(b'%') != 0;
-        let mut command = user && shape != Shape::Plain && there & shape::COMMAND != 0 && shape::is_command(part.value);
-        if command {
-            self.command(&part);
+        let mut commands = command::Place::of(&part).filter(|_| shape != Shape::Plain);
+        let told = |commands: &mut Option<command::Place>, there: Kinds, form: &[u8]| {
+            let place = commands.filter(|&place| there & command::MARKS != 0 && command::is_command(form, place))?;
+            *commands = None;
+            Some(place.rule())
+        };
+        if let Some(rule) = told(&mut commands, there, part.value) {
+            self.command(&part, rule);
         }
+        // A plus sign that is read as a space makes words of what stands between ampersands, so only escapes are undone.
+        commands = commands.filter(|_| there & kinds::of_byte(b'%') != 0);
         let place = Place {
             kind: Some(part.kind),
             header: part.header,
@@ -467,9 +468,8 @@ impl<'a> Sink<'a> for Finder<'a, '_> {
                 {
                     return self.over(&part);
                 }
-                if escaped && !command && there & shape::COMMAND != 0 && shape::is_command(form) {
-                    command = true;
-                    self.command(&part);
+                if let Some(rule) = told(&mut commands, there, form) {
+                    self.command(&part, rule);
                 }
             }
         } else {

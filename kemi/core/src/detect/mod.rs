@@ -2,6 +2,7 @@
 
 pub mod apart;
 pub mod classes;
+mod command;
 pub mod glob;
 pub mod kept;
 pub mod kinds;

@@ -20,9 +20,6 @@ pub enum Shape {
     Broken(&'static str, u8),
 }
 
-/// Marks without one of which no user is a command.
-pub const COMMAND: Kinds = class(b";|&<>\n");
-
 const WORD: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
 
 const HOST: Kinds = class(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:[]");
@@ -55,53 +52,6 @@ pub fn has_marks(text: &[u8]) -> bool {
         .or_else(|| memchr::memchr2(MARKS[3], MARKS[4], text))
         .or_else(|| memchr::memchr2(MARKS[5], MARKS[6], text))
         .is_some()
-}
-
-/// Whether a shell would run a program that a user names: a separator, a word, and white space, a comma or a redirection
-/// behind it; or a redirection and a word.
-pub fn is_command(user: &[u8]) -> bool {
-    let is_word = |byte: &u8| {
-        byte.is_ascii_alphanumeric()
-            || matches!(
-                byte,
-                b'_' | b'.' | b'/' | b'~' | b'-' | b'[' | b']' | b'{' | b'\\' | b'$'
-            )
-    };
-    let first_low = memchr::memchr(b'<', user).unwrap_or(user.len());
-    user.iter().enumerate().any(|(at, &byte)| {
-        let rest = &user[at + 1..];
-        let spaces = match byte {
-            b';' | b'|' | b'\n' => rest.iter().take(8).take_while(|&&byte| byte == b' ').count(),
-            b'&' => 0,
-            // Behind a word in angle brackets there is no redirection: that is markup, and another rule's to judge.
-            b'>' if first_low < at => return false,
-            b'<' | b'>' => {
-                // `>>` and `>|` write too, and a space may follow.
-                let more = usize::from(byte == b'>' && matches!(rest.first(), Some(b'>' | b'|')));
-                let spaces = if byte == b'>' {
-                    rest[more..].iter().take(8).take_while(|&&byte| byte == b' ').count()
-                } else {
-                    0
-                };
-                let rest = &rest[more + spaces..];
-                let word = rest.iter().take(64).take_while(|next| is_word(next)).count();
-                let begins = word > 0 || rest.first() == Some(&b'&');
-                return begins && rest.get(word) != Some(&b'>');
-            }
-            _ => return false,
-        };
-        // Longer words than paths are no programs, and separators in a row cost little.
-        let word = rest[spaces..].iter().take(64).take_while(|byte| is_word(byte)).count();
-        let named = rest[spaces..spaces + word].iter().any(u8::is_ascii_alphabetic);
-        named
-            && match rest.get(spaces + word) {
-                Some(b' ' | b'\t') => true,
-                Some(b'<' | b'>') => byte != b'&',
-                // A comma parts words in braces only.
-                Some(b',') => byte != b'&' && rest[spaces..spaces + word].contains(&b'{'),
-                _ => false,
-            }
-    })
 }
 
 /// Whether a part is made of other parts: what is found in them already is not told again.
@@ -396,40 +346,6 @@ mod tests {
             shape("IN<VITE sip:a@h SIP/2.0\n\n", "method"),
             Shape::Broken("method-format", b'<')
         ));
-    }
-
-    #[test]
-    fn commands_in_a_user_are_seen_and_parameters_of_a_user_are_not() {
-        for user in [
-            "x;touch pwn",
-            "x|pkill kamailio",
-            "x; touch pwn",
-            "x;{touch,pwn}",
-            "x;>pwn",
-            "x>pwn",
-            "x >> pwn",
-            "x>|pwn",
-            "x;/b[i]n/touc[h] pwn",
-            "a&b c",
-        ] {
-            assert!(is_command(user.as_bytes()), "{user}");
-        }
-        for user in [
-            "+49;phone-context=+1",
-            "a;b=c,d",
-            "a;ext,bob",
-            "Smith & Jones Ltd",
-            "a&b=c",
-            "1;ext=5;isub=1",
-            "bob",
-            "a,b c",
-            ";;;;",
-            "x; 1 2",
-            "<tag>",
-            "<b>bob",
-        ] {
-            assert!(!is_command(user.as_bytes()), "{user}");
-        }
     }
 
     #[test]

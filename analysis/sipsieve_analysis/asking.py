@@ -48,16 +48,18 @@ class Events(Protocol):
         ...
 
 
-def counted(found: pa.Table) -> pa.Table:
-    """An answer whose sums are whole numbers: DuckDB gives them more digits than any count of messages has."""
-    kinds = [pa.field(one.name, pa.int64() if pa.types.is_decimal(one.type) else one.type) for one in found.schema]
-    return found.cast(pa.schema(kinds))
-
-
 def rows(found: pa.Table) -> Iterator[tuple[Any, ...]]:
-    """An answer's rows."""
+    """An answer's rows. Sums are whole numbers: DuckDB gives them more digits than any count of messages has."""
     for batch in found.to_batches(max_chunksize=_TOGETHER):
-        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+        yield from zip(*map(_values, batch.columns), strict=True)
+
+
+def _values(column: pa.Array) -> list[Any]:
+    # To cast them takes a module of Arrow's that is as long to import as the rest of it.
+    values: list[Any] = column.to_pylist()
+    if pa.types.is_decimal(column.type):
+        return [None if value is None else int(value) for value in values]
+    return values
 
 
 def dicts(found: pa.Table) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from . import habits
 from .attribution.accounts import fraud, taken_over
 from .attribution.destinations import Costly
 from .attribution.exchanges import ABROAD, Calls, Login
-from .attribution.sums import Sums, Targets, add
+from .attribution.sums import Sums, Targets
 from .census import Hit, Profile
 from .links import Group, moves, overlap
 from .sources import PATIENT_PER_MINUTE, Source
@@ -432,10 +432,6 @@ def _campaign(kind: CampaignType, why: str, group: Group, sums: Sums, succeeded:
         if kind not in FLOODS:
             messages = max(_by_rule(mine).values())
             first, last = min(hit.first_us for hit in mine), max(hit.last_us for hit in mine)
-    methods = Counter[str]()
-    for source in group.sources:
-        for profile in source.profiles:
-            add(methods, profile.methods)
     relevant = {
         CampaignType.BRUTE_FORCE: ("REGISTER",),
         CampaignType.SPRAYING: ("REGISTER",),
@@ -445,6 +441,6 @@ def _campaign(kind: CampaignType, why: str, group: Group, sums: Sums, succeeded:
     asked = sums.asked(*relevant)
     return Campaign(
         kind, sorted({s.ip for s in group.sources if s.ip and not s.is_claimed}), first, last, messages, why,
-        methods=[name for name, _ in methods.most_common(6)], rules=sorted(rules),
+        methods=[name for name, _ in sums.methods.most_common(6)], rules=sorted(rules),
         targets=[user for user, _ in sorted(asked.items(), key=lambda item: (-item[1], item[0]))[:20]], target_count=len(asked), succeeded=succeeded,
     )  # fmt: skip

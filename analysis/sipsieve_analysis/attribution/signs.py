@@ -88,11 +88,19 @@ _NUMBER: Final = re.compile(r"[+*#0-9]{0,24}?([0-9]{9})\Z")
 
 
 @lru_cache(maxsize=65_536)
-def _dialled(user: str) -> tuple[str, bool]:
-    """Of whom was asked for: the last nine digits of a number ("" of what is none), and whether it is as long as one."""
+def _dialled(user: str) -> tuple[int, str, bool]:
+    """Of whom was asked for: its number where that is a short one (else -1), the last nine digits of a number ("" of what is none),
+    and whether it is as long as one."""
     # Attackers ask for the same users: each is looked at once.
     match = _NUMBER.fullmatch(user)
-    return match[1] if match else "", len(re.sub("[^0-9]", "", user)) >= 7
+    short = int(user) if len(user) <= 6 and user.isascii() and user.isdigit() else -1
+    return short, match[1] if match else "", len(re.sub("[^0-9]", "", user)) >= 7
+
+
+@lru_cache(maxsize=65_536)
+def _mark(user: str) -> int:
+    """A place in an order that nobody chose."""
+    return zlib.crc32(user.encode("utf-8", "replace"))
 
 
 @dataclass(slots=True, frozen=True)
@@ -123,10 +131,10 @@ class Trait:
     @classmethod
     def of(cls, source: Source, targets: Mapping[str, Mapping[str, int]], agents: set[str], clients: set[str]) -> Trait:
         """Of a source, with what it asked for by method; `agents` and `clients` are what lawful sources use."""
-        asked = {user for users in targets.values() for user in users}
-        numbers = [int(user) for user in asked if len(user) <= 6 and user.isascii() and user.isdigit()]
+        asked: frozenset[str] = frozenset().union(*targets.values())
+        dialled = [*map(_dialled, asked)]
+        numbers = [short for short, _, _ in dialled if short >= 0]
         are_numbers = bool(numbers) and len(numbers) * 2 >= len(asked)
-        dialled = [_dialled(user) for user in asked]
         programs = {client for profile in source.profiles for client in profile.clients}
         if not programs:
             programs = {f"Call-ID {form}" for profile in source.profiles if (form := habits.call_form(profile))}
@@ -144,11 +152,11 @@ class Trait:
             bool(source.agents) and all(habits.is_product(agent) for agent in source.agents),
             habits.network(source.ip),
             frozenset(text for hit in source.injections if len(text := habits.payload(hit)) >= _TELLING_PAYLOAD),
-            frozenset(asked),
+            asked,
             min(numbers) if are_numbers else 0,
             max(numbers) if are_numbers else 0,
-            frozenset(tail for tail, _ in dialled if tail),
-            [is_long for _, is_long in dialled].count(True) * 2 > len(asked),
+            frozenset(tail for _, tail, _ in dialled if tail),
+            [is_long for _, _, is_long in dialled].count(True) * 2 > len(asked),
             source.messages,
             source.first_us,
             source.last_us,
@@ -171,7 +179,7 @@ class Trait:
                 yield "common program", f"{value} {min(self.agents)}"
         if self.has_names:
             # Lists that are nearly the same have the same first or the same last one, in an order that nobody chose.
-            marks = [zlib.crc32(user.encode("utf-8", "replace")) for user in self.asked]
+            marks = [*map(_mark, self.asked)]
             yield "list", f"first {min(marks)}"
             yield "list", f"last {max(marks)}"
         if self.is_once:

@@ -12,7 +12,7 @@ from ..sources import Source
 Targets = dict[str, dict[str, dict[str, int]]]
 
 
-def add(total: Counter[str], more: Mapping[str, int]) -> None:
+def add(total: dict[str, int], more: Mapping[str, int]) -> None:
     """Adds counts to others. `Counter.update` asks first what it is given, which costs more than a few counts do."""
     if not total:
         dict.update(total, more)
@@ -27,6 +27,8 @@ class Sums:
     """What a group did in all, worked out once."""
 
     users: dict[str, Counter[str]]
+    #: Messages by method.
+    methods: Counter[str]
     register: int
     invite: int
     options: int
@@ -55,14 +57,21 @@ class Sums:
     @classmethod
     def of(cls, sources: list[Source], targets: dict[str, dict[str, dict[str, int]]]) -> Sums:
         """Adds up the sources of a group."""
-        users: dict[str, Counter[str]] = defaultdict(Counter)
+        asked_for: dict[str, dict[str, int]] = defaultdict(dict)
         for ip in {source.key for source in sources}:
             for method, asked in targets.get(ip, {}).items():
-                add(users[method], asked)
+                add(asked_for[method], asked)
+        users: dict[str, Counter[str]] = {method: Counter() for method in asked_for}
+        for method, asked in asked_for.items():
+            add(users[method], asked)
+        methods: dict[str, int] = {}
+        for source in sources:
+            for profile in source.profiles:
+                add(methods, profile.methods)
         register, invite, options = (sum(s.method(name) for s in sources) for name in ("REGISTER", "INVITE", "OPTIONS"))
         messages = sum(s.messages for s in sources)
         return cls(
-            dict(users), register, invite, options, messages - register - invite - options, messages,
+            users, Counter(methods), register, invite, options, messages - register - invite - options, messages,
             # Bots of one master add up; where they don't meet in a minute this errs upwards, by their number at most.
             max(s.peak for s in sources), max(s.peak_invites for s in sources),
             max(max(p.ports for p in s.profiles) for s in sources),

@@ -7,6 +7,7 @@ use super::columns::{Bits, Column};
 use super::json::Text;
 use super::record::Record;
 use crate::record::Plain;
+use crate::sip;
 
 /// The most messages that one count may stand for.
 const MOST: i64 = 1_000_000_000;
@@ -122,7 +123,51 @@ impl Events {
 
     /// Takes what a record holds, as if it had been written and read.
     pub fn take(&mut self, plain: &Plain<'_>) {
-        self.put(&Record::of(plain));
+        let source = Some(plain.ip.as_bytes()).filter(|ip| !ip.is_empty());
+        let what: Option<&[u8]> = match plain.kind {
+            sip::Kind::Request => Some(b"request"),
+            sip::Kind::Reply => Some(b"reply"),
+            sip::Kind::Malformed => Some(b"malformed"),
+        };
+        let mut digits = [0; 20];
+        self.rows += 1;
+        let mut row = Row(self.columns.iter_mut());
+        row.number(Some(plain.time));
+        row.number(Some(plain.time));
+        row.text(Some(&self.input));
+        row.text(Some(b"event"));
+        row.text(Some(plain.action.as_bytes()));
+        row.truth(Some(plain.enforced));
+        row.number(Some(1));
+        row.text(source);
+        row.small(source.map(|_| plain.port.into()));
+        row.text(Some(plain.transport.as_bytes()));
+        row.text(what);
+        row.text(Some(plain.method));
+        row.small(Some(i32::from(plain.status)).filter(|status| *status > 0));
+        row.text(plain.uri);
+        row.text(plain.from);
+        row.text(plain.to);
+        row.text(plain.call_id);
+        row.text(plain.cseq.map(|number| decimal(number, &mut digits)));
+        row.text(plain.agent);
+        row.truth(Some(true).filter(|_| plain.authorization));
+        row.small(plain.bytes.and_then(|bytes| i32::try_from(bytes).ok()));
+        row.text(plain.worst.map(|finding| finding.field.as_bytes()));
+        row.text(plain.worst.map(|finding| finding.excerpt));
+        row.text(None);
+        row.text(plain.client.as_ref().map(|client| &client[..]));
+        row.text(None);
+        for finding in plain.findings {
+            self.findings += 1;
+            let mut row = Row(self.of_findings.iter_mut());
+            row.text(Some(finding.rule.as_bytes()));
+            row.text(Some(finding.family.as_bytes()));
+            row.small(i32::try_from(finding.score).ok());
+            row.text(Some(finding.field.as_bytes()));
+            row.text(Some(finding.excerpt));
+        }
+        self.end_found(!plain.findings.is_empty());
     }
 
     fn put(&mut self, record: &Record<'_>) {
@@ -187,8 +232,25 @@ impl Events {
             row.text(place);
             row.text(shown);
         }
-        self.found.push(record.findings.is_some() || !rules.is_empty());
+        self.end_found(record.findings.is_some() || !rules.is_empty());
+    }
+
+    fn end_found(&mut self, is_there: bool) {
+        self.found.push(is_there);
         self.found_ends.extend_from_slice(&(self.findings as u32).to_le_bytes());
+    }
+}
+
+/// A number as text.
+fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return &digits[start..];
+        }
     }
 }
 

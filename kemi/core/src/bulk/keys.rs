@@ -69,20 +69,43 @@ const NAMES: [&str; 46] = [
 /// The others, which say nothing that is kept; a value ends where one begins.
 const PASSED_OVER: [&str; 3] = ["rs", "code", "proto"];
 
-/// How long names are that begin with each letter: a bit for each length.
-const LENGTHS: [u16; 26] = {
-    let mut lengths = [0; 26];
-    let (mut at, all) = (0, NAMES.len() + PASSED_OVER.len());
-    while at < all {
-        let name = if at < NAMES.len() {
-            NAMES[at]
-        } else {
-            PASSED_OVER[at - NAMES.len()]
-        };
-        lengths[(name.as_bytes()[0] - b'a') as usize] |= 1 << name.len();
+/// Where the names begin that begin with each letter: few words are any of them, and each is looked up in a handful.
+const STARTS: [usize; 27] = {
+    let mut starts = [0; 27];
+    let mut at = 0;
+    while at < ALL.len() {
+        let letter = (ALL[at].as_bytes()[0] - b'a') as usize;
+        let mut behind = letter + 1;
+        while behind < starts.len() {
+            starts[behind] += 1;
+            behind += 1;
+        }
         at += 1;
     }
-    lengths
+    starts
+};
+
+/// All names, by their first letters.
+const ALL: [&str; NAMES.len() + PASSED_OVER.len()] = {
+    let mut all = [""; NAMES.len() + PASSED_OVER.len()];
+    let (mut letter, mut count) = (b'a', 0);
+    while letter <= b'z' {
+        let mut at = 0;
+        while at < all.len() {
+            let name = if at < NAMES.len() {
+                NAMES[at]
+            } else {
+                PASSED_OVER[at - NAMES.len()]
+            };
+            if name.as_bytes()[0] == letter {
+                all[count] = name;
+                count += 1;
+            }
+            at += 1;
+        }
+        letter += 1;
+    }
+    all
 };
 
 /// Keys of two words.
@@ -120,13 +143,9 @@ fn before(text: &[u8], sign: usize) -> Option<(usize, &'static str)> {
         .count();
     let start = head.len() - count;
     let word = &head[start..];
-    // Few words are as long as a name that begins like them.
-    let place = usize::from(word.first()?.to_ascii_lowercase().wrapping_sub(b'a'));
-    if LENGTHS.get(place)? >> word.len() & 1 == 0 {
-        return None;
-    }
-    let mut names = NAMES.iter().chain(&PASSED_OVER);
-    let name = names.find(|name| name.as_bytes().eq_ignore_ascii_case(word))?;
+    let letter = usize::from(word.first()?.to_ascii_lowercase().wrapping_sub(b'a'));
+    let names = ALL.get(*STARTS.get(letter)?..*STARTS.get(letter + 1)?)?;
+    let name = names.iter().find(|name| name.as_bytes().eq_ignore_ascii_case(word))?;
     Some((start, name))
 }
 

@@ -2,8 +2,6 @@
 
 use super::json::{Reader, Text};
 use super::lines::days;
-use crate::record::{self, Plain};
-use crate::sip::Kind;
 
 /// The members of a record that are asked for.
 #[derive(Default)]
@@ -45,52 +43,6 @@ pub(super) struct Record<'a> {
     pub client: Option<Text<'a>>,
     /// Objects that were there, a bit each.
     objects: u32,
-}
-
-impl<'a> Record<'a> {
-    /// The record of these values.
-    pub fn of(plain: &'a Plain<'_>) -> Self {
-        let text = |value: &'a [u8]| Some(Text::Borrowed(value));
-        let sent = |value: Option<&'a [u8]>| value.map(Text::Borrowed);
-        let is_known = !plain.ip.is_empty();
-        let finding = |finding: &'a record::Finding<'_>| Finding {
-            rule: text(finding.rule.as_bytes()),
-            family: text(finding.family.as_bytes()),
-            score: i32::try_from(finding.score).ok(),
-            field: text(finding.field.as_bytes()),
-            excerpt: text(finding.excerpt),
-        };
-        Self {
-            time: Some(plain.time),
-            kind: text(b"event"),
-            action: text(plain.action.as_bytes()),
-            outcome: text(if plain.enforced { b"success" } else { b"unknown" }),
-            ip: text(plain.ip.as_bytes()).filter(|_| is_known),
-            port: Some(plain.port.into()).filter(|_| is_known),
-            transport: text(plain.transport.as_bytes()),
-            what: match plain.kind {
-                Kind::Request => text(b"request"),
-                Kind::Reply => text(b"response"),
-                Kind::Malformed => None,
-            },
-            malformed: Some(true).filter(|_| plain.kind == Kind::Malformed),
-            method: text(plain.method),
-            code: Some(plain.status.into()).filter(|_| plain.status > 0),
-            uri: sent(plain.uri),
-            from: sent(plain.from),
-            to: sent(plain.to),
-            call_id: sent(plain.call_id),
-            cseq: plain.cseq.map(|number| Text::Owned(number.to_string().into_bytes())),
-            agent: sent(plain.agent),
-            authorization: Some(true).filter(|_| plain.authorization),
-            bytes: plain.bytes.and_then(|bytes| i32::try_from(bytes).ok()),
-            client: sent(plain.client.as_ref().map(|client| &client[..])),
-            field: plain.worst.and_then(|finding| text(finding.field.as_bytes())),
-            excerpt: plain.worst.and_then(|finding| text(finding.excerpt)),
-            findings: (!plain.findings.is_empty()).then(|| plain.findings.iter().map(finding).collect()),
-            ..Self::default()
-        }
-    }
 }
 
 #[derive(Default)]

@@ -99,7 +99,7 @@ fn first_line<'a>(raw: &'a [u8], first: &'a [u8], start: usize) -> Message<'a> {
         status: 0,
         uri: Span::default(),
         phrase: Span::default(),
-        headers: Vec::with_capacity(24),
+        headers: Vec::new(),
         body_start: raw.len(),
         defects: Vec::new(),
     };
@@ -161,6 +161,11 @@ fn request_line(line: &[u8]) -> Option<(&[u8], Span)> {
 fn headers(message: &mut Message<'_>, mut position: usize, end: usize) {
     let raw = message.raw;
     let mut others = 0;
+    // Room for as many as there are lines: of thousands that are looked at together, more would lie about unused.
+    let head = raw.get(position..end).unwrap_or_default();
+    message
+        .headers
+        .reserve_exact((memchr::memchr_iter(b'\n', head).count() + 1).min(MAX_HEADERS));
     while position < end {
         let lines = message.headers.len() + others;
         if lines == MAX_HEADERS {

@@ -415,7 +415,7 @@ impl<'a> Sink<'a> for Finder<'a, '_> {
             self.command(&part, rule);
         }
         // A plus sign that is read as a space makes words of what stands between ampersands, so only escapes are undone.
-        commands = commands.filter(|_| there & kinds::of_byte(b'%') != 0);
+        commands = commands.filter(|place| place.is_decoded() && there & kinds::of_byte(b'%') != 0);
         let place = Place {
             kind: Some(part.kind),
             header: part.header,

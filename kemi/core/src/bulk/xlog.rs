@@ -11,27 +11,10 @@ use super::format::Format;
 use super::join::{Means, Open, plain};
 use super::keys::{Key, keys};
 use super::named::named;
+use crate::sip::names::METHODS;
 
 /// Bytes of a value.
 const VALUE: usize = 512;
-
-/// Methods that a line without a key for it may name.
-const METHODS: [&str; 14] = [
-    "INVITE",
-    "REGISTER",
-    "OPTIONS",
-    "ACK",
-    "BYE",
-    "CANCEL",
-    "SUBSCRIBE",
-    "NOTIFY",
-    "MESSAGE",
-    "INFO",
-    "PRACK",
-    "UPDATE",
-    "REFER",
-    "PUBLISH",
-];
 
 /// Addresses of a line that are looked at.
 pub(super) const MOST: usize = 16;

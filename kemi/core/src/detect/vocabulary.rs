@@ -5,25 +5,8 @@ use memchr::memchr;
 
 use super::language::Language;
 use super::rule::Rule;
+use crate::sip::names::METHODS;
 use crate::sip::{Header, PartKind, names};
-
-/// Methods (RFC 3261, 3262, 3265, 3311, 3428, 3515, 3903, 6086).
-const METHODS: [&str; 14] = [
-    "INVITE",
-    "ACK",
-    "BYE",
-    "CANCEL",
-    "OPTIONS",
-    "REGISTER",
-    "PRACK",
-    "SUBSCRIBE",
-    "NOTIFY",
-    "PUBLISH",
-    "INFO",
-    "REFER",
-    "MESSAGE",
-    "UPDATE",
-];
 
 /// Option tags, event packages, dispositions and media types as IANA has them registered, and those of the same kinds that
 /// phones send unregistered. Not `199`, which behind another number and before a word is what Asterisk's Dial is told.
@@ -130,12 +113,6 @@ pub struct Vocabulary {
     cseq: bool,
     /// By header field: whether it may be no more than a list of words, and no rule matches one.
     lists: [bool; names::COUNT],
-}
-
-impl Default for Vocabulary {
-    fn default() -> Self {
-        Self::new(&[])
-    }
 }
 
 impl Vocabulary {

@@ -17,6 +17,24 @@ pub const ROUTED: u8 = 8;
 /// Bytes of a header name by which a field is known; the longest that is registered has 31.
 pub const MAX_NAME: usize = 64;
 
+/// Methods (RFC 3261, 3262, 3265, 3311, 3428, 3515, 3903, 6086).
+pub const METHODS: [&str; 14] = [
+    "INVITE",
+    "ACK",
+    "BYE",
+    "CANCEL",
+    "OPTIONS",
+    "REGISTER",
+    "PRACK",
+    "SUBSCRIBE",
+    "NOTIFY",
+    "PUBLISH",
+    "INFO",
+    "REFER",
+    "MESSAGE",
+    "UPDATE",
+];
+
 struct Entry {
     name: &'static str,
     /// Its compact form, 0 without: RFC 3261 7.3.3 and 20, RFC 3265 (o, u), 3515 (r), 3841 (a, j, d), 3892 (b), 4028 (x), 4474

@@ -93,7 +93,7 @@ pub const fn is_odd(byte: u8) -> bool {
 pub fn needs_decoding(value: &[u8]) -> bool {
     value.iter().enumerate().any(|(at, &byte)| match MEANS[byte as usize] {
         0 => false,
-        FIRST => may_open(value, at, byte),
+        FIRST => is_opening(value, at, byte),
         _ => true,
     })
 }
@@ -104,18 +104,18 @@ fn needs_more(value: &[u8]) -> bool {
     value.iter().enumerate().any(|(at, &byte)| match byte {
         0xa0 => true,
         0x80.. => false,
-        _ => is_odd(byte) || MEANS[usize::from(byte)] == FIRST && may_open(value, at, byte),
+        _ => is_odd(byte) || MEANS[usize::from(byte)] == FIRST && is_opening(value, at, byte),
     })
 }
 
 /// Whether two bytes, or the end of a token's head, stand in a value that mean something together.
 pub fn has_openings(value: &[u8]) -> bool {
     let mut all = value.iter().enumerate();
-    all.any(|(at, &byte)| MEANS[usize::from(byte)] == FIRST && may_open(value, at, byte))
+    all.any(|(at, &byte)| MEANS[usize::from(byte)] == FIRST && is_opening(value, at, byte))
 }
 
 /// Whether such a byte, which stands there, means something with what is beside it.
-fn may_open(value: &[u8], at: usize, byte: u8) -> bool {
+fn is_opening(value: &[u8], at: usize, byte: u8) -> bool {
     match byte {
         b'J' => token::ends_head(value, at),
         _ => value.get(at + 1).is_some_and(|&next| opens(byte, next)),
